@@ -1,0 +1,61 @@
+"""One way to say no: a code, one sentence, a status; rendered alike for pages, the API and the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+
+class UserError(Exception):
+    """Something the caller can mend. Raise a subclass, defined beside the function that raises it.
+
+    `code` is stable and for programs, `sentence` is for a person, `status` is the HTTP status,
+    `data` whatever a program may need besides (line numbers, a current version).
+    """
+
+    code = "bad_request"
+    status = 400
+
+    def __init__(self, sentence: str, *, code: str | None = None, status: int | None = None, **data: Any) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code or self.code
+        self.status = status or self.status
+        self.data = data
+
+    def as_json(self) -> dict[str, Any]:
+        return {"error": {"code": self.code, "message": self.sentence, **({"data": self.data} if self.data else {})}}
+
+
+class NotAllowed(UserError):
+    code = "not_allowed"
+    status = 403
+
+
+class NotFound(UserError):
+    code = "not_found"
+    status = 404
+
+
+class Conflict(UserError):
+    code = "conflict"
+    status = 409
+
+
+def wants_json(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/") or request.accepts("application/json") and not request.accepts("text/html")
+
+
+def render_error(request: HttpRequest, error: UserError) -> HttpResponse:
+    """The same error as JSON for programs and as a page (or a fragment for htmx) for people."""
+    if wants_json(request):
+        return JsonResponse(error.as_json(), status=error.status)
+    template = "error_fragment.html" if request.headers.get("HX-Request") else "error.html"
+    return render(request, template, {"error": error}, status=error.status)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    error = NotAllowed("This form was opened too long ago or elsewhere. Reload the page and send it again.", code="csrf")
+    return render_error(request, error)

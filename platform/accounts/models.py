@@ -1,0 +1,53 @@
+"""People, and what each role may do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class Role(models.TextChoices):
+    RATER = "rater", "Rater"
+    REVIEWER = "reviewer", "Reviewer"
+    RESEARCHER = "researcher", "Researcher"
+    ADMIN = "admin", "Admin"
+
+
+class Capability(models.TextChoices):
+    """What a page, an endpoint or a socket asks for; which roles have it stands in `GRANTS`, and nowhere else."""
+
+    SIGN_IN = "sign_in", "Have an account"
+    RANK = "rank", "Rank completions and see one's own work"
+    REVIEW = "review", "See disagreements and adjudicate"
+    STUDY = "study", "See campaigns, runs, models and datasets; freeze, export and evaluate"
+    MANAGE = "manage", "Manage campaigns, raters, runs, models and people"
+
+
+GRANTS: dict[str, frozenset[Capability]] = {
+    Role.RATER: frozenset({Capability.SIGN_IN, Capability.RANK}),
+    Role.REVIEWER: frozenset({Capability.SIGN_IN, Capability.RANK, Capability.REVIEW}),
+    Role.RESEARCHER: frozenset({Capability.SIGN_IN, Capability.STUDY}),
+    Role.ADMIN: frozenset({Capability.SIGN_IN, Capability.REVIEW, Capability.STUDY, Capability.MANAGE}),
+}
+
+
+class User(AbstractUser):
+    """One person, or a simulated rater: whatever a simulated one does is marked so wherever it appears."""
+
+    role = models.CharField(max_length=16, choices=Role, default=Role.RATER)
+    is_simulated = models.BooleanField(default=False)
+
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_has_a_known_role"),
+            models.CheckConstraint(
+                condition=models.Q(is_simulated=False) | models.Q(role=Role.RATER), name="only_raters_are_simulated"
+            ),
+        ]
+
+    def can(self, capability: Capability) -> bool:
+        return self.is_active and capability in GRANTS.get(self.role, frozenset())

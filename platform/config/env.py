@@ -1,0 +1,49 @@
+"""What the environment may say: every variable, typed, read once, refused at start where it is wrong."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import environ
+
+ROOT = Path(__file__).resolve().parents[2]
+
+read = environ.FileAwareEnv()  # SECRET may also come as SECRET_FILE
+
+HOME = Path(read.str("STEADYHAND_HOME", default=str(ROOT / "var"))).resolve()
+DEBUG: bool = read.bool("STEADYHAND_DEBUG", default=False)
+ALLOWED_HOSTS: list[str] = read.list("STEADYHAND_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+HTTPS: bool = read.bool("STEADYHAND_HTTPS", default=False)
+DATABASE_URL: str = read.str("STEADYHAND_DATABASE_URL", default=f"sqlite:///{HOME / 'db.sqlite3'}")
+REDIS_URL: str = read.str("STEADYHAND_REDIS_URL", default="")
+RUN_TIMES: dict[str, float] = {
+    "heartbeat_s": read.float("STEADYHAND_HEARTBEAT_S", default=5.0),
+    "lease_s": read.float("STEADYHAND_LEASE_S", default=60.0),
+    "cancel_grace_s": read.float("STEADYHAND_CANCEL_GRACE_S", default=30.0),
+}
+
+
+def secret_key() -> str:
+    """The key from STEADYHAND_SECRET_KEY (or ..._FILE), else one made once for this home; a weak one is refused."""
+    given: str = read.str("STEADYHAND_SECRET_KEY", default="")
+    if not given:
+        given = _made_key(HOME / "secret.key")
+    if len(given) < 40 or len(set(given)) < 10:
+        raise environ.ImproperlyConfigured("STEADYHAND_SECRET_KEY must have at least 40 characters, 10 of them different.")
+    return given
+
+
+def _made_key(path: Path) -> str:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stage = path.with_name(f".{path.name}.{os.getpid()}")
+        stage.touch(mode=0o600)
+        stage.write_text(secrets.token_urlsafe(50))
+        try:
+            os.link(stage, path)  # of several processes that start at once, one makes the key
+        except FileExistsError:
+            pass
+        stage.unlink()
+    return path.read_text()

@@ -1,0 +1,132 @@
+"""What runs make and take: artifacts on disk, models and datasets by version, moving names for them."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+
+class ArtifactKind(models.TextChoices):
+    MODEL = "model", "Model"
+    TOKENIZER = "tokenizer", "Tokenizer"
+    DATASET = "dataset", "Dataset"
+    REPORT = "report", "Report"
+    UPLOAD = "upload", "Upload"
+
+
+class ModelRole(models.TextChoices):
+    BASE = "base", "Base model"
+    SFT = "sft", "SFT model"
+    REWARD = "reward", "Reward model"
+    POLICY = "policy", "Policy"
+
+
+class DatasetKind(models.TextChoices):
+    CORPUS = "corpus", "Corpus"
+    INSTRUCTIONS = "instructions", "Instructions"
+    PROMPTS = "prompts", "Prompts"
+    COMPLETIONS = "completions", "Completions"
+    PREFERENCE = "preference", "Preference"
+
+
+class Artifact(models.Model):
+    """A folder in the artifact store, immutable, named by the hash of its files. Its path is made by us, never by a user."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=16, choices=ArtifactKind)
+    sha256 = models.CharField(max_length=64, db_index=True)
+    files = models.JSONField(default=dict)  # relative path -> sha256
+    size = models.BigIntegerField(default=0)  # bytes
+    metrics = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(kind__in=ArtifactKind.values), name="artifact_has_a_known_kind")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.sha256[:12]}"
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.ARTIFACTS_DIR) / str(self.id)
+
+
+class ModelVersion(models.Model):
+    """Weights with their tokenizer, where they come from and what they are for. Never changed once made."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    role = models.CharField(max_length=16, choices=ModelRole)
+    artifact = models.OneToOneField(Artifact, on_delete=models.PROTECT, related_name="model")
+    base = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="adapters")
+    parents = models.ManyToManyField("self", symmetrical=False, related_name="children", blank=True)
+    datasets = models.ManyToManyField("DatasetVersion", related_name="models", blank=True)
+    run = models.UUIDField(null=True, blank=True, db_index=True)  # the run that made it; runs know this app, not the reverse
+    method = models.CharField(max_length=32, blank=True)
+    num_parameters = models.BigIntegerField(default=0)
+    card = models.TextField(blank=True)
+    is_simulated = models.BooleanField(default=False)  # learned from rankings that simulated raters made
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(role__in=ModelRole.values), name="model_has_a_known_role"),
+            models.CheckConstraint(condition=~models.Q(base=models.F("id")), name="model_is_not_its_own_base"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_adapter(self) -> bool:
+        return self.base_id is not None
+
+
+class DatasetVersion(models.Model):
+    """Frozen rows with their card. The same rows have the same `rows_sha256`, whoever froze them and wherever."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=16, choices=DatasetKind)
+    artifact = models.OneToOneField(Artifact, on_delete=models.PROTECT, related_name="dataset")
+    rows_sha256 = models.CharField(max_length=64, db_index=True)  # over canonical rows, not over Parquet bytes
+    num_rows = models.BigIntegerField(default=0)
+    splits = models.JSONField(default=dict)  # split -> rows
+    query = models.JSONField(default=dict)  # how it was made: campaign, filters, ranking ids' range ...
+    parents = models.ManyToManyField("self", symmetrical=False, related_name="children", blank=True)
+    models_used = models.ManyToManyField(ModelVersion, related_name="datasets_made", blank=True)
+    run = models.UUIDField(null=True, blank=True, db_index=True)
+    licence = models.CharField(max_length=64, blank=True)
+    card = models.TextField(blank=True)
+    is_simulated = models.BooleanField(default=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(kind__in=DatasetKind.values), name="dataset_has_a_known_kind")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Alias(models.Model):
+    """A moving name for a model, such as `sft/current`. Each move is audited, and is a conditional update."""
+
+    name = models.CharField(max_length=64, unique=True)
+    model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="aliases")
+    moved_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.name

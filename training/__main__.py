@@ -1,0 +1,95 @@
+"""`python -m training run RUN_DIR`: does what the folder's spec says, and leaves events, output and manifest there.
+
+Exit codes: 0 done (a manifest was written), 3 an expected failure (failure.json), 75 the folder is held by another
+process, 143 stopped on request (a checkpoint was written). Anything else is a crash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import os
+import platform
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from training import contract
+from training.context import RunContext, Stopped
+from training.contract import Failure
+
+USAGE = "usage: python -m training run RUN_DIR"
+
+# Nothing is fetched and nobody is told: models come from the folder's inputs alone.
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 2 or argv[0] != "run":
+        print(USAGE, file=sys.stderr)
+        return 2
+    os.environ.update(OFFLINE)
+    return run(Path(argv[1]).resolve())
+
+
+def run(run_dir: Path) -> int:
+    with (run_dir / contract.LOCK).open("w") as lock:
+        try:
+            # Two trainers in one folder would tear each other's checkpoints; the kernel frees this lock with the process.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return contract.EXIT_BUSY
+        if (run_dir / contract.MANIFEST).exists():
+            return contract.EXIT_DONE  # done before: running a finished run again changes nothing
+        (run_dir / contract.FAILURE).unlink(missing_ok=True)
+        try:
+            return work(run_dir)
+        except Failure as failure:
+            contract.write_failure(run_dir, failure)
+            print(f"{failure.code}: {failure.sentence}", file=sys.stderr)
+            return contract.EXIT_FAILED
+
+
+def work(run_dir: Path) -> int:
+    context = RunContext.open(run_dir)
+
+    def ask_to_stop(signum: int, frame: FrameType | None) -> None:
+        context.stop_requested = True
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    method = importlib.import_module(f"training.methods.{context.spec.method}")
+    try:
+        metrics = method.run(context)
+    except Stopped:
+        context.log("Stopped on request; the checkpoint is kept.")
+        return contract.EXIT_STOPPED
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            raise Failure(
+                "disk_full", "The disk is full; the last good checkpoint was kept.", advice="Free space, then resume the run."
+            ) from error
+        raise
+    recipe = type(context.recipe)
+    contract.write_manifest(
+        run_dir,
+        kind=recipe.output,
+        metrics=metrics,
+        method=context.spec.method,
+        seed=context.spec.seed,
+        inputs={name: given.sha256 for name, given in context.spec.inputs.items()},
+        versions=versions(),
+    )
+    return contract.EXIT_DONE
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("torch", "transformers", "trl", "peft"):
+        if name in sys.modules:
+            found[name] = str(sys.modules[name].__version__)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

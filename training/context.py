@@ -1,0 +1,89 @@
+"""What a method sees of its run: its recipe, its inputs, where to say what happens, where to leave what came of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training import contract
+from training.contract import Failure, Input, Spec
+from training.recipes import RECIPES, Recipe
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has written its checkpoint; raised by the method, turned into EXIT_STOPPED."""
+
+
+@dataclass(slots=True)
+class RunContext:
+    """Handed to `training.methods.<method>.run(context)`.
+
+    A method reads `context.recipe` and `context.input(...)`, tells with `progress`, `metric`, `sample`,
+    `warn` and `log`, polls `stop_requested`, keeps checkpoints under `checkpoints`, and writes what it
+    made below `output`. The manifest is written by the caller, from what `run` returns: a dict of metrics.
+    """
+
+    dir: Path
+    spec: Spec
+    recipe: Recipe
+    events: contract.EventLog
+    stop_requested: bool = False
+    _phase_began: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, run_dir: Path) -> RunContext:
+        """Raises `Failure` ("no_spec", "no_method", "bad_recipe") for a folder that can't be run."""
+        spec = contract.read_spec(run_dir)
+        if spec.method not in RECIPES:
+            raise Failure("no_method", f"There is no method called {spec.method!r}.")
+        try:
+            recipe = RECIPES[spec.method].model_validate(spec.recipe)
+        except ValueError as error:
+            raise Failure("bad_recipe", f"The recipe is not one of {spec.method}: {error}") from error
+        return cls(run_dir, spec, recipe, contract.EventLog(run_dir / contract.EVENTS))
+
+    @property
+    def output(self) -> Path:
+        folder = self.dir / contract.OUTPUT
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def checkpoints(self) -> Path:
+        folder = self.dir / contract.CHECKPOINTS
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def input(self, name: str) -> Input:
+        try:
+            return self.spec.inputs[name]
+        except KeyError:
+            raise Failure("no_input", f"This run needs an input called {name!r}.") from None
+
+    def has_input(self, name: str) -> bool:
+        return name in self.spec.inputs
+
+    def progress(self, phase: str, step: int, total: int, *, unit: str = "steps") -> None:
+        """`step` of `total` of a phase is done; rate and ETA come from this attempt's own pace."""
+        now = time.monotonic()
+        began, first = self._phase_began.setdefault(phase, (now, step))
+        rate = (step - first) / (now - began) if now > began and step > first else None
+        payload: dict[str, Any] = {"phase": phase, "step": step, "total": total, "unit": unit}
+        if rate:
+            payload |= {"rate": round(rate, 3), "eta_s": round((total - step) / rate, 1)}
+        self.events.emit("progress", payload)
+
+    def metric(self, step: int, **values: float) -> None:
+        """Numbers of one step, drawn as curves by name; a number that is not finite is an error of the method."""
+        self.events.emit("metric", {"step": step, "values": {k: float(v) for k, v in values.items()}})
+
+    def sample(self, step: int, *, prompt: str, text: str, **more: Any) -> None:
+        self.events.emit("sample", {"step": step, "prompt": prompt, "text": text, **more})
+
+    def warn(self, code: str, sentence: str) -> None:
+        self.events.emit("warning", {"code": code, "sentence": sentence})
+
+    def log(self, text: str) -> None:
+        self.events.emit("log", {"text": text})

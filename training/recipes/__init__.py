@@ -1,0 +1,26 @@
+"""Every method by its name and recipe. Free of torch: web pages, commands and workers import this and no more of training."""
+
+from training.recipes.base import Recipe
+from training.recipes.dpo import DpoRecipe
+from training.recipes.evaluate import EvaluateRecipe
+from training.recipes.generate import GenerateRecipe
+from training.recipes.import_model import ImportModelRecipe
+from training.recipes.ppo import PpoRecipe
+from training.recipes.pretrain import PretrainRecipe
+from training.recipes.reward import RewardRecipe
+from training.recipes.sft import SftRecipe
+from training.recipes.tokenizer import TokenizerRecipe
+
+RECIPES: dict[str, type[Recipe]] = {
+    "import_model": ImportModelRecipe,
+    "tokenizer": TokenizerRecipe,
+    "pretrain": PretrainRecipe,
+    "sft": SftRecipe,
+    "generate": GenerateRecipe,
+    "reward": RewardRecipe,
+    "dpo": DpoRecipe,
+    "ppo": PpoRecipe,
+    "evaluate": EvaluateRecipe,
+}
+
+__all__ = ["RECIPES", "Recipe"]

@@ -1,0 +1,33 @@
+"""What every recipe shares: strict fields, named inputs, what comes out, presets. No torch here: web pages read these."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+OutputKind = Literal["model", "tokenizer", "dataset", "report"]
+
+
+class Recipe(BaseModel):
+    """What a method is told: bounded, documented fields; unknown names are refused, so that a typo can't pass.
+
+    A field's `description` is the help beside it on the launch page, `ge`/`le` its bounds there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: ClassVar[str] = ""
+    """One line for the launch page: what this method does."""
+    inputs: ClassVar[dict[str, str]] = {}
+    """Input name -> what it must be: "model", "model:reward", "tokenizer", "dataset:preference", "upload" ...;
+    a name that ends in "?" is optional."""
+    output: ClassVar[OutputKind] = "model"
+    role: ClassVar[str] = ""
+    """The role of the ModelVersion, or the kind of the DatasetVersion, that comes out."""
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Named sets of fields: "tiny" runs in seconds on a model of 0.1M parameters, "demo" in minutes on 2 cores."""
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Recipe:
+        return cls.model_validate({**cls.presets[name], **changes})

@@ -1,0 +1,52 @@
+"""What PPO is told."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from training.recipes.base import OutputKind, Recipe
+from training.recipes.lora import LoRA
+
+
+class PpoRecipe(Recipe):
+    summary: ClassVar[str] = "Train a policy on a reward model by PPO (Schulman et al. 2017; Ziegler et al. 2019)."
+    inputs: ClassVar[dict[str, str]] = {"model": "model", "reward": "model:reward", "prompts": "dataset:prompts"}
+    output: ClassVar[OutputKind] = "model"
+    role: ClassVar[str] = "policy"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"lora": None, "episodes": 256, "batch_size": 32, "minibatch_size": 16, "max_new_tokens": 24,
+                 "learning_rate": 3e-4, "target_kl": 6.0, "bf16": False},
+        "demo": {"episodes": 512, "batch_size": 32, "minibatch_size": 8, "max_new_tokens": 64, "learning_rate": 5e-5},
+    }  # fmt: skip
+
+    lora: LoRA | None = Field(LoRA(), description="Train an adapter; none trains the whole model.")
+    episodes: int = Field(512, ge=1, le=100_000_000, description="Completions sampled in all.")
+    batch_size: int = Field(32, ge=1, le=65_536, description="Completions a rollout.")
+    minibatch_size: int = Field(8, ge=1, le=65_536, description="Completions a gradient step; divides the batch.")
+    epochs: int = Field(4, ge=1, le=32, description="Passes over each rollout.")
+    max_new_tokens: int = Field(64, ge=1, le=32_768, description="Completions are sampled to this length and cut at their end.")
+    temperature: float = Field(1.0, gt=0, le=2, description="Of sampling; log-probabilities are taken at the same one.")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="Of policy and critic, falling to 0.")
+    kl_coefficient: float = Field(0.05, ge=0, le=10, description="First price of a nat of KL to the reference, per token.")
+    target_kl: float | None = Field(6.0, gt=0, description="Nats a completion that the price is steered to; none keeps it fixed.")
+    kl_horizon: int = Field(10_000, ge=1, description="Episodes in which the price reacts.")
+    stop_kl: float = Field(0.2, gt=0, description="A rollout's passes end when the mean approximate KL to it is above.")
+    gamma: float = Field(1.0, gt=0, le=1, description="Discount.")
+    lam: float = Field(0.95, ge=0, le=1, description="Of generalised advantage estimation.")
+    clip: float = Field(0.2, gt=0, lt=1, description="Of the policy's ratio.")
+    clip_value: float = Field(0.2, gt=0, description="Of the critic's change.")
+    value_coefficient: float = Field(0.1, ge=0, description="Weight of the critic's loss.")
+    missing_eos_penalty: float = Field(1.0, ge=0, description="Taken from the score of a completion that did not end.")
+    reward_clip: float = Field(5.0, gt=0, description="Normalised scores are cut here.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients of policy and critic are clipped to this norm.")
+    checkpoint_every: int = Field(2, ge=1, description="Rollouts between checkpoints and samples.")
+    bf16: bool = Field(True, description="bfloat16 base weights and autocast.")
+    seed: int = Field(0, ge=0, description="Of sampling and of the order of the data.")
+
+    @model_validator(mode="after")
+    def minibatches_divide_the_batch(self) -> PpoRecipe:
+        if self.batch_size % self.minibatch_size:
+            raise ValueError("minibatch_size must divide batch_size")
+        return self

@@ -1,0 +1,32 @@
+"""What the training of a reward model is told: Bradley-Terry on the comparisons of rankings."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from training.recipes.base import OutputKind, Recipe
+from training.recipes.lora import LoRA
+
+
+class RewardRecipe(Recipe):
+    summary: ClassVar[str] = "Train a reward model on a preference dataset."
+    inputs: ClassVar[dict[str, str]] = {"model": "model", "preferences": "dataset:preference"}
+    output: ClassVar[OutputKind] = "model"
+    role: ClassVar[str] = "reward"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"lora": None, "epochs": 3, "batch_size": 16, "learning_rate": 1e-3, "max_length": 192, "bf16": False},
+        "demo": {"epochs": 2, "batch_size": 8, "learning_rate": 2e-4, "max_length": 320},
+    }
+
+    lora: LoRA | None = Field(LoRA(), description="Train an adapter and the reward head; none trains the whole model.")
+    epochs: float = Field(2, gt=0, le=20, description="Passes over the comparisons.")
+    batch_size: int = Field(8, ge=1, le=1024, description="Comparisons a step.")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="Peak learning rate, falling to 0.")
+    max_length: int = Field(512, ge=16, le=131_072, description="Longer prompt + completion pairs are left out, and counted.")
+    center_rewards: float = Field(0.01, ge=0, le=1, description="Weight of (r_chosen + r_rejected)^2: keeps rewards around 0.")
+    use_margin: bool = Field(False, description="Demand a margin by the strength of the preference (Llama 2).")
+    eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations and checkpoints.")
+    bf16: bool = Field(True, description="bfloat16 autocast.")
+    seed: int = Field(0, ge=0, description="Of the reward head and of the order of the data.")
