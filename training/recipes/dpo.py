@@ -29,5 +29,5 @@ class DpoRecipe(Recipe):
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="The share of comparisons that is taken to be wrong (robust DPO).")
     eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations, samples and checkpoints.")
     sample_tokens: int = Field(48, ge=0, le=2048, description="Length of the samples shown while it learns; 0 shows none.")
-    bf16: bool = Field(True, description="bfloat16 autocast.")
+    bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
     seed: int = Field(0, ge=0, description="Of the order of the data.")

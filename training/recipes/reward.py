@@ -28,5 +28,5 @@ class RewardRecipe(Recipe):
     center_rewards: float = Field(0.01, ge=0, le=1, description="Weight of (r_chosen + r_rejected)^2: keeps rewards around 0.")
     use_margin: bool = Field(False, description="Demand a margin by the strength of the preference (Llama 2).")
     eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations and checkpoints.")
-    bf16: bool = Field(True, description="bfloat16 autocast.")
+    bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
     seed: int = Field(0, ge=0, description="Of the reward head and of the order of the data.")

@@ -1,0 +1,96 @@
+"""Log-probabilities of labelled positions alone, on devices where TRL's own head scores every position.
+
+TRL asks its models for `model(..., labels=labels, fused_lm_head=True)`. With Triton it projects only the positions
+that have a label; without, every position of the batch, prompts and padding included, several times over in float32
+(trl 1.16, `trainer/utils.py`: `compact`). On a CPU and a vocabulary of 49,152 that is most of a step. `add_compact_head`
+answers the same call from the labelled positions.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import MethodType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+from trl.trainer.utils import FusedCausalLMOutput
+
+CHUNK = 512  # positions projected at once: bounds what stands in memory beside the saved logits
+
+# Models that change their logits after the projection keep TRL's head, which knows how.
+CHANGED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier", "lm_head_multiplier")
+
+
+def add_compact_head(model: PreTrainedModel, *, statistics: bool) -> None:
+    """Replaces what TRL's `add_fused_lm_head` left on `model`, where that would score all positions.
+
+    `statistics` also gives `entropy` and `is_top1`, which TRL's SFT logs.
+    """
+    config = model.config.get_text_config()
+    if any(getattr(config, name, None) is not None for name in CHANGED_LOGITS):
+        return
+    fused = model.forward
+
+    @functools.wraps(type(model).forward)  # `generate` checks its keywords against this signature
+    def forward(
+        self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Tensor | None = None, **kwargs: Any
+    ) -> Any:
+        if not fused_lm_head or labels is None or labels.device.type != "cpu":
+            return fused(*args, fused_lm_head=fused_lm_head, labels=labels, **kwargs)
+        kwargs.pop("num_items_in_batch", None)
+        kwargs["use_cache"] = False
+        hidden_BTD = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
+        return score(self.get_output_embeddings(), hidden_BTD, labels[:, 1:], statistics=statistics)
+
+    model.forward = MethodType(forward, model)
+
+
+def score(head: torch.nn.Module, hidden_BTD: Tensor, labels_BT: Tensor, *, statistics: bool) -> FusedCausalLMOutput:
+    """Shapes: B sequences, T positions (the last one dropped), D width, N positions with a label; logits are NV."""
+    mask_BT = labels_BT != -100
+    chunks = zip(hidden_BTD[mask_BT].split(CHUNK), labels_BT[mask_BT].split(CHUNK), strict=True)
+    parts = [score_chunk(head, hidden, labels, statistics=statistics) for hidden, labels in chunks]
+
+    def spread(values: tuple[Tensor, ...]) -> Tensor:
+        flat = torch.cat(values)
+        return flat.new_zeros(mask_BT.shape).masked_scatter(mask_BT, flat)
+
+    log_probs, entropies, top1 = zip(*parts, strict=True)
+    log_probs_BT = spread(log_probs)
+    return FusedCausalLMOutput(
+        loss=-log_probs_BT.sum() / mask_BT.sum().clamp(min=1),
+        log_probs=log_probs_BT,
+        entropy=spread(entropies) if statistics else None,
+        is_top1=spread(top1) if statistics else None,
+        label_mask=mask_BT,
+    )
+
+
+def score_chunk(
+    head: torch.nn.Module, hidden_ND: Tensor, labels_N: Tensor, *, statistics: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    logits_NV = head(hidden_ND).float()
+    log_probs_N = -F.cross_entropy(logits_NV, labels_N, reduction="none")
+    if not statistics:
+        return log_probs_N, log_probs_N, log_probs_N
+    with torch.no_grad():
+        entropy_N = torch.distributions.Categorical(logits=logits_NV, validate_args=False).entropy()
+        return log_probs_N, entropy_N, logits_NV.argmax(dim=-1) == labels_N
+
+
+def add_exact_score(model: PreTrainedModel) -> None:
+    """Makes a sequence classifier of transformers read its score at the last attended token, in float32."""
+
+    @functools.wraps(type(model).forward)
+    def forward(self: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, **kwargs: Any) -> Any:
+        hidden_BTD = self.base_model(input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
+        last_B = attention_mask.sum(dim=1) - 1
+        hidden_BD = hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B]
+        with torch.autocast(hidden_BD.device.type, enabled=False):
+            return SequenceClassifierOutput(logits=self.score(hidden_BD.float()))
+
+    model.forward = MethodType(forward, model)

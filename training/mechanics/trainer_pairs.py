@@ -1,0 +1,150 @@
+"""Comparisons on their way into a trainer: what is left out, which stand together in a batch, each text once in it.
+
+K ranked completions give up to K(K-1)/2 comparisons of the same K texts. TRL reads a text anew for every comparison;
+here the comparisons of one prompt stand together (as InstructGPT did: shuffled apart they overfit, Ouyang et al. 2022,
+section 3.5), and a batch holds every text once: with K = 4, 4 sequences instead of 12.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from training.context import RunContext
+from training.contract import Failure, Input
+from training.mechanics import datasets
+
+WINDOW = 8  # batches among which comparisons of similar length are brought together
+COLUMNS = ("prompt", "chosen", "rejected", "weight", "margin", "group_id", "rater")
+
+
+def read_pairs(preferences: Input, *, split: str) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in COLUMNS} for row in datasets.read_rows(preferences, split=split)]
+
+
+def as_dataset(rows: list[dict[str, Any]]) -> Dataset:
+    return Dataset.from_list([{name: row[name] for name in COLUMNS if name != "rater"} for row in rows])
+
+
+def scale_weights(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Weights with mean 1 over the split: prompts count alike, and the loss keeps the size of an unweighted one."""
+    mean = sum(row["weight"] for row in rows) / max(len(rows), 1)
+    if mean <= 0:
+        raise Failure("no_weight", "No comparison has a weight above 0.", advice="Look at the dataset's weight column.")
+    return [{**row, "weight": row["weight"] / mean} for row in rows]
+
+
+def leave_out_long(dataset: Dataset, *, max_length: int, context: RunContext, split: str) -> Dataset:
+    """Drops comparisons with a text longer than `max_length` tokens, and says how many; a cut text would lose its end."""
+    keep = [i for i, length in enumerate(lengths_of(dataset)) if length <= max_length]
+    dropped = len(dataset) - len(keep)
+    if dropped:
+        context.warn(
+            "left_out_long",
+            f"{dropped} of {len(dataset)} comparisons ({split}) are longer than {max_length} tokens and were left out.",
+        )
+    if not keep and split == "train":
+        raise Failure(
+            "no_rows",
+            f"No comparison is left: all {len(dataset)} are longer than {max_length} tokens.",
+            advice="Raise max_length.",
+        )
+    return dataset.select(keep)
+
+
+def lengths_of(dataset: Dataset) -> list[int]:
+    """Tokens of the longer text of each comparison, its prompt included."""
+    prompts = dataset["prompt_ids"] if "prompt_ids" in dataset.column_names else [[]] * len(dataset)
+    return [
+        len(prompt) + max(len(chosen), len(rejected))
+        for prompt, chosen, rejected in zip(prompts, dataset["chosen_ids"], dataset["rejected_ids"], strict=True)
+    ]
+
+
+class GroupBatches(Sampler[int]):
+    """Row numbers such that every `batch_size` of them are one batch: whole groups, of similar length, in the same
+    company each epoch. Only the order of the batches changes from epoch to epoch.
+    """
+
+    def __init__(self, groups: Sequence[str], lengths: Sequence[int], *, batch_size: int, seed: int) -> None:
+        rows_of: dict[str, list[int]] = {}
+        for row, group in enumerate(groups):
+            rows_of.setdefault(group, []).append(row)
+        order = list(rows_of)
+        random.Random(f"groups {seed}").shuffle(order)
+        rows: list[int] = []
+        window: list[str] = []
+        for group in [*order, None]:
+            full = sum(len(rows_of[name]) for name in window) >= WINDOW * batch_size
+            if group is None or full:
+                window.sort(key=lambda name: max(lengths[row] for row in rows_of[name]))
+                rows += [row for name in window for row in rows_of[name]]
+                window = []
+            if group is not None:
+                window.append(group)
+        self.batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return sum(map(len, self.batches))
+
+    def __iter__(self) -> Iterator[int]:
+        whole = [batch for batch in self.batches if len(batch) == self.batch_size]
+        random.Random(f"epoch {self.seed} {self.epoch}").shuffle(whole)
+        rest = [batch for batch in self.batches if len(batch) < self.batch_size]  # the loader cuts by count: it comes last
+        for batch in whole + rest:
+            yield from batch
+
+
+@dataclass(frozen=True, slots=True)
+class PairCollator:
+    """A batch of B comparisons as U <= 2B distinct texts (`input_ids`, right-padded) and where to find each side."""
+
+    pad_token_id: int
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        texts: dict[tuple[tuple[int, ...], int], int] = {}
+
+        def place(row: dict[str, Any], side: str) -> int:
+            prompt = row.get("prompt_ids", [])
+            return texts.setdefault((tuple(prompt + row[side]), len(prompt)), len(texts))
+
+        # `chosen` stands first: the trainer takes the size of a batch from the first tensor it meets.
+        batch = {
+            "chosen": torch.tensor([place(row, "chosen_ids") for row in rows]),
+            "rejected": torch.tensor([place(row, "rejected_ids") for row in rows]),
+        }
+        for name in ("weight", "margin", "ref_chosen_logps", "ref_rejected_logps"):
+            if name in rows[0]:
+                batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
+        return batch | pad(list(texts), pad_token_id=self.pad_token_id)
+
+
+def pad(texts: list[tuple[tuple[int, ...], int]], *, pad_token_id: int) -> dict[str, Tensor]:
+    """`(token ids, length of the prompt)` of U texts -> `input_ids`, `attention_mask`, `completion_mask`, all (U, T)."""
+    shape = (len(texts), max(len(ids) for ids, _ in texts))
+    input_ids = torch.full(shape, pad_token_id)
+    attention_mask = torch.zeros(shape, dtype=torch.long)
+    completion_mask = torch.zeros(shape, dtype=torch.long)
+    for row, (ids, prompt) in enumerate(texts):
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+        attention_mask[row, : len(ids)] = 1
+        completion_mask[row, prompt : len(ids)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "completion_mask": completion_mask}
+
+
+def some_held_out(dataset: Dataset, *, batch_size: int, every: int) -> Dataset:
+    """As many held-out comparisons as are trained on between two evaluations (at least 64): they cost a third of it."""
+    return dataset.select(range(min(len(dataset), max(64, batch_size * every))))

@@ -1,0 +1,264 @@
+"""Supervised fine-tuning on instructions: only the assistant's words are learned, on TRL's SFTTrainer.
+
+Every assistant turn of a conversation is learned, each to its end-of-turn token: without it a model never stops. Which
+tokens those are is found by rendering the conversation up to each turn, so any chat template will do that renders a
+conversation's beginning as the beginning of the conversation; a turn where it does not is left unlearned.
+
+Where we depart from TRL 1.16: packed rows stay rows. TRL lays a whole batch of packs into one sequence, for the
+variable-length kernels of flash attention; without them attention is quadratic in the batch. Here a pack is a row
+with positions that start anew at each example, which transformers turns into a mask that keeps examples apart.
+`batch_size` counts examples, packed or not: packing changes the time a step takes, and not the number of steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from trl import SFTConfig, SFTTrainer, pack_dataset
+
+from training.context import RunContext
+from training.contract import Failure
+from training.mechanics import datasets, models
+from training.mechanics.trainer import RunTrainer, Show, pick_show, settings
+from training.mechanics.trainer_head import add_compact_head
+from training.recipes.sft import SftRecipe
+
+SAMPLES = 8
+IGNORED = -100
+
+
+def run(context: RunContext) -> dict[str, Any]:
+    recipe = context.recipe
+    assert isinstance(recipe, SftRecipe)
+    model_input, instructions = context.input("model"), context.input("instructions")
+    tokenizer = models.load_tokenizer(model_input)
+    talks = {split: read_talks(datasets.read_rows(instructions, split=split)) for split in ("train", "test")}
+    train, held_out = (
+        encode_all(tokenizer, talks[split], max_length=recipe.max_length, context=context, split=split)
+        for split in ("train", "test")
+    )
+    asked = [question_of(talk) for talk in talks["test"] or talks["train"]]
+    show = pick_show(
+        asked, tokenizer=tokenizer, render=datasets.render_prompt, count=SAMPLES, max_new_tokens=recipe.sample_tokens
+    )
+    trainer = build(context, recipe, train=train, held_out=held_out, tokenizer=tokenizer, show=show)
+    trainer.train_to_the_end()
+    metrics: dict[str, Any] = {"train_rows": len(train), "held_out_rows": len(held_out)}
+    if held_out:
+        metrics |= trainer.evaluate_all()
+    else:
+        trainer.show_samples()
+    if trainer.ended_rate is not None:
+        metrics["ended_rate"] = trainer.ended_rate
+    models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
+    return metrics
+
+
+# Data
+
+Talk = list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One conversation as tokens; `labels` are -100 wherever the assistant does not speak; `num_bytes` of her words."""
+
+    input_ids: list[int]
+    labels: list[int]
+    num_bytes: int
+
+
+def read_talks(rows: list[dict[str, Any]]) -> list[Talk]:
+    return [[{"role": m["role"], "content": m["content"]} for m in row["messages"]] for row in rows]
+
+
+def question_of(talk: Talk) -> Talk:
+    """The conversation up to the assistant's last turn."""
+    turns = [i for i, message in enumerate(talk) if message["role"] == "assistant"]
+    return talk[: turns[-1]] if turns else talk
+
+
+def encode(tokenizer: Any, talk: Talk) -> Example:
+    def render(messages: Talk, *, ask: bool) -> list[int]:
+        if not messages:
+            return []
+        return list(
+            tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, add_generation_prompt=ask)[
+                "input_ids"
+            ]
+        )
+
+    ids = render(talk, ask=False)
+    labels = [IGNORED] * len(ids)
+    num_bytes = 0
+    for turn, message in enumerate(talk):
+        if message["role"] != "assistant":
+            continue
+        start = common_prefix(ids, render(talk[:turn], ask=True))
+        end = common_prefix(ids, render(talk[: turn + 1], ask=False))
+        ends = [i for i in range(start, end) if ids[i] == tokenizer.eos_token_id]
+        end = ends[-1] + 1 if ends else end  # what a template writes behind the end of a turn is never generated
+        if start < end:
+            labels[start:end] = ids[start:end]
+            num_bytes += len(message["content"].encode())
+    return Example(ids, labels, num_bytes)
+
+
+def common_prefix(ids: list[int], others: list[int]) -> int:
+    return next((i for i, (a, b) in enumerate(zip(ids, others, strict=False)) if a != b), min(len(ids), len(others)))
+
+
+def encode_all(
+    tokenizer: Any, talks: list[Talk], *, max_length: int, context: RunContext, split: str
+) -> list[Example]:
+    """Leaves out, and counts, what is too long or has no word to learn. Raises `Failure` where no training row is left."""
+    examples = [encode(tokenizer, talk) for talk in talks]
+    spoken = [example for example in examples if any(label != IGNORED for label in example.labels)]
+    fitting = [example for example in spoken if len(example.input_ids) <= max_length]
+    if split == "train" and not spoken:
+        raise Failure(
+            "no_trained_token",
+            f"None of the {len(examples)} conversations has a token of the assistant's to learn.",
+            advice="Each conversation needs an assistant turn that the model's chat template renders.",
+        )
+    if split == "train" and not fitting:
+        raise Failure("no_rows", f"All conversations are longer than {max_length} tokens.", advice="Raise max_length.")
+    if len(spoken) < len(examples):
+        count = len(examples) - len(spoken)
+        context.warn("left_out_silent", f"{count} conversations ({split}) have nothing to learn and were left out.")
+    if len(fitting) < len(spoken):
+        count = len(spoken) - len(fitting)
+        context.warn(
+            "left_out_long",
+            f"{count} of {len(spoken)} conversations ({split}) are longer than {max_length} tokens and were left out.",
+        )
+    return fitting
+
+
+def as_dataset(examples: list[Example]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "input_ids": [example.input_ids for example in examples],
+            "labels": [example.labels for example in examples],
+            "num_bytes": [example.num_bytes for example in examples],
+        }
+    )
+
+
+def pack(examples: list[Example], *, max_length: int) -> Dataset:
+    """Best-fit-decreasing packs of at most `max_length` tokens; `seq_lengths` says where each example ends."""
+    dataset = as_dataset(examples).select_columns(["input_ids", "labels"])
+    return pack_dataset(dataset, max_length, strategy="bfd", map_kwargs={"batch_size": max(len(dataset), 1)})
+
+
+@dataclass(frozen=True, slots=True)
+class RowCollator:
+    """Rows padded on the right. Packed rows carry positions and no attention mask: that is how packs are recognised."""
+
+    pad_token_id: int
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        shape = (len(rows), max(len(row["input_ids"]) for row in rows))
+        input_ids = torch.full(shape, self.pad_token_id)
+        labels = torch.full(shape, IGNORED)
+        attention_mask = torch.zeros(shape, dtype=torch.long)
+        position_ids = torch.zeros(shape, dtype=torch.long)  # a pad is at 0, in company of nothing
+        for i, row in enumerate(rows):
+            length = len(row["input_ids"])
+            input_ids[i, :length] = torch.tensor(row["input_ids"])
+            labels[i, :length] = torch.tensor(row["labels"])
+            attention_mask[i, :length] = 1
+            position_ids[i, :length] = torch.cat([torch.arange(n) for n in row.get("seq_lengths", [length])])
+        batch = {"input_ids": input_ids, "labels": labels}
+        if "seq_lengths" in rows[0]:
+            return batch | {"position_ids": position_ids}
+        return batch | {"attention_mask": attention_mask}
+
+
+# Training
+
+
+def build(
+    context: RunContext, recipe: SftRecipe, *, train: list[Example], held_out: list[Example], tokenizer: Any, show: Show
+) -> SftRun:
+    lora = recipe.lora
+    model = models.load_causal(
+        context.input("model"), dtype=torch.bfloat16 if recipe.bf16 and lora else torch.float32
+    )
+    if lora:
+        model = models.add_lora(model, lora, task="causal")
+    dataset = pack(train, max_length=recipe.max_length) if recipe.packing else as_dataset(train)
+    batch_size = max(1, round(recipe.batch_size * len(dataset) / len(train)))
+    arguments = SFTConfig(
+        max_length=None,  # nothing is cut: `encode_all` has left out what is too long
+        packing=False,  # done above
+        **settings(
+            context,
+            rows=len(dataset),
+            batch_size=batch_size,
+            epochs=recipe.epochs,
+            every=recipe.eval_every,
+            learning_rate=recipe.learning_rate,
+            bf16=recipe.bf16,
+            seed=context.spec.seed + recipe.seed,
+            evaluated=bool(held_out),
+        )
+        | {"per_device_eval_batch_size": recipe.batch_size},
+    )
+    return SftRun(
+        model=model,
+        args=arguments,
+        processing_class=tokenizer,
+        data_collator=RowCollator(tokenizer.pad_token_id),
+        train_dataset=dataset,
+        eval_dataset=as_dataset(held_out) if held_out else None,
+        context=context,
+        show=show,
+        recipe=recipe,
+    )
+
+
+class SftRun(RunTrainer, SFTTrainer):
+    def __init__(self, *args: Any, recipe: SftRecipe, context: RunContext, show: Show, **kwargs: Any) -> None:
+        self.nll = 0.0
+        self.num_labels = 0
+        super().__init__(*args, context=context, show=show, **kwargs)
+        model = self.accelerator.unwrap_model(self.model)
+        add_compact_head(model.get_base_model() if hasattr(model, "peft_config") else model, statistics=True)
+        if self.all_held_out is not None:
+            most = max(64, recipe.batch_size * recipe.eval_every)  # a third of what is trained between two evaluations
+            self.eval_dataset = self.all_held_out.select(range(min(most, len(self.all_held_out))))
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        seen = self._total_train_tokens
+        packed = "position_ids" in inputs
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if not self.model.training:
+            count = int((inputs["labels"][:, 1:] != IGNORED).sum())
+            self.nll += loss.item() * count
+            self.num_labels += count
+        elif packed:
+            # TRL counts a packed batch as the one sequence that it would have made of it.
+            self._total_train_tokens = seen + inputs["input_ids"].numel()
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return loss
+
+    def begin_held_out(self) -> None:
+        self.nll, self.num_labels = 0.0, 0
+
+    def held_out(self) -> dict[str, float]:
+        """`loss` in nats a token of the assistant's; the bytes are those of her words, the nats also of their ends."""
+        assert self.eval_dataset is not None
+        bits = self.nll / math.log(2)
+        return {
+            "loss": self.nll / self.num_labels,
+            "bits_per_byte": bits / max(sum(self.eval_dataset["num_bytes"]), 1),
+            "n": len(self.eval_dataset),
+        }
