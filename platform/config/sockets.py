@@ -1,7 +1,7 @@
-"""The websocket addresses."""
+"""The websocket addresses of all apps."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from accounts import sockets as accounts_sockets
 
-routes: list[URLPattern] = []
+routes = [*accounts_sockets.routes]

@@ -1,7 +1,25 @@
-"""Every address: pages by app, the API below /api/v1/."""
+"""Every address: pages by app, the API below /api/v1/, its schema below /api/."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+import accounts.api_urls
+import annotation.api_urls
+import registry.api_urls
+import rlhf.api_urls
+import runs.api_urls
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+API_APPS = (accounts, registry, runs, annotation, rlhf)
+
+api: list[URLPattern | URLResolver] = [
+    pattern for app in API_APPS for pattern in app.api_urls.api_urlpatterns
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("accounts.urls")),
+    path("", include("registry.urls")),
+    path("", include("runs.urls")),
+    path("", include("annotation.urls")),
+    path("", include("rlhf.urls")),
+    path("api/v1/", include(api)),
+]

