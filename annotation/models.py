@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+
 from registry.models import DatasetVersion, ModelVersion
 
 
@@ -42,7 +43,9 @@ class Campaign(models.Model):
         ordering: ClassVar = ["-created_at", "-pk"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(k__gte=2, k__lte=9), name="campaign_k_is_2_to_9"),
-            models.CheckConstraint(condition=models.Q(overlap__gte=1, overlap__lte=25), name="campaign_overlap_is_1_to_25"),
+            models.CheckConstraint(
+                condition=models.Q(overlap__gte=1, overlap__lte=25), name="campaign_overlap_is_1_to_25"
+            ),
             models.CheckConstraint(condition=models.Q(lease_minutes__gte=1), name="campaign_lease_is_a_minute_or_more"),
         ]
 
@@ -73,7 +76,9 @@ class Guideline(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-number"]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["campaign", "number"], name="one_guideline_of_a_number")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["campaign", "number"], name="one_guideline_of_a_number")
+        ]
 
 
 class Split(models.TextChoices):
@@ -161,7 +166,9 @@ class Slot(models.Model):
         ordering: ClassVar = ["order_key", "pk"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["task", "number"], name="one_slot_of_a_number")]
         indexes: ClassVar = [
-            models.Index(fields=["campaign", "order_key", "id"], condition=models.Q(is_free=True), name="free_slots_in_order")
+            models.Index(
+                fields=["campaign", "order_key", "id"], condition=models.Q(is_free=True), name="free_slots_in_order"
+            )
         ]
 
 

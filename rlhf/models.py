@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
-from annotation.models import Campaign
 from django.conf import settings
 from django.db import models
+
+from annotation.models import Campaign
 from registry.models import DatasetVersion, ModelVersion
 from runs.models import Run
 

@@ -67,7 +67,9 @@ def work(run_dir: Path) -> int:
     except OSError as error:
         if error.errno == 28:  # ENOSPC
             raise Failure(
-                "disk_full", "The disk is full; the last good checkpoint was kept.", advice="Free space, then resume the run."
+                "disk_full",
+                "The disk is full; the last good checkpoint was kept.",
+                advice="Free space, then resume the run.",
             ) from error
         raise
     recipe = type(context.recipe)

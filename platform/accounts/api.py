@@ -1,15 +1,24 @@
-"""What every API view shares: pages by cursor, and errors in the one shape that `accounts.errors` gives them."""
+"""What every API view shares: strict bodies, pages by cursor, and errors in the one shape that `accounts.errors` gives them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rest_framework import exceptions
+from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from accounts.errors import UserError
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses names that it does not know, so that a typo is told and not dropped."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such field."))
+        return super().to_internal_value(data)
 
 
 class Pages(CursorPagination):

@@ -45,7 +45,9 @@ class Conflict(UserError):
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/") or request.accepts("application/json") and not request.accepts("text/html")
+    return request.path.startswith("/api/") or (
+        request.accepts("application/json") and not request.accepts("text/html")
+    )
 
 
 def render_error(request: HttpRequest, error: UserError) -> HttpResponse:
@@ -57,5 +59,7 @@ def render_error(request: HttpRequest, error: UserError) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    error = NotAllowed("This form was opened too long ago or elsewhere. Reload the page and send it again.", code="csrf")
+    error = NotAllowed(
+        "This form was opened too long ago or elsewhere. Reload the page and send it again.", code="csrf"
+    )
     return render_error(request, error)

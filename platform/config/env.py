@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -31,7 +32,9 @@ def secret_key() -> str:
     if not given:
         given = _made_key(HOME / "secret.key")
     if len(given) < 40 or len(set(given)) < 10:
-        raise environ.ImproperlyConfigured("STEADYHAND_SECRET_KEY must have at least 40 characters, 10 of them different.")
+        raise environ.ImproperlyConfigured(
+            "STEADYHAND_SECRET_KEY must have at least 40 characters, 10 of them different."
+        )
     return given
 
 
@@ -41,9 +44,7 @@ def _made_key(path: Path) -> str:
         stage = path.with_name(f".{path.name}.{os.getpid()}")
         stage.touch(mode=0o600)
         stage.write_text(secrets.token_urlsafe(50))
-        try:
-            os.link(stage, path)  # of several processes that start at once, one makes the key
-        except FileExistsError:
-            pass
+        with contextlib.suppress(FileExistsError):  # of several processes that start at once, one makes the key
+            os.link(stage, path)
         stage.unlink()
     return path.read_text()

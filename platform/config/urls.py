@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from django.urls import URLPattern, URLResolver, include, path
+
 import accounts.api_urls
 import annotation.api_urls
 import registry.api_urls
 import rlhf.api_urls
 import runs.api_urls
-from django.urls import URLPattern, URLResolver, include, path
 
 API_APPS = (accounts, registry, runs, annotation, rlhf)
 
-api: list[URLPattern | URLResolver] = [
-    pattern for app in API_APPS for pattern in app.api_urls.api_urlpatterns
-]
+api: list[URLPattern | URLResolver] = [pattern for app in API_APPS for pattern in app.api_urls.api_urlpatterns]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),

@@ -68,7 +68,9 @@ class ModelVersion(models.Model):
     base = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="adapters")
     parents = models.ManyToManyField("self", symmetrical=False, related_name="children", blank=True)
     datasets = models.ManyToManyField("DatasetVersion", related_name="models", blank=True)
-    run = models.UUIDField(null=True, blank=True, db_index=True)  # the run that made it; runs know this app, not the reverse
+    run = models.UUIDField(
+        null=True, blank=True, db_index=True
+    )  # the run that made it; runs know this app, not the reverse
     method = models.CharField(max_length=32, blank=True)
     num_parameters = models.BigIntegerField(default=0)
     card = models.TextField(blank=True)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+
 from registry.models import Artifact
 
 
@@ -126,7 +127,8 @@ class RunInput(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["run", "name"], name="one_input_of_a_name"),
             models.CheckConstraint(
-                condition=models.Q(artifact__isnull=False) | models.Q(after__isnull=False), name="input_comes_from_somewhere"
+                condition=models.Q(artifact__isnull=False) | models.Q(after__isnull=False),
+                name="input_comes_from_somewhere",
             ),
         ]
 

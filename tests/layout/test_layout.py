@@ -23,7 +23,9 @@ def test_platform_is_a_source_root_and_no_package():
     assert not list((ROOT / "platform").glob("*.py"))
 
 
-@pytest.mark.parametrize("folder", sorted(p for p in (ROOT / "tests").rglob("*") if p.is_dir() and list(p.glob("*.py"))))
+@pytest.mark.parametrize(
+    "folder", sorted(p for p in (ROOT / "tests").rglob("*") if p.is_dir() and list(p.glob("*.py")))
+)
 def test_every_folder_of_tests_is_a_package(folder):
     assert (folder / "__init__.py").exists()
 
@@ -36,7 +38,13 @@ def test_no_django_process_loads_torch(entry, tmp_path):
         "from django.urls import get_resolver; get_resolver().url_patterns;"
         "print([m for m in ('torch', 'transformers', 'trl', 'peft', 'datasets') if m in sys.modules])"
     )
-    environment = {"PATH": "/usr/bin:/bin", "STEADYHAND_HOME": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "STEADYHAND_HOME": str(tmp_path),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

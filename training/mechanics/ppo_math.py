@@ -110,9 +110,7 @@ class PolicyLoss:
     max_ratio_error: Tensor
 
 
-def policy_loss(
-    new_BA: Tensor, old_BA: Tensor, advantages_BA: Tensor, mask_BA: Tensor, *, clip: float
-) -> PolicyLoss:
+def policy_loss(new_BA: Tensor, old_BA: Tensor, advantages_BA: Tensor, mask_BA: Tensor, *, clip: float) -> PolicyLoss:
     """-E[min(rho A, clip(rho, 1 - clip, 1 + clip) A)] with rho = pi_new / pi_old (Schulman et al. 2017, equation 7).
 
     `approx_kl` estimates KL(pi_old || pi_new) per token by (rho - 1) - log rho: never negative, and 0 only at rho = 1
@@ -200,8 +198,6 @@ class Scale:
 MIN_SCORES = 16  # fewer leave more than a quarter of a standard deviation of doubt about the mean
 
 
-def final_scores(
-    normalised_B: Tensor, ended_B: Tensor, *, clip: float, missing_eos_penalty: float
-) -> Tensor:
+def final_scores(normalised_B: Tensor, ended_B: Tensor, *, clip: float, missing_eos_penalty: float) -> Tensor:
     """The cut score, less the penalty for a completion that was cut at its length instead of ending: [B]."""
     return normalised_B.clamp(-clip, clip) - missing_eos_penalty * (~ended_B).float()

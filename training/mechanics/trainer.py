@@ -119,9 +119,7 @@ class Reporter(TrainerCallback):
     ) -> None:
         self.context.progress("training", state.global_step, state.max_steps)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.context.progress("training", state.global_step, state.max_steps)
         if self.context.stop_requested and state.global_step < state.max_steps:
             control.should_save = True

@@ -103,7 +103,9 @@ class GroupBatches(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         whole = [batch for batch in self.batches if len(batch) == self.batch_size]
         random.Random(f"epoch {self.seed} {self.epoch}").shuffle(whole)
-        rest = [batch for batch in self.batches if len(batch) < self.batch_size]  # the loader cuts by count: it comes last
+        rest = [
+            batch for batch in self.batches if len(batch) < self.batch_size
+        ]  # the loader cuts by count: it comes last
         for batch in whole + rest:
             yield from batch
 

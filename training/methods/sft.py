@@ -113,9 +113,7 @@ def common_prefix(ids: list[int], others: list[int]) -> int:
     return next((i for i, (a, b) in enumerate(zip(ids, others, strict=False)) if a != b), min(len(ids), len(others)))
 
 
-def encode_all(
-    tokenizer: Any, talks: list[Talk], *, max_length: int, context: RunContext, split: str
-) -> list[Example]:
+def encode_all(tokenizer: Any, talks: list[Talk], *, max_length: int, context: RunContext, split: str) -> list[Example]:
     """Leaves out, and counts, what is too long or has no word to learn. Raises `Failure` where no training row is left."""
     examples = [encode(tokenizer, talk) for talk in talks]
     spoken = [example for example in examples if any(label != IGNORED for label in example.labels)]
@@ -187,9 +185,7 @@ def build(
     context: RunContext, recipe: SftRecipe, *, train: list[Example], held_out: list[Example], tokenizer: Any, show: Show
 ) -> SftRun:
     lora = recipe.lora
-    model = models.load_causal(
-        context.input("model"), dtype=torch.bfloat16 if recipe.bf16 and lora else torch.float32
-    )
+    model = models.load_causal(context.input("model"), dtype=torch.bfloat16 if recipe.bf16 and lora else torch.float32)
     if lora:
         model = models.add_lora(model, lora, task="causal")
     dataset = pack(train, max_length=recipe.max_length) if recipe.packing else as_dataset(train)

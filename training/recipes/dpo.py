@@ -25,9 +25,15 @@ class DpoRecipe(Recipe):
     epochs: float = Field(2, gt=0, le=20, description="Passes over the comparisons.")
     batch_size: int = Field(8, ge=1, le=1024, description="Comparisons a step.")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate.")
-    max_length: int = Field(512, ge=16, le=131_072, description="Longer prompt + completion pairs are left out, and counted.")
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="The share of comparisons that is taken to be wrong (robust DPO).")
+    max_length: int = Field(
+        512, ge=16, le=131_072, description="Longer prompt + completion pairs are left out, and counted."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="The share of comparisons that is taken to be wrong (robust DPO)."
+    )
     eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations, samples and checkpoints.")
-    sample_tokens: int = Field(48, ge=0, le=2048, description="Length of the samples shown while it learns; 0 shows none.")
+    sample_tokens: int = Field(
+        48, ge=0, le=2048, description="Length of the samples shown while it learns; 0 shows none."
+    )
     bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
     seed: int = Field(0, ge=0, description="Of the order of the data.")

@@ -24,6 +24,8 @@ class EvaluateRecipe(Recipe):
     max_new_tokens: int = Field(96, ge=1, le=32_768, description="A completion is cut here if it has not ended.")
     temperature: float = Field(1.0, gt=0, le=2, description="Of sampling.")
     batch_size: int = Field(16, ge=1, le=1024, description="Sequences at once.")
-    utility: Literal["none", "brief"] = Field("none", description="A stated utility to measure as well, where raters were simulated by it.")
+    utility: Literal["none", "brief"] = Field(
+        "none", description="A stated utility to measure as well, where raters were simulated by it."
+    )
     bf16: bool = Field(True, description="bfloat16 weights.")
     seed: int = Field(0, ge=0, description="Of sampling and of the bootstrap.")

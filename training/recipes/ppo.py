@@ -26,11 +26,17 @@ class PpoRecipe(Recipe):
     batch_size: int = Field(32, ge=1, le=65_536, description="Completions a rollout.")
     minibatch_size: int = Field(8, ge=1, le=65_536, description="Completions a gradient step; divides the batch.")
     epochs: int = Field(4, ge=1, le=32, description="Passes over each rollout.")
-    max_new_tokens: int = Field(64, ge=1, le=32_768, description="Completions are sampled to this length and cut at their end.")
+    max_new_tokens: int = Field(
+        64, ge=1, le=32_768, description="Completions are sampled to this length and cut at their end."
+    )
     temperature: float = Field(1.0, gt=0, le=2, description="Of sampling; log-probabilities are taken at the same one.")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Of policy and critic, falling to 0.")
-    kl_coefficient: float = Field(0.05, ge=0, le=10, description="First price of a nat of KL to the reference, per token.")
-    target_kl: float | None = Field(6.0, gt=0, description="Nats a completion that the price is steered to; none keeps it fixed.")
+    kl_coefficient: float = Field(
+        0.05, ge=0, le=10, description="First price of a nat of KL to the reference, per token."
+    )
+    target_kl: float | None = Field(
+        6.0, gt=0, description="Nats a completion that the price is steered to; none keeps it fixed."
+    )
     kl_horizon: int = Field(10_000, ge=1, description="Episodes in which the price reacts.")
     stop_kl: float = Field(0.2, gt=0, description="A rollout's passes end when the mean approximate KL to it is above.")
     gamma: float = Field(1.0, gt=0, le=1, description="Discount.")

@@ -24,8 +24,12 @@ class RewardRecipe(Recipe):
     epochs: float = Field(2, gt=0, le=20, description="Passes over the comparisons.")
     batch_size: int = Field(8, ge=1, le=1024, description="Comparisons a step.")
     learning_rate: float = Field(2e-4, gt=0, le=1, description="Peak learning rate, falling to 0.")
-    max_length: int = Field(512, ge=16, le=131_072, description="Longer prompt + completion pairs are left out, and counted.")
-    center_rewards: float = Field(0.01, ge=0, le=1, description="Weight of (r_chosen + r_rejected)^2: keeps rewards around 0.")
+    max_length: int = Field(
+        512, ge=16, le=131_072, description="Longer prompt + completion pairs are left out, and counted."
+    )
+    center_rewards: float = Field(
+        0.01, ge=0, le=1, description="Weight of (r_chosen + r_rejected)^2: keeps rewards around 0."
+    )
     use_margin: bool = Field(False, description="Demand a margin by the strength of the preference (Llama 2).")
     eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations and checkpoints.")
     bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
