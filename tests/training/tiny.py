@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from training import __main__ as program
 from training import contract
 from training.context import RunContext
 from training.contract import Input, Spec
@@ -27,6 +31,10 @@ CHATML = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIAL = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
+
+# One process imports torch and the trainers, once; every fork of it is a run that may be killed.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["training.methods.sft", "training.methods.reward", "training.methods.dpo"])
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -68,8 +76,8 @@ def write_model(folder: Path, *, seed: int = 0, poison: bool = False) -> Input:
     return given(folder, "model")
 
 
-def given(folder: Path, kind: str) -> Input:
-    return Input(str(folder), kind, contract.tree_sha256(contract.folder_files(folder)))
+def given(folder: Path, kind: str, *, base: str | None = None) -> Input:
+    return Input(str(folder), kind, contract.tree_sha256(contract.folder_files(folder)), base=base)
 
 
 def user(text: str) -> dict[str, str]:
@@ -129,7 +137,8 @@ def instruction_rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
 
 def write_dataset(folder: Path, train: list[dict[str, Any]], test: list[dict[str, Any]] | None = None) -> Input:
     (folder / "data").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(train), folder / "data/train-00000-of-00001.parquet")
+    schema = None if train else pa.Table.from_pylist(test).schema  # an empty file has its columns, too
+    pq.write_table(pa.Table.from_pylist(train, schema=schema), folder / "data/train-00000-of-00001.parquet")
     if test:
         pq.write_table(pa.Table.from_pylist(test), folder / "data/test-00000-of-00001.parquet")
     (folder / "README.md").write_text("A dataset of a test.")
@@ -159,6 +168,23 @@ def open_run(run_dir: Path) -> RunContext:
     return RunContext.open(run_dir)
 
 
+def finish(run_dir: Path) -> int:
+    """Runs the folder in this process, as the program does, and gives its exit code."""
+    torch.set_num_threads(1)
+    return program.run(run_dir)
+
+
+def fork(run_dir: Path) -> BaseProcess:
+    """Runs the folder in a process of its own that has imported everything: it may be killed, and it starts at once."""
+    process = SERVER.Process(target=_forked, args=(run_dir,))
+    process.start()
+    return process
+
+
+def _forked(run_dir: Path) -> None:
+    sys.exit(finish(run_dir))
+
+
 def start(run_dir: Path) -> subprocess.Popen[str]:
     """The real program, in a process of its own, as the platform starts it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -184,3 +210,16 @@ def curve(run_dir: Path, name: str) -> dict[int, float]:
 def failure(run_dir: Path) -> dict[str, str]:
     read: dict[str, str] = json.loads((run_dir / contract.FAILURE).read_text())
     return read
+
+
+def held_to_golden(name: str, run_dir: Path, metrics: tuple[str, ...], *, folder: Path) -> None:
+    """Compares curves with the stored ones; `STEADYHAND_GOLDEN=write` stores them, for a change that explains itself."""
+    found = {metric: {str(step): value for step, value in curve(run_dir, metric).items()} for metric in metrics}
+    path = folder / f"{name}.json"
+    if os.environ.get("STEADYHAND_GOLDEN") == "write":
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    stored = json.loads(path.read_text())
+    assert found.keys() == stored.keys()
+    for metric in metrics:
+        # Looser than a bit: another build of torch sums in another order.
+        assert found[metric] == pytest.approx(stored[metric], rel=2e-3, abs=2e-4), metric

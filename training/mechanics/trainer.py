@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import disable_progress_bars
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    IntervalStrategy,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.utils import logging as transformers_logging
 
 from training.context import RunContext, Stopped
@@ -193,6 +201,11 @@ class RunTrainer(Base):
         disable_progress_bars()
         super().__init__(*args, callbacks=[Reporter(context)], **kwargs)
         self.remove_callback(PrinterCallback)  # the events say it
+        if not self.eval_dataset:
+            context.warn("no_held_out", "There is no held-out row: nothing will tell how well this model generalises.")
+            self.eval_dataset = None
+            self.args.eval_strategy = IntervalStrategy.NO
+            self.args.eval_on_start = False
         self.all_held_out = self.eval_dataset
 
     # What a method may add

@@ -26,7 +26,15 @@ COLUMNS = ("prompt", "chosen", "rejected", "weight", "margin", "group_id", "rate
 
 
 def read_pairs(preferences: Input, *, split: str) -> list[dict[str, Any]]:
-    return [{name: row[name] for name in COLUMNS} for row in datasets.read_rows(preferences, split=split)]
+    """Raises `Failure("no_rows")` for a training split without a comparison; without a held-out one it is empty."""
+    rows = [{name: row[name] for name in COLUMNS} for row in datasets.read_rows(preferences, split=split)]
+    if split == "train" and not rows:
+        raise Failure(
+            "no_rows",
+            "The dataset has no comparison to train on.",
+            advice="Rank a few tasks first; ties give no comparison.",
+        )
+    return rows
 
 
 def as_dataset(rows: list[dict[str, Any]]) -> Dataset:

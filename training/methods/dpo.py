@@ -56,7 +56,7 @@ def run(context: RunContext) -> dict[str, Any]:
     trainer.take_reference()
     trainer.train_to_the_end()
     metrics: dict[str, Any] = {"train_pairs": len(trainer.train_dataset), "held_out_pairs": 0}
-    if held_out:
+    if trainer.all_held_out:
         metrics |= trainer.evaluate_all()
         metrics["held_out_pairs"] = len(trainer.all_held_out)
     else:

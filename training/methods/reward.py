@@ -55,7 +55,7 @@ def run(context: RunContext) -> dict[str, Any]:
     trainer = build(context, recipe, rows=rows, held_out=held_out, tokenizer=tokenizer)
     trainer.train_to_the_end()
     metrics: dict[str, Any] = {"train_pairs": len(trainer.train_dataset), "held_out_pairs": 0}
-    if held_out:
+    if trainer.all_held_out:
         metrics |= trainer.evaluate_all()
         metrics["held_out_pairs"] = len(trainer.all_held_out)
         metrics["length_accuracy"] = length_accuracy(sides(trainer.train_dataset), sides(trainer.all_held_out))

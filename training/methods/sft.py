@@ -116,6 +116,10 @@ def common_prefix(ids: list[int], others: list[int]) -> int:
 def encode_all(tokenizer: Any, talks: list[Talk], *, max_length: int, context: RunContext, split: str) -> list[Example]:
     """Leaves out, and counts, what is too long or has no word to learn. Raises `Failure` where no training row is left."""
     examples = [encode(tokenizer, talk) for talk in talks]
+    if split == "train" and not talks:
+        raise Failure(
+            "no_rows", "The dataset has no conversation to train on.", advice="Import or freeze one with rows."
+        )
     spoken = [example for example in examples if any(label != IGNORED for label in example.labels)]
     fitting = [example for example in spoken if len(example.input_ids) <= max_length]
     if split == "train" and not spoken:

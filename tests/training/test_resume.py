@@ -1,0 +1,126 @@
+"""Killed or stopped at any step, a run resumes and ends in the very bits of the run that was left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.training import tiny
+from training import contract
+from training.mechanics import checkpoints
+from training.recipes import RECIPES
+
+METHODS = ("sft", "reward", "dpo")
+FASTEST_POLL = 0.002
+PATIENCE = 90
+
+
+def given(folder: Path, method: str) -> dict[str, contract.Input]:
+    if method == "sft":
+        train, test = tiny.instruction_rows(40), tiny.instruction_rows(6, first=40)
+        name = "instructions"
+    else:
+        train, test = tiny.preference_rows(16), tiny.preference_rows(4, first=16)
+        name = "preferences"
+    return {"model": tiny.write_model(folder / "model"), name: tiny.write_dataset(folder / "data", train, test)}
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def whole(request, tmp_path_factory) -> Path:
+    """A run of 32 steps (20 of SFT), with a checkpoint every third, that nobody disturbed."""
+    folder = tmp_path_factory.mktemp(request.param)
+    changes = {"epochs": 4, "batch_size": 6, "eval_every": 3, "max_length": 96}
+    if request.param != "reward":
+        changes["sample_tokens"] = 4
+    recipe = RECIPES[request.param].presets["tiny"] | changes
+    run_dir = tiny.make_run(folder / "whole", request.param, recipe, given(folder, request.param))
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    return run_dir
+
+
+def weights(run_dir: Path) -> str:
+    return contract.file_sha256(run_dir / contract.OUTPUT / "model.safetensors")
+
+
+def interrupt(run_dir: Path, how: signal.Signals, *, after_step: int) -> int | None:
+    """Sends the signal once a checkpoint of at least `after_step` stands; gives the exit code."""
+    process = tiny.fork(run_dir)
+    patience = time.monotonic() + PATIENCE
+    while time.monotonic() < patience and process.is_alive():
+        newest = checkpoints.newest(run_dir / contract.CHECKPOINTS)
+        if newest is not None and step_of(newest) >= after_step:
+            os.kill(process.pid, how)
+            break
+        time.sleep(FASTEST_POLL)
+    process.join(PATIENCE)
+    return process.exitcode
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def test_killed_after_a_checkpoint_it_ends_in_the_same_bits(whole, tmp_path):
+    run_dir = tiny.same_run(whole, tmp_path / "killed")
+    assert interrupt(run_dir, signal.SIGKILL, after_step=6) == -signal.SIGKILL
+    assert not (run_dir / contract.MANIFEST).exists()
+
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    assert any(entry["text"].startswith("Resuming from") for entry in tiny.events(run_dir, "log"))
+    assert weights(run_dir) == weights(whole)
+    for name in ("loss", "eval_loss"):
+        assert tiny.curve(run_dir, name) == tiny.curve(whole, name)
+
+
+def test_asked_to_stop_it_keeps_a_checkpoint_and_ends_in_the_same_bits(whole, tmp_path):
+    run_dir = tiny.same_run(whole, tmp_path / "stopped")
+    assert interrupt(run_dir, signal.SIGTERM, after_step=3) == contract.EXIT_STOPPED
+    assert not (run_dir / contract.MANIFEST).exists()
+
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    assert weights(run_dir) == weights(whole)
+    assert contract.read_manifest(run_dir)["metrics"] == contract.read_manifest(whole)["metrics"]
+
+
+def stopped_at_twelve(whole: Path, folder: Path) -> Path:
+    run_dir = tiny.same_run(whole, folder)
+    interrupt(run_dir, signal.SIGKILL, after_step=9)
+    return run_dir
+
+
+@pytest.mark.parametrize("damage", ["optimizer lost", "byte flipped"])
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path, damage):
+    run_dir = stopped_at_twelve(whole, tmp_path / "torn")
+    newest = checkpoints.newest(run_dir / contract.CHECKPOINTS)
+    if damage == "optimizer lost":
+        (newest / "optimizer.pt").unlink()
+    else:
+        file = newest / "model.safetensors"
+        broken = bytearray(file.read_bytes())
+        broken[-9] ^= 1
+        file.write_bytes(bytes(broken))
+
+    before = checkpoints.newest(run_dir / contract.CHECKPOINTS)
+    assert step_of(before) < step_of(newest)
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    assert f"Resuming from {before.name}." in [entry["text"] for entry in tiny.events(run_dir, "log")]
+    assert weights(run_dir) == weights(whole)
+
+
+@pytest.mark.slow
+def test_the_program_itself_stops_on_request_and_goes_on(whole, tmp_path):
+    run_dir = tiny.same_run(whole, tmp_path / "program")
+    process = tiny.start(run_dir)
+    patience = time.monotonic() + PATIENCE
+    while not tiny.curve(run_dir, "loss") and process.poll() is None and time.monotonic() < patience:
+        time.sleep(FASTEST_POLL)
+    process.terminate()
+    assert process.wait(PATIENCE) == contract.EXIT_STOPPED, process.stderr.read()
+
+    again = tiny.start(run_dir)
+    assert again.wait(PATIENCE) == contract.EXIT_DONE, again.stderr.read()
+    assert weights(run_dir) == weights(whole)

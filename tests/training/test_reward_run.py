@@ -1,0 +1,210 @@
+"""Reward models: separable preferences are learned, prompts count alike, scores are read where they should be."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from tests.training import tiny
+from training import contract
+from training.methods import reward
+from training.recipes.reward import RewardRecipe
+
+RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 6, "eval_every": 10, "max_length": 96, "batch_size": 12}
+
+
+def given(folder, *, permuted: bool = False) -> dict[str, contract.Input]:
+    rows = tiny.preference_rows(40, permuted=permuted)
+    held_out = tiny.preference_rows(16, seed=9, first=40, permuted=permuted)
+    return {
+        "model": tiny.write_model(folder / "model"),
+        "preferences": tiny.write_dataset(folder / "data", rows, held_out),
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reward")
+    run_dir = tiny.make_run(folder / "run", "reward", RECIPE, given(folder))
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    return run_dir
+
+
+# A run
+
+
+def test_separable_preferences_are_learned_and_held_to_the_length_baseline(trained):
+    metrics = contract.read_manifest(trained)["metrics"]
+    assert metrics["eval_accuracy"] > 0.95
+    assert metrics["eval_accuracy_low"] <= metrics["eval_accuracy"] <= metrics["eval_accuracy_high"]
+    assert metrics["eval_n"] == metrics["held_out_pairs"] == 48
+    assert metrics["length_accuracy"] == 0.5  # all texts are of one length
+    assert metrics["eval_loss"] < 0.4
+
+
+def test_an_untrained_head_begins_near_ln_2_and_at_chance(trained):
+    losses = tiny.curve(trained, "eval_loss")
+    assert losses[0] == pytest.approx(math.log(2), abs=0.1)
+    assert tiny.curve(trained, "eval_accuracy_low")[0] < 0.5 < tiny.curve(trained, "eval_accuracy_high")[0]
+
+
+def test_held_out_accuracy_and_its_interval_are_told_at_every_interval(trained):
+    last = max(tiny.curve(trained, "loss"))
+    for name in ("eval_accuracy", "eval_accuracy_low", "eval_accuracy_high", "eval_ece", "eval_n"):
+        assert sorted(tiny.curve(trained, name)) == sorted({0, *range(10, last, 10), last})
+
+
+def test_labels_by_lot_are_not_learned(tmp_path):
+    run_dir = tiny.make_run(tmp_path / "run", "reward", RECIPE | {"epochs": 3}, given(tmp_path, permuted=True))
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    metrics = contract.read_manifest(run_dir)["metrics"]
+    assert metrics["eval_accuracy_low"] < 0.5 < metrics["eval_accuracy_high"]
+
+
+def test_the_published_model_scores_by_itself_as_the_trainer_did(trained):
+    model = AutoModelForSequenceClassification.from_pretrained(trained / contract.OUTPUT).eval()
+    assert model.config.num_labels == 1
+    words = tiny.tokenizer()
+    texts = {
+        words.apply_chat_template([*row["prompt"], *row[side]], tokenize=False)
+        for row in tiny.preference_rows(40)
+        for side in ("chosen", "rejected")
+    }
+    with torch.no_grad():
+        scores = torch.tensor(
+            [model(**words(text, return_tensors="pt", add_special_tokens=False)).logits.item() for text in texts]
+        )
+
+    scale = json.loads((trained / contract.OUTPUT / "reward.json").read_text())
+    assert scale["mean"] == pytest.approx(scores.mean().item(), abs=1e-4)
+    assert scale["std"] == pytest.approx(scores.std(correction=0).item(), rel=1e-4)
+    metrics = contract.read_manifest(trained)["metrics"]
+    assert (metrics["reward_mean"], metrics["reward_std"]) == (scale["mean"], scale["std"])
+
+
+# The loss
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    context = tiny.open_run(tiny.make_run(tmp_path / "run", "reward", RECIPE, given(tmp_path)))
+    return reward.build(context, context.recipe, rows=tiny.preference_rows(6), held_out=[], tokenizer=tiny.tokenizer())
+
+
+def test_the_loss_is_the_weighted_bradley_terry_likelihood_and_the_centring(trainer):
+    rows = list(trainer.train_dataset)[:3]
+    for row, weight in zip(rows, (0.5, 1.0, 2.0), strict=True):
+        row["weight"] = weight
+    batch = trainer.data_collator(rows)
+    scores = trainer.model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.squeeze(-1)
+    chosen, rejected = scores[batch["chosen"]], scores[batch["rejected"]]
+    by_hand = sum(
+        weight * (-math.log(1 / (1 + math.exp(-(c - r)))) + 0.01 * (c + r) ** 2)
+        for weight, c, r in zip((0.5, 1.0, 2.0), chosen.tolist(), rejected.tolist(), strict=True)
+    )
+    assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(by_hand / 3, rel=1e-5)
+
+
+def test_a_score_does_not_depend_on_padding_or_company(trainer):
+    trainer.model.eval()
+    batch = trainer.data_collator([*trainer.train_dataset][:6])
+    padded = {
+        "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, 9), value=trainer.processing_class.pad_token_id),
+        "attention_mask": torch.nn.functional.pad(batch["attention_mask"], (0, 9)),
+    }
+    with torch.no_grad():
+        together = trainer.model(**padded).logits
+        length = int(batch["attention_mask"][2].sum())
+        alone = trainer.model(
+            input_ids=batch["input_ids"][2:3, :length], attention_mask=torch.ones(1, length, dtype=torch.long)
+        ).logits
+    torch.testing.assert_close(together[2:3], alone)
+
+
+def test_every_scored_text_ends_with_its_end_of_turn(trainer):
+    words = trainer.processing_class
+    for ids in [*trainer.train_dataset["chosen_ids"], *trainer.train_dataset["rejected_ids"]]:
+        assert words.decode(ids).rstrip("\n").endswith("<|im_end|>")
+
+
+def test_centring_keeps_the_rewards_around_zero(tmp_path):
+    sums = {}
+    for weight in (0.0, 1.0):
+        folder = tmp_path / str(weight)
+        recipe = RECIPE | {"center_rewards": weight, "epochs": 2}
+        run_dir = tiny.make_run(folder / "run", "reward", recipe, given(folder))
+        assert tiny.finish(run_dir) == contract.EXIT_DONE
+        sums[weight] = abs(contract.read_manifest(run_dir)["metrics"]["reward_mean"])
+    assert sums[1.0] < 0.25
+    assert sums[1.0] < sums[0.0]
+
+
+def test_a_margin_asks_for_more_distance_where_the_preference_is_strong():
+    chosen, rejected = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0])
+    plain, strong = reward.bradley_terry_losses(chosen, rejected, margin=torch.tensor([0.0, 2.0])).tolist()
+    assert plain == pytest.approx(math.log(1 + math.exp(-1)))
+    assert strong == pytest.approx(math.log(1 + math.exp(1)))
+
+
+# Adapters
+
+
+def test_lora_publishes_an_adapter_with_its_head_and_a_second_round_the_merged_model(tmp_path):
+    recipe = RECIPE | {"lora": {"r": 8}, "learning_rate": 5e-3, "epochs": 4}
+    inputs = given(tmp_path)
+    first = tiny.make_run(tmp_path / "first", "reward", recipe, inputs)
+    assert tiny.finish(first) == contract.EXIT_DONE
+    assert (first / contract.OUTPUT / "adapter_model.safetensors").exists()
+    assert not (first / contract.OUTPUT / "model.safetensors").exists()
+    before = contract.read_manifest(first)["metrics"]
+    assert before["eval_accuracy"] > 0.9
+
+    adapter = tiny.given(first / contract.OUTPUT, "model", base=inputs["model"].path)
+    second = tiny.make_run(
+        tmp_path / "second", "reward", recipe | {"epochs": 1, "learning_rate": 1e-9}, inputs | {"model": adapter}
+    )
+    assert tiny.finish(second) == contract.EXIT_DONE
+    assert (second / contract.OUTPUT / "model.safetensors").exists()
+    assert not (second / contract.OUTPUT / "adapter_config.json").exists()
+    # Nothing to speak of was trained: the merged model begins and ends as the adapter ended, its head included.
+    assert contract.read_manifest(second)["metrics"]["eval_loss"] == pytest.approx(before["eval_loss"], rel=1e-3)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [([], "no_rows"), (tiny.preference_rows(3), "no_rows"), ("weightless", "no_weight")],
+    ids=["no row", "all too long", "no weight"],
+)
+def test_nothing_to_learn_is_one_clear_failure(tmp_path, rows, code):
+    recipe = RECIPE | {"max_length": 16} if code == "no_rows" else RECIPE
+    if rows == "weightless":
+        rows = [row | {"weight": 0.0} for row in tiny.preference_rows(3)]
+    inputs = {
+        "model": tiny.write_model(tmp_path / "model"),
+        "preferences": tiny.write_dataset(tmp_path / "data", rows, tiny.preference_rows(2, first=50)),
+    }
+    run_dir = tiny.make_run(tmp_path / "run", "reward", recipe, inputs)
+
+    assert tiny.finish(run_dir) == contract.EXIT_FAILED
+    assert tiny.failure(run_dir)["code"] == code
+    assert tiny.failure(run_dir)["advice"]
+
+
+def test_without_held_out_comparisons_a_run_trains_and_warns(tmp_path):
+    inputs = {
+        "model": tiny.write_model(tmp_path / "model"),
+        "preferences": tiny.write_dataset(tmp_path / "data", tiny.preference_rows(6)),
+    }
+    run_dir = tiny.make_run(tmp_path / "run", "reward", RECIPE | {"epochs": 1}, inputs)
+
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    assert "no_held_out" in {w["code"] for w in tiny.events(run_dir, "warning")}
+    metrics = contract.read_manifest(run_dir)["metrics"]
+    assert metrics["held_out_pairs"] == 0 and "eval_accuracy" not in metrics
