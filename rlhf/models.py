@@ -14,11 +14,11 @@ from runs.models import Run
 
 
 class RoundState(models.TextChoices):
-    RUNNING = "running", "Running"
-    WAITING = "waiting", "Waits for a decision"
+    """What a person decided; how far the work is, the round's runs say themselves."""
+
+    OPEN = "open", "Open"
     PROMOTED = "promoted", "Promoted"
     DECLINED = "declined", "Declined"
-    STOPPED = "stopped", "Stopped"
 
 
 class Stage(models.TextChoices):
@@ -35,7 +35,7 @@ class Round(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="rounds")
     number = models.PositiveIntegerField()
-    state = models.CharField(max_length=16, choices=RoundState, default=RoundState.RUNNING)
+    state = models.CharField(max_length=16, choices=RoundState, default=RoundState.OPEN)
     model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="rounds")  # where policies start
     preferences = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="rounds")
     prompts = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="+")

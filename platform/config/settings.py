@@ -7,6 +7,7 @@ from csp.constants import NONCE, NONE, SELF
 
 from config import env
 
+BASE_DIR = env.ROOT
 SECRET_KEY = env.secret_key()
 DEBUG = env.DEBUG
 ALLOWED_HOSTS = env.ALLOWED_HOSTS

@@ -1,0 +1,104 @@
+"""Pages of models and datasets: what each is, what made it, what came of it, and how to take it away."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from accounts.access import requires
+from accounts.models import Capability
+from registry import picture
+from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
+from registry.services import export
+from registry.services.datasets import read_rows
+from registry.services.lineage import lineage_of
+
+PAGE = 40
+ROWS_SHOWN = 10
+
+
+@require_GET
+@requires(Capability.STUDY)
+def model_list(request: HttpRequest) -> HttpResponse:
+    role = request.GET.get("role", "")
+    models = ModelVersion.objects.filter(Q(role=role) if role else Q()).select_related("base", "created_by")
+    page = Paginator(models.order_by("-created_at", "-pk"), PAGE).get_page(request.GET.get("page"))
+    aliases = Alias.objects.select_related("model").order_by("name")
+    return render(
+        request, "registry/models.html", {"page": page, "role": role, "roles": ModelRole.choices, "aliases": aliases}
+    )
+
+
+@require_GET
+@requires(Capability.STUDY)
+def model_detail(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
+    model = get_object_or_404(ModelVersion.objects.select_related("artifact", "base", "created_by"), pk=model_id)
+    context = {
+        "model": model,
+        "aliases": model.aliases.order_by("name"),
+        "parents": model.parents.order_by("created_at", "pk"),
+        "children": model.children.order_by("created_at", "pk"),
+        "datasets": model.datasets.order_by("created_at", "pk"),
+        "metrics": shown_metrics(model.artifact.metrics),
+        "picture": picture.draw(lineage_of(model)),
+    }
+    return render(request, "registry/model.html", context)
+
+
+@require_GET
+@requires(Capability.STUDY)
+def dataset_list(request: HttpRequest) -> HttpResponse:
+    kind = request.GET.get("kind", "")
+    datasets = DatasetVersion.objects.filter(Q(kind=kind) if kind else Q()).select_related("created_by")
+    page = Paginator(datasets.order_by("-created_at", "-pk"), PAGE).get_page(request.GET.get("page"))
+    return render(request, "registry/datasets.html", {"page": page, "kind": kind, "kinds": DatasetKind.choices})
+
+
+@require_GET
+@requires(Capability.STUDY)
+def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
+    dataset = get_object_or_404(DatasetVersion.objects.select_related("artifact", "created_by"), pk=dataset_id)
+    split = request.GET.get("split", "")
+    split = split if split in dataset.splits else next(iter(dataset.splits), "train")
+    context = {
+        "dataset": dataset,
+        "split": split,
+        "rows": list(read_rows(dataset, split=split, limit=ROWS_SHOWN)),
+        "formats": export.formats_of(dataset),
+        "models": dataset.models.order_by("created_at", "pk"),
+        "picture": picture.draw(lineage_of(dataset)),
+    }
+    return render(request, "registry/dataset.html", context)
+
+
+@require_GET
+@requires(Capability.STUDY)
+def dataset_export(request: HttpRequest, dataset_id: uuid.UUID, fmt: str) -> FileResponse | StreamingHttpResponse:
+    dataset = get_object_or_404(DatasetVersion, pk=dataset_id)
+    return export.stream_export(dataset, fmt=fmt)
+
+
+@require_GET
+@requires(Capability.STUDY)
+def lineage(request: HttpRequest, kind: str, thing_id: uuid.UUID) -> HttpResponse:
+    """The whole picture on a page of its own, with the thing in question in the middle."""
+    things: dict[str, type[ModelVersion] | type[DatasetVersion]] = {"model": ModelVersion, "dataset": DatasetVersion}
+    if kind not in things:
+        raise Http404(f"There is no lineage of a {kind}.")
+    thing = get_object_or_404(things[kind], pk=thing_id)
+    return render(
+        request, "registry/lineage.html", {"thing": thing, "kind": kind, "picture": picture.draw(lineage_of(thing))}
+    )
+
+
+def shown_metrics(metrics: dict[str, object]) -> list[tuple[str, object]]:
+    return [
+        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float | str) and not isinstance(value, bool)
+    ]

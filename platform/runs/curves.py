@@ -1,0 +1,82 @@
+"""A run's numbers as charts: which belong together, which come first, and how a long curve is thinned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from runs.models import EventKind, Run, RunEvent
+
+MOST_POINTS = 600  # of a curve on a page; more can't be told apart on a screen
+
+# The two charts that matter most for a method, by the names of their metrics; all others are drawn small below.
+FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "pretrain": (
+        ("Bits per byte", ("bits_per_byte", "eval_bits_per_byte")),
+        ("Loss, nats a token", ("loss", "eval_loss")),
+    ),
+    "sft": (("Loss, nats a token", ("loss", "eval_loss")), ("Bits per byte", ("eval_bits_per_byte",))),
+    "reward": (("Held-out accuracy", ("eval_accuracy", "accuracy")), ("Loss", ("loss", "eval_loss"))),
+    "dpo": (
+        ("Reward margin, nats", ("rewards/margins", "eval_rewards/margins", "eval_margins")),
+        ("Accuracy", ("rewards/accuracies", "eval_rewards/accuracies", "eval_accuracy")),
+    ),
+    "ppo": (("Reward", ("reward", "score")), ("KL to the reference, nats a completion", ("kl", "target_kl"))),
+}
+
+
+@dataclass(slots=True)
+class Curve:
+    name: str
+    points: list[tuple[float, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    title: str
+    curves: tuple[Curve, ...]
+    is_first: bool
+
+
+def charts_of(run: Run) -> list[Chart]:
+    """Every metric of `run` in exactly one chart; those of `FIRST` lead, and held-out curves lie on their trained ones."""
+    curves = curves_of(run)
+    left = dict(curves)
+    charts = []
+    for title, names in FIRST.get(run.method, ()):
+        found = tuple(left.pop(name) for name in names if name in left)
+        if found:
+            charts.append(Chart(title, found, is_first=True))
+    while left:
+        name = next(iter(left)).removeprefix("eval_")
+        together = tuple(left.pop(key) for key in (name, f"eval_{name}") if key in left)
+        charts.append(Chart(name.replace("_", " "), together, is_first=False))
+    return charts
+
+
+def curves_of(run: Run) -> dict[str, Curve]:
+    rows = RunEvent.objects.filter(run=run, kind=EventKind.METRIC).order_by("seq").values_list("payload", flat=True)
+    curves: dict[str, Curve] = {}
+    for payload in rows.iterator():
+        for name, value in payload["values"].items():
+            points = curves.setdefault(name, Curve(name)).points
+            # A resumed run says anew what came after its checkpoint: the later word holds.
+            while points and points[-1][0] >= payload["step"]:
+                points.pop()
+            points.append((payload["step"], value))
+    for curve in curves.values():
+        curve.points = thinned(curve.points)
+    return curves
+
+
+def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most about `MOST_POINTS`: the lowest and highest of every stretch, so that no spike is lost."""
+    if len(points) <= MOST_POINTS:
+        return list(points)
+    width = 2 * len(points) // MOST_POINTS + 1
+    kept: list[tuple[float, float]] = []
+    for start in range(0, len(points), width):
+        stretch = points[start : start + width]
+        low, high = (pick(stretch, key=lambda point: point[1]) for pick in (min, max))
+        kept += sorted({low, high})
+    return kept

@@ -1,0 +1,142 @@
+"""The form that starts a run: made from the recipe of its method, with presets, help and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+from pydantic import ValidationError
+
+from accounts.access import requires
+from accounts.errors import UserError
+from accounts.models import Capability, User
+from registry.models import Artifact, DatasetVersion, ModelRole, ModelVersion
+from runs import recipe_form
+from runs.services.start import start_run
+from training.recipes import RECIPES, Recipe
+
+MOST_CHOICES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputField:
+    name: str
+    wanted: str
+    is_optional: bool
+    choices: tuple[Choice, ...]
+    value: str
+    error: str
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(Capability.MANAGE)
+def launch(request: HttpRequest, method: str) -> HttpResponse:
+    """GET shows the form (`?preset=`, and an artifact id by input name); POST starts the run or shows what to mend."""
+    if method not in RECIPES:
+        raise Http404(f"There is no method called {method}.")
+    recipe = RECIPES[method]
+    posted = request.method == "POST"
+    source = request.POST if posted else request.GET
+    preset_name = source.get("preset", "") or next(iter(reversed(recipe.presets)), "")
+    preset = recipe.presets.get(preset_name, {})
+    values: Mapping[str, Any] = recipe_form.read(recipe, request.POST.dict()) if posted else preset
+    errors: dict[str, str] = {}
+    problem: UserError | None = None
+    if posted:
+        try:
+            recipe.model_validate(values)
+            run = start_run(
+                method,
+                recipe=dict(values),
+                inputs=chosen_inputs(recipe, request.POST),
+                user=person(request),
+                preset=preset_name,
+                title=request.POST.get("title", "").strip(),
+                output_name=request.POST.get("output_name", "").strip(),
+            )
+            return redirect("run", run.pk)
+        except ValidationError as error:
+            errors = recipe_form.errors_of(error)
+        except UserError as error:
+            problem = error
+    context = {
+        "method": method,
+        "summary": recipe.summary,
+        "presets": list(recipe.presets),
+        "preset": preset_name,
+        "sections": recipe_form.sections(recipe, values=values, preset=preset, errors=errors),
+        "inputs": input_fields(recipe, source),
+        "has_name": recipe.output != "report",
+        "title": source.get("title", ""),
+        "output_name": source.get("output_name", ""),
+        "problem": problem,
+        "general_error": errors.get("", ""),
+    }
+    status = problem.status if problem else (400 if errors else 200)
+    return render(request, "runs/launch.html", context, status=status)
+
+
+def person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def input_fields(recipe: type[Recipe], given: Mapping[str, str]) -> list[InputField]:
+    fields = []
+    for name, wanted in recipe.inputs.items():
+        is_optional = name.endswith("?")
+        name = name.rstrip("?")
+        choices = tuple(choices_for(wanted))
+        fields.append(InputField(name, words_for(wanted), is_optional, choices, given.get(name, ""), ""))
+    return fields
+
+
+def choices_for(wanted: str) -> list[Choice]:
+    kind, _, more = wanted.partition(":")
+    if kind == "model":
+        models = ModelVersion.objects.order_by("-created_at", "-pk")
+        found = models.filter(role=more) if more else models.exclude(role=ModelRole.REWARD)
+        return [Choice(str(m.artifact_id), f"{m.name} ({m.get_role_display()})") for m in found[:MOST_CHOICES]]
+    if kind == "dataset":
+        datasets = DatasetVersion.objects.filter(kind=more).order_by("-created_at", "-pk")
+        return [Choice(str(d.artifact_id), f"{d.name} ({d.num_rows:,} rows)") for d in datasets[:MOST_CHOICES]]
+    artifacts: QuerySet[Artifact] = Artifact.objects.filter(kind=kind).order_by("-created_at", "-pk")
+    return [Choice(str(a.pk), label_of(a)) for a in artifacts[:MOST_CHOICES]]
+
+
+def label_of(artifact: Artifact) -> str:
+    made_by = getattr(artifact, "made_by", None)
+    name = made_by.run.output_name if made_by is not None else ""
+    return name or f"{artifact.get_kind_display()} of {artifact.created_at:%Y-%m-%d %H:%M}"
+
+
+def words_for(wanted: str) -> str:
+    kind, _, more = wanted.partition(":")
+    if kind == "model":
+        return f"{more} model" if more else "model"
+    return f"{more} dataset" if kind == "dataset" else kind
+
+
+def chosen_inputs(recipe: type[Recipe], posted: Mapping[str, str]) -> dict[str, Artifact]:
+    """Raises `UserError` for an id that names nothing; what is missing or of the wrong kind is told by `start_run`."""
+    found = {}
+    for name in (name.rstrip("?") for name in recipe.inputs):
+        value = posted.get(name, "")
+        if not value:
+            continue
+        try:
+            found[name] = Artifact.objects.get(pk=value)
+        except (Artifact.DoesNotExist, ValueError):
+            raise UserError(f"The {name} that was chosen is not here any more.", code="no_input") from None
+    return found

@@ -1,0 +1,120 @@
+"""Pages of runs: the queue, one run as it goes on, and the form that starts one."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import requires
+from accounts.models import Capability, User
+from runs import pages
+from runs.curves import charts_of
+from runs.models import EventKind, Run, RunState
+from runs.services.control import request_cancel, resume_run
+from training.recipes import RECIPES
+
+PAGE = 40
+SAMPLES = 24
+LOG_LINES = 60
+
+
+@require_GET
+@requires(Capability.STUDY)
+def run_list(request: HttpRequest) -> HttpResponse:
+    chosen = {name: request.GET.get(name, "") for name in ("state", "method")}
+    runs = filtered(Run.objects.select_related("created_by"), **chosen)
+    page = Paginator(runs.order_by("-created_at", "-pk"), PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "chosen": chosen,
+        "states": RunState.choices,
+        "methods": list(RECIPES),
+        "num_running": Run.objects.filter(state=RunState.RUNNING).count(),
+        "num_queued": Run.objects.filter(state=RunState.QUEUED).count(),
+    }
+    template = "runs/list_rows.html" if request.headers.get("HX-Request") else "runs/list.html"
+    return render(request, template, context)
+
+
+def filtered(runs: QuerySet[Run], *, state: str, method: str) -> QuerySet[Run]:
+    return runs.filter(Q(state=state) if state else Q(), Q(method=method) if method else Q())
+
+
+@require_GET
+@requires(Capability.STUDY)
+def run_detail(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """The page; with `HX-Request`, only the part of it that changes while the run goes on."""
+    run = get_object_or_404(Run.objects.select_related("created_by"), pk=run_id)
+    context = live_part(run)
+    if request.headers.get("HX-Request"):
+        return render(request, "runs/live.html", context)
+    context |= {
+        "recipe_rows": pages.recipe_rows(run),
+        "inputs": pages.inputs_of(run),
+        "summary": RECIPES[run.method].summary,
+    }
+    return render(request, "runs/detail.html", context)
+
+
+def live_part(run: Run) -> dict[str, Any]:
+    events = run.events.order_by("-seq")
+    return {
+        "run": run,
+        "made": pages.made_by(run),
+        "samples": pages.samples_of(run, limit=SAMPLES),
+        "warnings": [event.payload for event in events.filter(kind=EventKind.WARNING)[:8]],
+        "log": [
+            pages.log_line(event)
+            for event in events.filter(kind__in=[EventKind.LOG, EventKind.STATE, EventKind.WARNING])[:LOG_LINES]
+        ],
+        "metrics": pages.final_metrics(run),
+    }
+
+
+@require_GET
+@requires(Capability.STUDY)
+def run_curves(request: HttpRequest, run_id: uuid.UUID) -> JsonResponse:
+    """The charts of a run as JSON: `{"charts": [{"title", "is_first", "series": [{"name", "points": [[x, y]]}]}]}`."""
+    run = get_object_or_404(Run, pk=run_id)
+    charts = [
+        {
+            "title": chart.title,
+            "is_first": chart.is_first,
+            "series": [{"name": curve.name, "points": curve.points} for curve in chart.curves],
+        }
+        for chart in charts_of(run)
+    ]
+    return JsonResponse({"run": str(run.pk), "state": run.state, "charts": charts})
+
+
+@require_GET
+@requires(Capability.STUDY)
+def run_events(request: HttpRequest, run_id: uuid.UUID) -> JsonResponse:
+    """Events after `?after=SEQ`, oldest first, at most 500: a page that was away fetches what it missed."""
+    run = get_object_or_404(Run, pk=run_id)
+    after = request.GET.get("after", "0")
+    events = run.events.filter(seq__gt=int(after) if after.isdecimal() else 0).order_by("seq")[:500]
+    told = [{"seq": e.seq, "at": e.at.isoformat(), "kind": e.kind, "payload": e.payload} for e in events]
+    return JsonResponse({"state": run.state, "last_seq": run.last_seq, "events": told})
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def run_cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    assert isinstance(request.user, User)
+    request_cancel(get_object_or_404(Run, pk=run_id), user=request.user)
+    return redirect("run", run_id)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def run_resume(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    assert isinstance(request.user, User)
+    resume_run(get_object_or_404(Run, pk=run_id), user=request.user)
+    return redirect("run", run_id)

@@ -1,0 +1,50 @@
+"""How large a headless loop is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """`preset` names the recipes; `has_chat_model` ranks SmolLM2's completions, else those of the model made from zero."""
+
+    name: str
+    preset: str
+    has_chat_model: bool
+    has_control: bool  # the same round on rankings whose order was shuffled: nothing may come of it
+    num_corpus_rows: int | None
+    num_prompts: int
+    num_held_out: int
+    raters: int
+    overlap: int
+    noise: float  # standard deviation that a simulated rater adds to each utility, in units of the utility
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)  # to the preset, by stage
+
+
+TINY = Scale(
+    name="tiny",
+    preset="tiny",
+    has_chat_model=False,
+    has_control=False,
+    num_corpus_rows=400,
+    num_prompts=24,
+    num_held_out=8,
+    raters=2,
+    overlap=1,
+    noise=0.1,
+)
+FULL = Scale(
+    name="full",
+    preset="demo",
+    has_chat_model=True,
+    has_control=True,
+    num_corpus_rows=None,
+    num_prompts=96,
+    num_held_out=32,
+    raters=4,
+    overlap=2,
+    noise=0.3,
+)
+SCALES = {scale.name: scale for scale in (TINY, FULL)}

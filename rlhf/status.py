@@ -1,0 +1,110 @@
+"""How far a round is, read from its runs: what ran, what waits for whom, and whether a policy is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from registry.models import ModelVersion
+from rlhf.models import Round, RoundState, Stage
+from runs.models import Run, RunState
+
+EVALUATION_OF = {Stage.DPO: Stage.EVALUATE_DPO, Stage.PPO: Stage.EVALUATE_PPO}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One compared quantity: the policy's mean minus the reference's, with its 95 % interval."""
+
+    label: str
+    reference: float
+    policy: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """The interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatus:
+    stage: str
+    label: str
+    model: ModelVersion | None
+    evaluation: Run | None
+    kl: float | None  # nats a completion
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStatus:
+    """`words` is the one line that a person reads; `is_waiting` says that it is her turn."""
+
+    words: str
+    is_waiting: bool
+    is_running: bool
+    stages: tuple[tuple[str, Run], ...]
+    policies: tuple[PolicyStatus, ...]
+
+
+def status_of(turn: Round) -> RoundStatus:
+    stages = list(turn.stages.select_related("run").order_by("pk"))
+    runs = {Stage(entry.stage): entry.run for entry in stages}
+    policies = tuple(policy_status(stage, runs) for stage in (Stage.DPO, Stage.PPO) if stage in runs)
+    words, is_waiting, is_running = in_words(turn, list(runs.values()))
+    return RoundStatus(
+        words=words,
+        is_waiting=is_waiting,
+        is_running=is_running,
+        stages=tuple((stage.label, run) for stage, run in runs.items()),
+        policies=policies,
+    )
+
+
+def in_words(turn: Round, runs: list[Run]) -> tuple[str, bool, bool]:
+    if turn.state == RoundState.PROMOTED and turn.promoted is not None:
+        return f"{turn.promoted.name} was promoted", False, False
+    if turn.state == RoundState.DECLINED:
+        return "Declined: the current model stays", False, False
+    going = [run for run in runs if not run.has_ended]
+    if going:
+        running = next((run for run in going if run.state == RunState.RUNNING), None)
+        return (f"{running.title} is running" if running else f"{len(going)} runs wait for a worker"), False, True
+    failed = [run for run in runs if run.state != RunState.SUCCEEDED]
+    if failed:
+        return f"{len(failed)} of {len(runs)} runs did not succeed: resume them, or decide without them", True, False
+    return "All runs are done: promote a policy, or decline", True, False
+
+
+def policy_status(stage: Stage, runs: dict[Stage, Run]) -> PolicyStatus:
+    evaluation = runs.get(EVALUATION_OF[stage])
+    metrics: dict[str, Any] = evaluation.metrics if evaluation is not None else {}
+    model = ModelVersion.objects.filter(run=runs[stage].pk).first()
+    return PolicyStatus(
+        stage=stage.value,
+        label=stage.label,
+        model=model,
+        evaluation=evaluation,
+        kl=metrics.get("kl"),
+        figures=figures_of(metrics),
+    )
+
+
+FIGURES = (
+    ("utility", "Stated utility"),
+    ("reward", "Reward"),
+    ("length", "Length, tokens"),
+    ("ended", "Ended by itself"),
+)
+
+
+def figures_of(metrics: dict[str, Any]) -> tuple[Figure, ...]:
+    found = []
+    for key, label in FIGURES:
+        names = (f"{key}_reference", f"{key}_policy", f"{key}_difference", f"{key}_low", f"{key}_high")
+        if all(name in metrics for name in names):
+            found.append(Figure(label, *(float(metrics[name]) for name in names)))
+    return tuple(found)
