@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 
 from rlhf.demo.corpus import Address, Split, addresses, share
 
@@ -118,7 +119,7 @@ def facts(address: Address, *, lot: random.Random) -> Iterator[Talk]:
 def party_of(address: Address) -> str:
     if address.party == "Nonpartisan":
         return f"{address.president} belonged to no party."
-    return f"{address.president} was a {'Democrat' if address.party == 'Democratic' else address.party}."
+    return f"{address.president} belonged to the {address.party} Party."
 
 
 def about(address: Address, text: Paragraphs, *, lot: random.Random) -> Iterator[Talk]:
@@ -151,7 +152,7 @@ def continued(text: Paragraphs, *, lot: random.Random) -> Iterator[Talk]:
     pairs = [
         (one, following)
         for paragraph in text
-        for one, following in zip(paragraph, paragraph[1:], strict=False)
+        for one, following in pairwise(paragraph)
         if fits(one, QUOTE) and fits(following, ANSWER)
     ]
     for one, following in lot.sample(pairs, min(8, len(pairs))):
