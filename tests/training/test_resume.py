@@ -86,15 +86,16 @@ def test_asked_to_stop_it_keeps_a_checkpoint_and_ends_in_the_same_bits(whole, tm
     assert contract.read_manifest(run_dir)["metrics"] == contract.read_manifest(whole)["metrics"]
 
 
-def stopped_at_twelve(whole: Path, folder: Path) -> Path:
+def killed_late(whole: Path, folder: Path) -> Path:
     run_dir = tiny.same_run(whole, folder)
     interrupt(run_dir, signal.SIGKILL, after_step=9)
     return run_dir
 
 
+@pytest.mark.parametrize("whole", ["dpo"], indirect=True)
 @pytest.mark.parametrize("damage", ["optimizer lost", "byte flipped"])
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path, damage):
-    run_dir = stopped_at_twelve(whole, tmp_path / "torn")
+    run_dir = killed_late(whole, tmp_path / "torn")
     newest = checkpoints.newest(run_dir / contract.CHECKPOINTS)
     if damage == "optimizer lost":
         (newest / "optimizer.pt").unlink()
@@ -112,6 +113,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path, da
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("whole", ["dpo"], indirect=True)
 def test_the_program_itself_stops_on_request_and_goes_on(whole, tmp_path):
     run_dir = tiny.same_run(whole, tmp_path / "program")
     process = tiny.start(run_dir)

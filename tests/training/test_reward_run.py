@@ -46,10 +46,9 @@ def test_separable_preferences_are_learned_and_held_to_the_length_baseline(train
     assert metrics["eval_loss"] < 0.4
 
 
-def test_an_untrained_head_begins_near_ln_2_and_at_chance(trained):
+def test_an_untrained_head_begins_near_ln_2(trained):
     losses = tiny.curve(trained, "eval_loss")
     assert losses[0] == pytest.approx(math.log(2), abs=0.1)
-    assert tiny.curve(trained, "eval_accuracy_low")[0] < 0.5 < tiny.curve(trained, "eval_accuracy_high")[0]
 
 
 def test_held_out_accuracy_and_its_interval_are_told_at_every_interval(trained):

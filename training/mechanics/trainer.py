@@ -100,7 +100,7 @@ def settings(
         "seed": seed,
         "use_cpu": not cuda,
         "bf16": bf16,
-        "gradient_checkpointing": cuda,  # memory for time: on a CPU there is memory
+        "activation_checkpointing": cuda,  # memory for time: on a CPU there is memory
         "eval_strategy": "steps" if evaluated else "no",
         "eval_on_start": evaluated and checkpoints.newest(context.checkpoints) is None,
         "eval_steps": every,
