@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts.models import Capability
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of the main navigation: what it says, the name of its address, who sees it."""
+
+    label: str
+    url_name: str
+    capability: Capability
+
+
+PLACES = (
+    Place("People", "people", Capability.MANAGE),
+    Place("Audit", "audit", Capability.MANAGE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    url: str
+    is_here: bool
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
-        return {"can": {}}
-    return {"can": {capability.value: user.can(capability) for capability in Capability}}
+        return {"can": {}, "navigation": []}
+    addresses = [(place.label, reverse(place.url_name)) for place in PLACES if user.can(place.capability)]
+    return {
+        "can": {capability.value: user.can(capability) for capability in Capability},
+        "navigation": [Link(label, url, is_here=request.path.startswith(url)) for label, url in addresses],
+    }

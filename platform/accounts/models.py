@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from knox.models import AbstractAuthToken
 
 
 class Role(models.TextChoices):
@@ -51,3 +52,13 @@ class User(AbstractUser):
 
     def can(self, capability: Capability) -> bool:
         return self.is_active and capability in GRANTS.get(self.role, frozenset())
+
+
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
+    """A key for programs that act as its owner. Only its hash is kept; `token_key`, its first letters, names it."""
+
+    name = models.CharField(max_length=80)
+    can_write = models.BooleanField(default=False)
+
+    class Meta:
+        ordering: ClassVar = ["-created", "-pk"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from accounts.models import Capability, User
+from accounts.models import ApiToken, Capability, User
 
 if TYPE_CHECKING:  # rest_framework.views reads our default permissions while it is imported
     from rest_framework.request import Request
@@ -14,10 +14,12 @@ if TYPE_CHECKING:  # rest_framework.views reads our default permissions while it
 
 
 class HasCapability(BasePermission):
-    """Reads `capability` of the view, and `write_capability` for unsafe methods where the view has one."""
+    """Reads `capability` of the view, and `write_capability` for unsafe methods where the view has one. A token may be for reading only."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         capability: Capability | None = getattr(view, "capability", None)
         if request.method not in SAFE_METHODS:
             capability = getattr(view, "write_capability", capability)
+            if isinstance(request.auth, ApiToken) and not request.auth.can_write:
+                return False
         return capability is not None and isinstance(request.user, User) and request.user.can(capability)

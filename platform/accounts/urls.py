@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from accounts import views
+from accounts.access import public
+
+login = LoginView.as_view(template_name="accounts/login.html", redirect_authenticated_user=True)
+
+urlpatterns: list[URLPattern] = [
+    path("", views.home, name="home"),
+    path("login/", public(login), name="login"),
+    path("logout/", public(LogoutView.as_view()), name="logout"),
+    path("password/", views.password, name="password"),
+    path("people/", views.people, name="people"),
+    path("people/<int:pk>/role/", views.person_role, name="person_role"),
+    path("people/<int:pk>/active/", views.person_active, name="person_active"),
+    path("people/<int:pk>/password/", views.person_password, name="person_password"),
+    path("tokens/", views.tokens, name="tokens"),
+    path("tokens/<str:key>/revoke/", views.token_revoke, name="token_revoke"),
+]

@@ -16,6 +16,7 @@ api: list[URLPattern | URLResolver] = [pattern for app in API_APPS for pattern i
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),
+    path("", include("audit.urls")),
     path("", include("registry.urls")),
     path("", include("runs.urls")),
     path("", include("annotation.urls")),

@@ -1,0 +1,36 @@
+"""The forms of people and tokens."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib.auth.validators import UnicodeUsernameValidator
+
+from accounts.models import Role
+
+DAYS = ((7, "a week"), (30, "30 days"), (90, "90 days"), (365, "a year"))
+
+
+class PersonForm(forms.Form):
+    username = forms.CharField(
+        max_length=150,
+        label="User name",
+        validators=[UnicodeUsernameValidator()],
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.RATER)
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+
+
+class ActiveForm(forms.Form):
+    active = forms.TypedChoiceField(choices=(("yes", "yes"), ("no", "no")), coerce=lambda value: value == "yes")
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=80, help_text="What it is for, so that you know later which one to revoke.")
+    days = forms.TypedChoiceField(choices=DAYS, coerce=int, initial=30, label="Expires after")
+    can_write = forms.BooleanField(
+        required=False, label="May change things", help_text="Without this it can only read what you can read."
+    )
