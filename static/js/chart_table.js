@@ -1,0 +1,47 @@
+// Numbers as a person reads them, and the table behind a chart.
+
+const MOST_ROWS = 200;
+
+// Three or four digits that matter; very small and very large ones as powers of ten.
+export function shown(value) {
+  if (value === null || value === undefined) return "";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2).replace("e+", "e").replace(/\.?0+e/, "e");
+  if (Number.isInteger(value)) return value.toLocaleString("en");
+  return size >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
+}
+
+function row(kind, words) {
+  const made = document.createElement("tr");
+  words.forEach((word, index) => {
+    const cell = document.createElement(index === 0 || kind === "th" ? "th" : "td");
+    cell.scope = kind === "th" ? "col" : "row";
+    if (kind === "td" && index > 0) cell.removeAttribute("scope");
+    if (index > 0) cell.className = "num";
+    cell.textContent = word;
+    made.append(cell);
+  });
+  return made;
+}
+
+// Every nth row where there are too many, the last always.
+export function tableOf({ x, series }) {
+  const table = document.createElement("table");
+  table.className = "data";
+  const head = table.createTHead();
+  head.append(row("th", [x.label, ...series.map((one) => one.label)]));
+  const body = table.createTBody();
+  const every = Math.ceil(x.values.length / MOST_ROWS);
+  x.values.forEach((value, at) => {
+    if (at % every !== 0 && at !== x.values.length - 1) return;
+    const when = x.scale === "time" ? new Date(value * 1000).toLocaleString("en-GB") : shown(value);
+    body.append(row("td", [when, ...series.map((one) => withInterval(one, at))]));
+  });
+  if (every > 1) table.createCaption().textContent = `Every ${every}th of ${x.values.length.toLocaleString("en")} values.`;
+  return table;
+}
+
+function withInterval(one, at) {
+  const value = shown(one.values[at]);
+  return value && one.low?.[at] !== undefined && one.low[at] !== null ? `${value} (${shown(one.low[at])} to ${shown(one.high[at])})` : value;
+}
