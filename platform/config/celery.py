@@ -1,4 +1,4 @@
-"""The Celery app. Tasks carry ids only; the rows that they name are the truth."""
+"""The Celery app: a doorbell for workers and a clock for sweeps. Tasks carry ids at most; the rows are the truth."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import os
 
 from celery import Celery
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+from config import broker
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+SWEEP_S = 15.0
+
+broker.install()
 app = Celery("steadyhand")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.beat_schedule = {"sweep": {"task": "runs.tasks.sweep", "schedule": SWEEP_S, "options": {"expires": SWEEP_S}}}
 app.autodiscover_tasks()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
+import sys
 from pathlib import Path
 
 import environ
@@ -23,7 +25,14 @@ RUN_TIMES: dict[str, float] = {
     "heartbeat_s": read.float("STEADYHAND_HEARTBEAT_S", default=5.0),
     "lease_s": read.float("STEADYHAND_LEASE_S", default=60.0),
     "cancel_grace_s": read.float("STEADYHAND_CANCEL_GRACE_S", default=30.0),
+    "stall_s": read.float("STEADYHAND_STALL_S", default=3600.0),
 }
+# What starts a training process; its last argument is the run's folder. For several GPUs:
+# accelerate launch -m training run
+TRAINING_COMMAND: list[str] = shlex.split(
+    read.str("STEADYHAND_TRAINING_COMMAND", default=f"{shlex.quote(sys.executable)} -m training run")
+)
+TRAINING_THREADS: int = read.int("STEADYHAND_TRAINING_THREADS", default=len(os.sched_getaffinity(0)))
 
 
 def secret_key() -> str:

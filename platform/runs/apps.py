@@ -1,5 +1,7 @@
 """Registers the app."""
 
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.urls import reverse
 
 from registry.models import Artifact, DatasetVersion, ModelVersion
 from runs import recipe_form
-from runs.models import EventKind, Run, RunEvent
+from runs.models import EventKind, Run, RunEvent, RunState
 from training.recipes import RECIPES
 
 
@@ -59,6 +60,22 @@ def named_artifact(label: str, artifact: Artifact) -> Named:
         url = reverse("dataset", args=[dataset.pk])
         return Named(label, dataset.name, url, f"{dataset.num_rows} rows", dataset.is_simulated)
     return Named(label, f"{artifact.get_kind_display()} {artifact.sha256[:8]}")
+
+
+def waits_for(run: Run) -> Run | None:
+    """The run whose output a queued one needs first."""
+    if run.state != RunState.QUEUED:
+        return None
+    entry = (
+        run.inputs.filter(after__isnull=False).exclude(after__state=RunState.SUCCEEDED).select_related("after").first()
+    )
+    return entry.after if entry is not None else None
+
+
+def num_before(run: Run) -> int:
+    """Queued runs that go before this one."""
+    ahead = Q(priority__lt=run.priority) | Q(priority=run.priority, queued_at__lt=run.queued_at)
+    return Run.objects.filter(ahead, state=RunState.QUEUED).count()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,7 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires
 from accounts.models import Capability, User
-from runs import pages
+from accounts.paging import page_of
+from runs import pages, reports
 from runs.curves import charts_of
 from runs.models import EventKind, Run, RunState
 from runs.services.control import request_cancel, resume_run
@@ -29,9 +29,8 @@ LOG_LINES = 60
 def run_list(request: HttpRequest) -> HttpResponse:
     chosen = {name: request.GET.get(name, "") for name in ("state", "method")}
     runs = filtered(Run.objects.select_related("created_by"), **chosen)
-    page = Paginator(runs.order_by("-created_at", "-pk"), PAGE).get_page(request.GET.get("page"))
     context = {
-        "page": page,
+        "page": page_of(runs, request, by="-created_at", size=PAGE),
         "chosen": chosen,
         "states": RunState.choices,
         "methods": list(RECIPES),
@@ -57,7 +56,7 @@ def run_detail(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     context |= {
         "recipe_rows": pages.recipe_rows(run),
         "inputs": pages.inputs_of(run),
-        "summary": RECIPES[run.method].summary,
+        "samples": pages.samples_of(run, limit=SAMPLES),
     }
     return render(request, "runs/detail.html", context)
 
@@ -67,7 +66,10 @@ def live_part(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "made": pages.made_by(run),
-        "samples": pages.samples_of(run, limit=SAMPLES),
+        "summary": RECIPES[run.method].summary,
+        "waits_for": pages.waits_for(run),
+        "num_before": pages.num_before(run),
+        "report": reports.report_of(run),
         "warnings": [event.payload for event in events.filter(kind=EventKind.WARNING)[:8]],
         "log": [
             pages.log_line(event)
@@ -75,6 +77,13 @@ def live_part(run: Run) -> dict[str, Any]:
         ],
         "metrics": pages.final_metrics(run),
     }
+
+
+@require_GET
+@requires(Capability.STUDY)
+def run_samples(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    run = get_object_or_404(Run, pk=run_id)
+    return render(request, "runs/samples.html", {"samples": pages.samples_of(run, limit=SAMPLES)})
 
 
 @require_GET

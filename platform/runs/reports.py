@@ -1,0 +1,95 @@
+"""The report that an evaluation leaves, read for a page: figures with intervals, and texts side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from registry.models import ArtifactKind
+from runs.models import Run, RunState
+
+ROWS_SHOWN = 12
+LABELS = {
+    "reward": "Reward (normalised score)",
+    "utility": "Stated utility",
+    "length": "Length, tokens",
+    "ended": "Share that ended by itself",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A mean of the reference and of the policy, and their difference with its 95 % interval over prompts."""
+
+    label: str
+    reference: float
+    policy: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """The interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    prompt: str
+    reference_text: str
+    policy_text: str
+    reference_score: float | None
+    policy_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    figures: tuple[Figure, ...]
+    rows: tuple[ReportRow, ...]
+    caption: str
+
+
+def report_of(run: Run) -> Report | None:
+    """None for a run that made no report."""
+    output = getattr(run, "output", None)
+    if run.state != RunState.SUCCEEDED or output is None or output.artifact.kind != ArtifactKind.REPORT:
+        return None
+    metrics = run.metrics
+    return Report(figures_of(metrics), read_rows(output.artifact.folder / "rows.parquet"), caption_of(metrics))
+
+
+def figures_of(metrics: dict[str, Any]) -> tuple[Figure, ...]:
+    found = []
+    for key, label in LABELS.items():
+        names = [f"{key}_{part}" for part in ("reference", "policy", "difference", "difference_low", "difference_high")]
+        if all(isinstance(metrics.get(name), int | float) for name in names):
+            found.append(Figure(label, *(float(metrics[name]) for name in names)))
+    return tuple(found)
+
+
+def caption_of(metrics: dict[str, Any]) -> str:
+    words = [f"{metrics.get('num_prompts', 0):,} held-out prompts; intervals by bootstrap over prompts"]
+    if isinstance(metrics.get("kl"), int | float):
+        words.append(f"KL of the policy to the reference {metrics['kl']:.2f} nats a completion")
+    return "; ".join(words) + "."
+
+
+def read_rows(path: Any) -> tuple[ReportRow, ...]:
+    """The first rows, one a prompt, by which a person sees what changed."""
+    seen: dict[str, ReportRow] = {}
+    for row in pq.read_table(path).to_pylist():
+        if row["prompt_id"] in seen:
+            continue
+        seen[row["prompt_id"]] = ReportRow(
+            row["prompt"],
+            row["reference_text"],
+            row["policy_text"],
+            row.get("reference_reward"),
+            row.get("policy_reward"),
+        )
+        if len(seen) == ROWS_SHOWN:
+            break
+    return tuple(seen.values())

@@ -1,0 +1,104 @@
+"""Starting a run: its recipe and inputs are checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from pydantic import ValidationError
+
+from accounts.errors import Conflict, NotFound, UserError
+from accounts.hints import hint
+from accounts.models import User
+from audit.services import record
+from registry.models import DatasetVersion, ModelVersion
+from runs.models import EventKind, Priority, Run, RunEvent, RunInput, RunState
+from runs.services.doorbell import ring
+from runs.services.inputs import BadInput, Given, check_inputs
+from training.recipes import RECIPES, Recipe
+
+
+class BadRecipe(UserError):
+    code = "bad_recipe"
+
+
+class NameTaken(Conflict):
+    code = "name_taken"
+
+
+def start_run(
+    method: str, *, recipe: dict[str, Any], inputs: Mapping[str, Given], user: User | None, title: str = "",
+    output_name: str = "", priority: int = Priority.NORMAL, preset: str = "", context: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> Run:  # fmt: skip
+    """Queues a run and rings for a worker once the caller's transaction commits.
+
+    `recipe` overrides the fields of `preset`; all of it is stored with its defaults, so that the run can be repeated.
+    An input that is a `Run` is its output, once it has succeeded. Raises `NotFound` ("no_method"), `BadRecipe`,
+    `BadInput`, `NameTaken`.
+    """
+    if method not in RECIPES:
+        raise NotFound(f"There is no method called {method}; there are {', '.join(RECIPES)}.", code="no_method")
+    checked = check_recipe(method, recipe, preset=preset)
+    check_inputs(type(checked), inputs)
+    with transaction.atomic():
+        if output_name:
+            check_name(output_name)
+        run = Run.objects.create(
+            method=method, title=(title or _title(method, output_name))[:200], recipe=checked.model_dump(mode="json"),
+            preset=preset, seed=seed, priority=priority, output_name=output_name, context=context or {},
+            created_by=user, queued_at=timezone.now(), last_seq=1,
+        )  # fmt: skip
+        RunInput.objects.bulk_create(_input(run, name, given) for name, given in inputs.items())
+        payload = {"state": str(RunState.QUEUED), "because": "Started.", "attempt": 0}
+        RunEvent.objects.create(run=run, seq=1, at=run.queued_at, kind=EventKind.STATE, payload=payload)
+        record(
+            "run.start", actor=user, target=run, method=method, recipe=run.recipe, output_name=output_name,
+            inputs={name: str(given.pk) for name, given in inputs.items()},
+        )  # fmt: skip
+        hint("runs")
+        ring()
+    return run
+
+
+def check_recipe(method: str, fields: dict[str, Any], *, preset: str = "") -> Recipe:
+    """The recipe of `method` from a preset and what overrides it. Raises `BadRecipe`, which names field and bound."""
+    recipe = RECIPES[method]
+    if preset and preset not in recipe.presets:
+        raise BadRecipe(f"{method} has no preset called {preset}; it has {', '.join(recipe.presets)}.", field="preset")
+    try:
+        return recipe.model_validate({**(recipe.presets[preset] if preset else {}), **fields})
+    except ValidationError as error:
+        told = [
+            {"field": ".".join(map(str, found["loc"])), "message": found["msg"], "given": found["input"]}
+            for found in error.errors(include_url=False, include_context=False)
+        ]
+        first = told[0]
+        raise BadRecipe(f"{first['field'] or method}: {first['message']}.", fields=told) from None
+
+
+def check_name(name: str) -> None:
+    """Raises `NameTaken` where a model, a dataset or a run still under way has this name."""
+    under_way = Run.objects.filter(output_name=name, state__in=[RunState.QUEUED, RunState.RUNNING])
+    for things in (ModelVersion.objects.filter(name=name), DatasetVersion.objects.filter(name=name), under_way):
+        if things.exists():
+            raise NameTaken(f"The name {name} is taken. Choose another.", field="output_name")
+
+
+def _title(method: str, output_name: str) -> str:
+    return f"{method} \u2192 {output_name}" if output_name else method.replace("_", " ")
+
+
+def _input(run: Run, name: str, given: Given) -> RunInput:
+    if not isinstance(given, Run):
+        return RunInput(run=run, name=name, artifact=given)
+    # Locked, since a run that ends now hands its output to, or fails, only those that it sees waiting for it.
+    upstream = Run.objects.select_for_update().get(pk=given.pk)
+    if upstream.state in (RunState.FAILED, RunState.CANCELLED):
+        raise BadInput(
+            f"\u201c{upstream.title}\u201d has no output: it is {upstream.state}. Resume it first.", field=name
+        )
+    artifact = upstream.output.artifact if upstream.state == RunState.SUCCEEDED else None
+    return RunInput(run=run, name=name, after=upstream, artifact=artifact)

@@ -1,0 +1,58 @@
+"""The version that a run's output becomes: named, with its role and everything that it was made from."""
+
+from __future__ import annotations
+
+from registry.models import Artifact, ArtifactKind, DatasetVersion, ModelVersion
+from registry.services.datasets import register_dataset
+from registry.services.models import register_model
+from runs.models import Run
+from runs.services.inputs import role_of_output
+
+ADAPTER = "adapter_config.json"
+
+
+def make_version(run: Run, artifact: Artifact) -> None:
+    """Registers a model or a dataset; a tokenizer or a report stays an artifact. Call it in the run's last transaction."""
+    if artifact.kind == ArtifactKind.MODEL:
+        make_model(run, artifact)
+    elif artifact.kind == ArtifactKind.DATASET:
+        make_dataset(run, artifact)
+
+
+def make_model(run: Run, artifact: Artifact) -> ModelVersion:
+    parents, datasets = models_of(run), datasets_of(run)
+    # An adapter belongs to the full model that it was trained on: the input called "model".
+    base = next((m for m in parents if m.artifact.used_by.filter(run=run, name="model").exists()), None)
+    return register_model(
+        free_name(run), role=role_of_output(run), artifact=artifact, base=base if ADAPTER in artifact.files else None,
+        parents=parents, datasets=datasets, run=run.pk, method=run.method, user=run.created_by,
+        num_parameters=int(run.metrics.get("num_parameters", 0)), is_simulated=is_simulated(parents, datasets),
+    )  # fmt: skip
+
+
+def make_dataset(run: Run, artifact: Artifact) -> DatasetVersion:
+    parents, models = datasets_of(run), models_of(run)
+    return register_dataset(
+        free_name(run), kind=role_of_output(run), artifact=artifact, parents=parents, models_used=models, run=run.pk,
+        user=run.created_by, query={"method": run.method, "recipe": run.recipe}, is_simulated=is_simulated(models, parents),
+    )  # fmt: skip
+
+
+def models_of(run: Run) -> list[ModelVersion]:
+    return list(ModelVersion.objects.filter(artifact__used_by__run=run).distinct().order_by("created_at", "pk"))
+
+
+def datasets_of(run: Run) -> list[DatasetVersion]:
+    return list(DatasetVersion.objects.filter(artifact__used_by__run=run).distinct().order_by("created_at", "pk"))
+
+
+def is_simulated(models: list[ModelVersion], datasets: list[DatasetVersion]) -> bool:
+    """What learned from simulated rankings passes that on to everything made from it."""
+    return any(model.is_simulated for model in models) or any(dataset.is_simulated for dataset in datasets)
+
+
+def free_name(run: Run) -> str:
+    """The run's output name; where that was given to something else meanwhile, hours of work are not lost over it."""
+    plain = run.output_name or f"{run.method.replace('_', '-')}-{str(run.pk)[:8]}"
+    taken = ModelVersion.objects.filter(name=plain).exists() or DatasetVersion.objects.filter(name=plain).exists()
+    return f"{plain[:110]}-{str(run.pk)[:8]}" if taken else plain

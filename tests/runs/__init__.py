@@ -1,0 +1,1 @@
+"""Tests of runs: the queue, the supervisor, what comes out, the API and the commands."""

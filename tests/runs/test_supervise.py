@@ -1,0 +1,177 @@
+"""One attempt at a run, with a real process below it: what it says is kept, and however it ends is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+
+from registry.models import Artifact, ModelVersion
+from runs.models import Run, RunEvent, RunState
+from runs.services.child import identity
+from runs.services.control import request_cancel, resume_run
+from tests.runs.conftest import a_model, a_tokenizer_run, work_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def said(run: Run, kind: str) -> list[dict]:
+    return list(RunEvent.objects.filter(run=run, kind=kind).order_by("seq").values_list("payload", flat=True))
+
+
+def test_a_run_that_counts_to_five_succeeds_with_its_output_as_an_artifact(ada, corpus, trainer):
+    queued = a_tokenizer_run(corpus, ada)
+    run = work_once()
+    assert (run.pk, run.state, run.attempt, run.step, run.total) == (queued.pk, RunState.SUCCEEDED, 1, 5, 5)
+    assert run.metrics["counted"] == 5
+    assert run.output.artifact.kind == "tokenizer"
+    assert json.loads((run.output.artifact.folder / "config.json").read_text()) == {"counted": 5}
+
+
+def test_what_it_said_stands_in_the_database_in_its_order_without_a_gap(corpus, trainer):
+    a_tokenizer_run(corpus)
+    run = work_once()
+    events = list(run.events.order_by("seq"))
+    assert [event.seq for event in events] == list(range(1, run.last_seq + 1))
+    assert [payload["values"]["counted"] for payload in said(run, "metric")] == [1, 2, 3, 4, 5]
+    assert [payload["state"] for payload in said(run, "state")] == ["queued", "running", "succeeded"]
+
+
+def test_a_crash_fails_the_run_and_tells_what_was_printed_last(corpus, trainer):
+    trainer("crash")
+    a_tokenizer_run(corpus)
+    run = work_once()
+    assert (run.state, run.failure_code) == (RunState.FAILED, "crashed")
+    assert "exit code 1: ZeroDivisionError: no loss to divide by" in run.failure
+    assert "about to divide" in said(run, "log")[-1]["text"]
+
+
+def test_a_killed_process_fails_the_run_with_the_signals_name(corpus, trainer):
+    trainer("die")
+    a_tokenizer_run(corpus)
+    run = work_once()
+    assert (run.state, run.failure_code) == (RunState.FAILED, "crashed")
+    assert "signal 9 (SIGKILL)" in run.failure
+
+
+def test_an_expected_failure_keeps_its_code_its_sentence_and_its_advice(corpus, trainer):
+    trainer("refuse")
+    a_tokenizer_run(corpus)
+    run = work_once()
+    assert (run.failure_code, run.failure, run.advice) == (
+        "no_rows", "The dataset has no row to train on.", "Rank a few tasks first.",
+    )  # fmt: skip
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint_and_its_events_go_on_too(corpus, trainer):
+    trainer("count:200")
+    a_tokenizer_run(corpus)
+    stop_at = time.monotonic() + 1.5
+    run = work_once(must_leave=lambda: time.monotonic() > stop_at)
+    assert (run.state, run.worker, run.max_attempts) == (RunState.QUEUED, "", 4)
+    counted = run.step
+    assert 0 < counted < 200
+    trainer(f"count:{counted + 3}")
+    run = work_once()
+    assert run.state == RunState.SUCCEEDED
+    assert [payload["values"]["counted"] for payload in said(run, "metric")] == list(range(1, counted + 4))
+
+
+def test_a_cancelled_run_stops_soon_and_leaves_no_artifact(corpus, trainer):
+    trainer("count:1000")
+    queued = a_tokenizer_run(corpus)
+    began = time.monotonic()
+
+    def cancel_after_a_second() -> bool:
+        if time.monotonic() - began > 1 and not Run.objects.get(pk=queued.pk).cancel_requested_at:
+            request_cancel(queued, user=None)
+        return False
+
+    run = work_once(must_leave=cancel_after_a_second)
+    assert run.state == RunState.CANCELLED
+    assert time.monotonic() - began < 4
+    assert not Artifact.objects.filter(kind="tokenizer").exists()
+
+
+def test_a_process_that_hears_no_sigterm_is_killed_with_all_its_children(corpus, trainer):
+    trainer("deaf")
+    a_tokenizer_run(corpus)
+    began = time.monotonic()
+    run = work_once(must_leave=lambda: time.monotonic() - began > 1.5)
+    assert run.state == RunState.QUEUED
+    grandchild = int(said(run, "log")[0]["text"].split()[1])
+    with pytest.raises((FileNotFoundError, ProcessLookupError)):
+        # A zombie of another parent may linger for a moment; it must not run any more.
+        assert "Z" in open(f"/proc/{grandchild}/stat").read() and os.kill(grandchild, 0) is None
+        raise ProcessLookupError
+
+
+def test_the_trainer_sees_no_secret_of_the_product(corpus, trainer, monkeypatch):
+    monkeypatch.setenv("STEADYHAND_SECRET_KEY", "canary-of-the-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-of-the-cloud")
+    trainer("look")
+    a_tokenizer_run(corpus)
+    run = work_once()
+    seen = said(run, "log")[0]["text"]
+    assert "canary" not in seen
+    assert json.loads(seen)["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_null_character_in_a_sample_does_not_end_the_run(corpus, trainer):
+    trainer("look")
+    a_tokenizer_run(corpus)
+    run = work_once()
+    assert run.state == RunState.SUCCEEDED
+    assert said(run, "sample")[0]["text"] == "c\ufffdd"
+
+
+def test_an_output_that_differs_from_its_manifest_is_refused_and_a_resumed_run_makes_it_again(corpus, trainer):
+    trainer("tamper")
+    a_tokenizer_run(corpus)
+    run = work_once()
+    assert (run.state, run.failure_code) == (RunState.FAILED, "output_differs")
+    resume_run(run, user=None)
+    assert work_once().state == RunState.SUCCEEDED
+
+
+def test_a_run_that_says_nothing_for_too_long_is_stopped(corpus, trainer, settings):
+    settings.RUN_TIMES["stall_s"] = 0.5
+    trainer("deaf")
+    a_tokenizer_run(corpus)
+    run = work_once()
+    assert (run.state, run.failure_code) == (RunState.FAILED, "stalled")
+
+
+def test_a_process_left_in_the_folder_is_ended_before_another_begins(corpus, trainer):
+    from runs.services.child import Child
+
+    trainer("count:1000")
+    queued = a_tokenizer_run(corpus)
+    queued.folder.mkdir(parents=True)
+    (queued.folder / "spec.json").write_text(
+        json.dumps({"run": "x", "method": "tokenizer", "recipe": {}, "inputs": {}})
+    )
+    left = Child(queued.folder)
+    trainer("count:3")
+    run = work_once()
+    assert run.state == RunState.SUCCEEDED
+    assert left.exit_code() == -9
+    assert identity(os.getpid())["pid"] == os.getpid()
+
+
+def test_the_model_that_comes_out_names_its_parents_and_stays_marked_as_simulated(ada, trainer):
+    from runs.services.start import start_run
+    from tests.runs.conftest import a_dataset
+
+    base = a_model("addresses-base", role="base", is_simulated=True)
+    lessons = a_dataset("lessons", kind="instructions")
+    start_run("sft", recipe={}, preset="tiny", inputs={"model": base.artifact, "instructions": lessons.artifact},
+              user=ada, output_name="addresses-sft")  # fmt: skip
+    run = work_once()
+    assert run.state == RunState.SUCCEEDED, run.failure
+    model = ModelVersion.objects.get(run=run.pk)
+    assert (model.name, model.role, model.method, model.base) == ("addresses-sft", "sft", "sft", None)
+    assert (list(model.parents.all()), list(model.datasets.all())) == ([base], [lessons])
+    assert model.is_simulated and model.num_parameters == 5
