@@ -41,7 +41,7 @@ export function tableOf({ x, series }) {
   return table;
 }
 
-function withInterval(one, at) {
+export function withInterval(one, at) {
   const value = shown(one.values[at]);
   return value && one.low?.[at] !== undefined && one.low[at] !== null ? `${value} (${shown(one.low[at])} to ${shown(one.high[at])})` : value;
 }

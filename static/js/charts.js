@@ -10,7 +10,7 @@
 //   }
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { shown, tableOf } from "./chart_table.js";
+import { shown, tableOf, withInterval } from "./chart_table.js";
 
 const LABEL_FONT = 11; // px
 const plots = new Map(); // figure -> {plot, spec, signature}
@@ -27,13 +27,14 @@ function colour(token) {
 }
 
 function strokes(series) {
-  let others = 1;
+  const hues = ["--series-2", "--series-3", "--series-4", "--series-5", "--series-6"];
+  if (!series.some(({ role }) => role === "main")) hues.unshift("--series-1");
+  let others = 0;
   return series.map(({ role }) => {
     if (role === "context") return colour("--series-context");
     if (role === "main") return colour("--series-1");
-    const token = `--series-${((others - 1) % 6) + 1}`;
     others += 1;
-    return colour(token);
+    return colour(hues[(others - 1) % hues.length]);
   });
 }
 
@@ -67,22 +68,25 @@ function lines(series, colours) {
   return [{}, ...drawn, ...edges];
 }
 
-const edge = () => ({ stroke: "transparent", width: 0, points: { show: false } });
+const edge = () => ({ stroke: "transparent", width: 0, spanGaps: true, points: { show: false } });
+
+const widest = (plot, words) => Math.max(30, ...(words ?? []).map((word) => 12 + 6.4 * word.length));
 
 function axes({ x, y }) {
+  const powers = (plot, ticks) => ticks.map((tick) => (Number.isInteger(Math.log10(tick)) ? tick : null));
   const shared = {
     stroke: colour("--ink-3"),
     font: `${LABEL_FONT}px ${getComputedStyle(document.body).fontFamily}`,
-    grid: { stroke: colour("--line"), width: 1 },
     ticks: { show: false },
     labelFont: `${LABEL_FONT}px ${getComputedStyle(document.body).fontFamily}`,
     labelSize: 16,
   };
+  const grid = ({ scale }) => ({ stroke: colour("--line"), width: 1, ...(scale === "log" ? { filter: powers } : {}) });
   const words = (plot, ticks) => ticks.map((tick) => (tick === null ? "" : shown(tick)));
   const own = x.scale === "time" ? {} : { values: words };
   return [
-    { ...shared, ...own, label: x.label, size: 26, gap: 4 },
-    { ...shared, values: words, size: (plot, values) => Math.max(30, ...(values ?? []).map((value) => 12 + 6.4 * value.length)), gap: 4 },
+    { ...shared, ...own, grid: grid(x), label: x.label, size: 26, gap: 4 },
+    { ...shared, grid: grid(y), values: words, size: widest, gap: 4 },
   ];
 }
 
@@ -116,6 +120,7 @@ function endLabels(series, colours) {
     for (const end of ends.toReversed()) ceiling = (end.y = Math.min(end.y, ceiling)) - step;
     ctx.save();
     ctx.font = `600 ${LABEL_FONT * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.textAlign = "left";
     ctx.textBaseline = "middle";
     for (const end of ends) {
       ctx.fillStyle = end.colour;
@@ -132,6 +137,8 @@ function referenceLines(references) {
     ctx.save();
     ctx.font = `${LABEL_FONT * ratio}px ${getComputedStyle(document.body).fontFamily}`;
     ctx.fillStyle = ctx.strokeStyle = colour("--ink-3");
+    ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
     ctx.setLineDash([4 * ratio, 4 * ratio]);
     for (const { y, label } of references) {
       const at = Math.round(plot.valToPos(y, "y", true));
@@ -139,7 +146,7 @@ function referenceLines(references) {
       ctx.moveTo(bbox.left, at);
       ctx.lineTo(bbox.left + bbox.width, at);
       ctx.stroke();
-      ctx.fillText(label, bbox.left + 4 * ratio, at - 4 * ratio);
+      ctx.fillText(label, bbox.left + 4 * ratio, at - 2 * ratio);
     }
     ctx.restore();
   };
@@ -151,7 +158,7 @@ function marginFor(series) {
   return 14 + Math.max(0, ...series.map(({ label }) => ctx.measureText(label ?? "").width));
 }
 
-// The values under the crosshair, in words; at rest, the newest.
+// The values under the crosshair, in words; at rest, the newest. A series measured now and then says its latest until there.
 function readout(figure, spec, colours) {
   const place = figure.querySelector(".chart-values");
   return (plot) => {
@@ -160,13 +167,13 @@ function readout(figure, spec, colours) {
     const x = spec.x.scale === "time" ? new Date(spec.x.values[at] * 1000).toLocaleString("en-GB") : shown(spec.x.values[at]);
     place.replaceChildren(`${spec.x.label} ${x}`);
     spec.series.forEach((one, index) => {
-      const value = one.values[at];
-      if (value === null || value === undefined) return;
+      const seen = one.values.slice(0, at + 1).findLastIndex((value) => value !== null);
+      if (seen < 0) return;
       const key = Object.assign(document.createElement("i"), { className: "chart-key" });
       key.style.color = colours[index];
-      const between = one.low?.[at] !== undefined && one.low?.[at] !== null ? ` (${shown(one.low[at])} to ${shown(one.high[at])})` : "";
-      const words = document.createElement("span");
-      words.append(key, `${one.label} ${shown(value)}${between}`);
+      const grid = ({ scale }) => ({ stroke: colour("--line"), width: 1, ...(scale === "log" ? { filter: powers } : {}) });
+  const words = document.createElement("span");
+      words.append(key, `${one.label} ${withInterval(one, seen)}`);
       place.append(words);
     });
   };
@@ -185,12 +192,12 @@ export function draw(figure, spec) {
   const signature = JSON.stringify([spec.x.scale, spec.y, spec.references, spec.series.map((one) => [one.label, one.role, Boolean(one.low)])]);
   if (held?.plot && held.signature === signature) {
     Object.assign(held.spec, spec); // what the hooks read
-    held.spec.series.forEach((one, index) => Object.assign(one, spec.series[index]));
     held.plot.setData(columns(held.spec));
     return;
   }
   held?.plot?.destroy();
   place.replaceChildren();
+  place.classList.toggle("is-empty", isEmpty(spec));
   if (isEmpty(spec)) {
     place.append(Object.assign(document.createElement("p"), { className: "muted", textContent: "Nothing measured yet." }));
     plots.set(figure, { plot: null, spec, signature });
