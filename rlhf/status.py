@@ -8,25 +8,9 @@ from typing import Any
 from registry.models import ModelVersion
 from rlhf.models import Round, RoundState, Stage
 from runs.models import Run, RunState
+from runs.reports import Figure, figures_of
 
 EVALUATION_OF = {Stage.DPO: Stage.EVALUATE_DPO, Stage.PPO: Stage.EVALUATE_PPO}
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One compared quantity: the policy's mean minus the reference's, with its 95 % interval."""
-
-    label: str
-    reference: float
-    policy: float
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def is_clear(self) -> bool:
-        """The interval leaves out 0."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +76,3 @@ def policy_status(stage: Stage, runs: dict[Stage, Run]) -> PolicyStatus:
         figures=figures_of(metrics),
     )
 
-
-FIGURES = (
-    ("utility", "Stated utility"),
-    ("reward", "Reward"),
-    ("length", "Length, tokens"),
-    ("ended", "Ended by itself"),
-)
-
-
-def figures_of(metrics: dict[str, Any]) -> tuple[Figure, ...]:
-    found = []
-    for key, label in FIGURES:
-        names = (f"{key}_reference", f"{key}_policy", f"{key}_difference", f"{key}_low", f"{key}_high")
-        if all(name in metrics for name in names):
-            found.append(Figure(label, *(float(metrics[name]) for name in names)))
-    return tuple(found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import TypeVar
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -13,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import requires
 from accounts.errors import UserError
 from accounts.models import Capability, User
+from accounts.paging import page_of
 from annotation.models import Campaign
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from rlhf.models import Round
@@ -32,8 +32,8 @@ def round_list(request: HttpRequest) -> HttpResponse:
     rounds = Round.objects.select_related("campaign", "model", "preferences", "promoted").prefetch_related(
         "stages__run"
     )
-    page = Paginator(rounds.order_by("-created_at", "-pk"), PAGE).get_page(request.GET.get("page"))
-    entries = [(turn, status_of(turn)) for turn in page.object_list]
+    page = page_of(rounds, request, by="-created_at", size=PAGE)
+    entries = [(turn, status_of(turn)) for turn in page.items]
     return render(request, "rlhf/rounds.html", {"page": page, "entries": entries})
 
 

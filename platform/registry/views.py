@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 
-from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -12,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import requires
 from accounts.models import Capability
+from accounts.paging import page_of
 from registry import picture
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.services import export
@@ -27,7 +27,7 @@ ROWS_SHOWN = 10
 def model_list(request: HttpRequest) -> HttpResponse:
     role = request.GET.get("role", "")
     models = ModelVersion.objects.filter(Q(role=role) if role else Q()).select_related("base", "created_by")
-    page = Paginator(models.order_by("-created_at", "-pk"), PAGE).get_page(request.GET.get("page"))
+    page = page_of(models, request, by="-created_at", size=PAGE)
     aliases = Alias.objects.select_related("model").order_by("name")
     return render(
         request, "registry/models.html", {"page": page, "role": role, "roles": ModelRole.choices, "aliases": aliases}
@@ -55,7 +55,7 @@ def model_detail(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
 def dataset_list(request: HttpRequest) -> HttpResponse:
     kind = request.GET.get("kind", "")
     datasets = DatasetVersion.objects.filter(Q(kind=kind) if kind else Q()).select_related("created_by")
-    page = Paginator(datasets.order_by("-created_at", "-pk"), PAGE).get_page(request.GET.get("page"))
+    page = page_of(datasets, request, by="-created_at", size=PAGE)
     return render(request, "registry/datasets.html", {"page": page, "kind": kind, "kinds": DatasetKind.choices})
 
 

@@ -1,7 +1,18 @@
-"""Addresses of this app's pages."""
+"""Addresses of the pages of runs."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from runs import launch_views, views
+
+urlpatterns = [
+    path("runs/", views.run_list, name="runs"),
+    path("runs/new/<slug:method>/", launch_views.launch, name="launch"),
+    path("runs/<uuid:run_id>/", views.run_detail, name="run"),
+    path("runs/<uuid:run_id>/curves/", views.run_curves, name="run_curves"),
+    path("runs/<uuid:run_id>/samples/", views.run_samples, name="run_samples"),
+    path("runs/<uuid:run_id>/events/", views.run_events, name="run_events"),
+    path("runs/<uuid:run_id>/cancel/", views.run_cancel, name="run_cancel"),
+    path("runs/<uuid:run_id>/resume/", views.run_resume, name="run_resume"),
+]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from runs.models import Run, RunState
+from runs.words import duration
 
 PERIOD = 1.0  # seconds between looks
 QUIET_TIME = 10.0  # seconds between two lines of one run in one phase
@@ -39,8 +40,3 @@ def line(run: Run) -> str:
     eta = f", about {duration(run.eta_s)} left)" if run.eta_s is not None else ")"
     return f"{run.title}: {share}{eta}"
 
-
-def duration(seconds: float) -> str:
-    """`75` -> "1 min 15 s"."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

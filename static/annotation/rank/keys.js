@@ -1,0 +1,42 @@
+// Every action of the ranking page has a key. A letter that names a text always means the text; its command is then Shift.
+
+import { letGo, operate, pickUp, step, strengthen, takeBack, toTier } from "./state.js";
+
+export const HELP = [
+  ["a … i", "take that text in hand (and scroll to it)"],
+  ["1 … 9", "put it in that place"],
+  ["=", "tie it with the next letter"],
+  [">", "the next letter is worse; again for stronger"],
+  ["← →", "move it one step better or worse"],
+  ["+ −", "make the difference larger or smaller"],
+  ["Backspace", "take it back off the rail"],
+  ["Esc", "let it go"],
+  ["x", "all are bad"],
+  ["/", "write a reason"],
+  ["f", "flag the text in hand (Shift+F where there is a text F)"],
+  ["s", "skip this task"],
+  ["Ctrl Enter", "submit"],
+  ["?", "show these keys"],
+];
+
+const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+
+/** What a key does to the state; null where it does nothing to it. */
+export function afterKey(state, key) {
+  const letter = key.toLowerCase();
+  if (key === letter && state.letters.includes(letter)) return pickUp(state, letter);
+  if (/^[1-9]$/.test(key)) return state.held && toTier(state, Number(key));
+  if (key === "=" || key === ">") return state.held && operate(state, key);
+  if (key in STEPS) return state.held && step(state, STEPS[key]);
+  if (key === "+" || key === "-") return strengthen(state, key === "+" ? 1 : -1);
+  if (key === "Backspace") return state.held && takeBack(state);
+  if (key === "Escape") return state.held && letGo(state);
+  return null;
+}
+
+/** The command of a key, for what is no change of the order: "all_bad", "reason", "flag", "skip", "help". */
+export function commandOf(state, key) {
+  const commands = { x: "all_bad", "/": "reason", f: "flag", s: "skip", "?": "help" };
+  if (state.letters.includes(key)) return null;
+  return commands[key.toLowerCase()] ?? commands[key] ?? null;
+}
