@@ -19,7 +19,7 @@ from rlhf.loop.scale import Scale
 from rlhf.models import Round
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
-from runs.services.work import work_until_idle
+from runs.services.work import work_queue
 
 CAMPAIGN = "Everyday questions"
 SEED = 0
@@ -124,7 +124,7 @@ class RunsFailed(Exception):
 def work(tell: Callable[[str], None]) -> list[Done]:
     """Does all queued runs in this process's own children, and says what each made and how long it took."""
     before = set(Run.objects.filter(state=RunState.SUCCEEDED).values_list("pk", flat=True))
-    work_until_idle()
+    work_queue()
     failed = list(Run.objects.filter(state__in=[RunState.FAILED, RunState.CANCELLED]))
     if failed:
         raise RunsFailed(failed)
