@@ -21,6 +21,7 @@ class Place:
 
 
 PLACES = (
+    Place("Runs", "runs", Capability.STUDY),
     Place("People", "people", Capability.MANAGE),
     Place("Audit", "audit", Capability.MANAGE),
 )

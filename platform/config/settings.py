@@ -24,6 +24,8 @@ RUN_TIMES = env.RUN_TIMES
 TRAINING_COMMAND = env.TRAINING_COMMAND
 TRAINING_THREADS = env.TRAINING_THREADS
 
+HINTS_BY_SQLITE = not env.REDIS_URL and env.DATABASE_URL.startswith("sqlite")
+
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.auth",
@@ -46,7 +48,7 @@ INSTALLED_APPS = [
     "runs",
     "annotation",
     "rlhf",
-    *(["channels_lite"] if not env.REDIS_URL else []),
+    *(["channels_lite"] if HINTS_BY_SQLITE else []),
 ]
 
 MIDDLEWARE = [
@@ -164,8 +166,8 @@ USE_I18N = True
 # --- API ---
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",  # first: it makes "who are you?" a 401 and not a 403
         "rest_framework.authentication.SessionAuthentication",
-        "knox.auth.TokenAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasCapability"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -214,7 +216,12 @@ else:
         "polling_interval": 0.1,
     }
     CELERY_RESULT_BACKEND = f"file://{_QUEUE / 'results'}"
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels_lite.layers.core.SQLiteChannelLayer"}}
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_lite.layers.core.SQLiteChannelLayer", "CONFIG": {"database": "default"}}
+        if HINTS_BY_SQLITE
+        # PostgreSQL without Redis: hints reach the process that sends them, other pages look by themselves every 30 s.
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    }
 
 LOGGING = {
     "version": 1,

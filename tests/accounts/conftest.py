@@ -1,0 +1,28 @@
+"""Ada annotates, Rita reviews, Rex researches, Grace runs the place."""
+
+from __future__ import annotations
+
+import pytest
+
+from accounts.models import Role, User
+from tests.accounts.people import person
+
+
+@pytest.fixture(autouse=True)
+def quick_hashing(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def ada(db) -> User:
+    return person(Role.RATER)
+
+
+@pytest.fixture
+def rex(db) -> User:
+    return person(Role.RESEARCHER)
+
+
+@pytest.fixture
+def grace(db) -> User:
+    return person(Role.ADMIN)

@@ -1,0 +1,24 @@
+"""The people of the tests, named for what they do, and a browser for each."""
+
+from __future__ import annotations
+
+from django.test import Client
+
+from accounts.models import Role, User
+
+PASSWORD = "a long enough pass phrase"
+NAMES = {Role.RATER: "ada", Role.REVIEWER: "rita", Role.RESEARCHER: "rex", Role.ADMIN: "grace"}
+
+
+def person(role: str, *, name: str = "", is_simulated: bool = False) -> User:
+    """An account with PASSWORD; hashing is what takes the time, so log in by `client_of` where the login isn't the point."""
+    user = User(username=name or NAMES[Role(role)], role=role, is_simulated=is_simulated)
+    user.set_password(PASSWORD)
+    user.save()
+    return user
+
+
+def client_of(user: User, **options: bool) -> Client:
+    client = Client(**options)
+    client.force_login(user)
+    return client
