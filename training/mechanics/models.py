@@ -1,0 +1,178 @@
+"""Models and tokenizers between a folder and memory: safetensors only, nobody's code, adapters where they are allowed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from training import contract
+from training.contract import Failure, Input
+from training.recipes.lora import LoRA
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER = "adapter_model.safetensors"
+REWARD_SCALE = "reward.json"
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib", ".msgpack", ".h5")
+
+
+@dataclass(frozen=True, slots=True)
+class RewardScale:
+    """`(raw - mean) / std`: scores with mean 0 and standard deviation 1 on the texts that a reward model learned from."""
+
+    mean: float
+    std: float
+
+    def normalise(self, raw: float) -> float:
+        return (raw - self.mean) / self.std
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+# From a folder
+
+
+def load_tokenizer(given: Input) -> Any:
+    """Pads with the end token where there is no other. Raises `Failure("no_tokenizer")`."""
+    if not Path(given.path, "tokenizer.json").is_file():
+        raise Failure("no_tokenizer", f"{named(given)} has no tokenizer.json.", advice="Add the tokenizer's files.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(given.path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure("no_tokenizer", f"The tokenizer of {named(given)} can't be read: {first_line(error)}") from error
+    except Exception as error:
+        # The Rust library behind tokenizers raises bare `Exception` for a broken tokenizer.json.
+        raise Failure("no_tokenizer", f"The tokenizer of {named(given)} is broken: {first_line(error)}") from error
+    if tokenizer.eos_token_id is None:
+        raise Failure(
+            "no_end_token",
+            f"The tokenizer of {named(given)} names no end token: a model could never end its answer.",
+            advice="Name eos_token in tokenizer_config.json.",
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_causal(given: Input, *, dtype: torch.dtype) -> Any:
+    """A causal language model on the CPU, an adapter merged into its base. Raises `Failure`."""
+    return load(AutoModelForCausalLM, given, dtype=dtype)
+
+
+def load_reward(given: Input, *, dtype: torch.dtype) -> Any:
+    """A model with one score; the head is fresh, from torch's random state, where the folder holds none."""
+    tokenizer = load_tokenizer(given)
+    model = load(AutoModelForSequenceClassification, given, dtype=dtype, num_labels=1)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def load(auto: Any, given: Input, *, dtype: torch.dtype, **more: Any) -> Any:
+    folder = given.base or given.path
+    try:
+        model = auto.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True, **more
+        )
+        if given.base is None:
+            return model
+        if not Path(given.path, ADAPTER).is_file():  # peft would look for a pickle next
+            raise Failure("no_adapter", f"{named(given)} has no {ADAPTER}.")
+        return PeftModel.from_pretrained(model, given.path).merge_and_unload()
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise Failure("bad_model", f"{named(given)} can't be loaded: {first_line(error)}") from error
+
+
+def read_reward_scale(given: Input) -> RewardScale:
+    try:
+        raw = json.loads(Path(given.path, REWARD_SCALE).read_text())
+        return RewardScale(float(raw["mean"]), float(raw["std"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure(
+            "no_reward_scale",
+            f"{named(given)} has no readable {REWARD_SCALE}, by which scores are put on one scale.",
+            advice="Choose a reward model that was trained here.",
+        ) from error
+
+
+def named(given: Input) -> str:
+    return given.name or f"The {given.kind}"
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def count_parameters(model: Any) -> int:
+    return sum(weight.numel() for weight in model.parameters())
+
+
+# Training
+
+
+def add_lora(model: Any, lora: LoRA, *, task: Literal["causal", "reward"]) -> Any:
+    """A fresh adapter on all linear layers; a reward model's head is trained whole and belongs to the adapter."""
+    config = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM" if task == "causal" else "SEQ_CLS",
+        modules_to_save=["score"] if task == "reward" else None,
+    )
+    return get_peft_model(model, config)
+
+
+# Into a folder
+
+
+def publish_model(model: Any, tokenizer: Any, folder: Path, *, adapter_allowed: bool = True) -> None:
+    """Writes the model and its tokenizer; of an adapter its own weights where `adapter_allowed`, else all, merged."""
+    if isinstance(model, PeftModel) and adapter_allowed:
+        model.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's blank form
+        forget_base_path(folder / ADAPTER_CONFIG)
+    else:
+        if isinstance(model, PeftModel):
+            model = model.merge_and_unload()
+        say_tokens(model, tokenizer)
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    refuse_pickles(folder)
+
+
+def say_tokens(model: Any, tokenizer: Any) -> None:
+    """Whoever generates with this model elsewhere must stop where we stop."""
+    configs = [model.config] + ([model.generation_config] if model.can_generate() else [])
+    for config in configs:
+        config.pad_token_id = tokenizer.pad_token_id
+        config.eos_token_id = tokenizer.eos_token_id
+        config.bos_token_id = tokenizer.bos_token_id
+
+
+def forget_base_path(path: Path) -> None:
+    """An adapter's base is named by whoever stores it; a path of this machine says nothing elsewhere."""
+    config = json.loads(path.read_text())
+    contract.write_atomically(path, json.dumps({**config, "base_model_name_or_path": None}, indent=2, sort_keys=True))
+
+
+def write_reward_scale(folder: Path, mean: float, std: float) -> None:
+    contract.write_atomically(folder / REWARD_SCALE, json.dumps({"mean": mean, "std": std}))
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Raises `Failure("pickle")`: loading a pickle runs whatever code its author put there."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in PICKLES:
+            raise Failure(
+                "pickle",
+                f"{path.name} is a format that can run code when it is loaded; only safetensors are taken.",
+                advice="Convert the weights to safetensors and leave that file out.",
+            )
