@@ -187,6 +187,13 @@ class RunTrainer(Base):
 
     context: RunContext
     show: Show
+    # What is read of the trainer behind this mixin, where it is set by then; its own types say that each may be missing.
+    model: Any
+    args: Any
+    processing_class: Any
+    train_dataset: Any
+    eval_dataset: Any
+    data_collator: Any
     all_held_out: Any = None
     """The whole held-out split; `eval_dataset` is the part of it that is evaluated while training."""
     ended_rate: float | None = None
@@ -199,7 +206,7 @@ class RunTrainer(Base):
         self._evaluated: tuple[int, int, dict[str, float]] | None = None  # step, rows, metrics
         transformers_logging.disable_progress_bar()
         disable_progress_bars()
-        super().__init__(*args, callbacks=[Reporter(context)], **kwargs)
+        super().__init__(*args, **{**kwargs, "callbacks": [Reporter(context)]})
         self.remove_callback(PrinterCallback)  # the events say it
         if not self.eval_dataset:
             context.warn("no_held_out", "There is no held-out row: nothing will tell how well this model generalises.")
@@ -275,7 +282,7 @@ class RunTrainer(Base):
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         # Called between the backward pass and the optimizer's step: the last moment at which the weights are good.
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         if not math.isfinite(float(norm)):
             raise not_finite("The norm of the gradient", self.state.global_step + 1)
         return norm
@@ -303,7 +310,7 @@ class RunTrainer(Base):
         return drawn(self.evaluate())
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        output: Any = super().evaluation_loop(*args, **{**kwargs, "metric_key_prefix": metric_key_prefix})
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in self.held_out().items()})
         return output
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 from trl.trainer.utils import FusedCausalLMOutput
@@ -49,7 +49,7 @@ def add_compact_head(model: PreTrainedModel, *, statistics: bool) -> None:
     model.forward = MethodType(forward, model)
 
 
-def score(head: torch.nn.Module, hidden_BTD: Tensor, labels_BT: Tensor, *, statistics: bool) -> FusedCausalLMOutput:
+def score(head: nn.Module, hidden_BTD: Tensor, labels_BT: Tensor, *, statistics: bool) -> FusedCausalLMOutput:
     """Shapes: B sequences, T positions (the last one dropped), D width, N positions with a label; logits are NV."""
     mask_BT = labels_BT != -100
     chunks = zip(hidden_BTD[mask_BT].split(CHUNK), labels_BT[mask_BT].split(CHUNK), strict=True)
@@ -71,7 +71,7 @@ def score(head: torch.nn.Module, hidden_BTD: Tensor, labels_BT: Tensor, *, stati
 
 
 def score_chunk(
-    head: torch.nn.Module, hidden_ND: Tensor, labels_N: Tensor, *, statistics: bool
+    head: nn.Module, hidden_ND: Tensor, labels_N: Tensor, *, statistics: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     logits_NV = head(hidden_ND).float()
     log_probs_N = -F.cross_entropy(logits_NV, labels_N, reduction="none")
@@ -91,6 +91,7 @@ def add_exact_score(model: PreTrainedModel) -> None:
         last_B = attention_mask.sum(dim=1) - 1
         hidden_BD = hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B]
         with torch.autocast(hidden_BD.device.type, enabled=False):
-            return SequenceClassifierOutput(logits=self.score(hidden_BD.float()))
+            head: Any = self.score
+            return SequenceClassifierOutput(logits=head(hidden_BD.float()))
 
     model.forward = MethodType(forward, model)

@@ -89,14 +89,12 @@ class GroupBatches(Sampler[int]):
         random.Random(f"groups {seed}").shuffle(order)
         rows: list[int] = []
         window: list[str] = []
-        for group in [*order, None]:
-            full = sum(len(rows_of[name]) for name in window) >= WINDOW * batch_size
-            if group is None or full:
+        for i, group in enumerate(order, start=1):
+            window.append(group)
+            if i == len(order) or sum(len(rows_of[name]) for name in window) >= WINDOW * batch_size:
                 window.sort(key=lambda name: max(lengths[row] for row in rows_of[name]))
                 rows += [row for name in window for row in rows_of[name]]
                 window = []
-            if group is not None:
-                window.append(group)
         self.batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
         self.batch_size = batch_size
         self.seed = seed

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor, nn
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext, Stopped
 from training.contract import Failure

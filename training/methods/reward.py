@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor, nn
-from trl import RewardConfig, RewardTrainer
+from trl import RewardConfig, RewardTrainer  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext, Stopped
 from training.contract import Failure

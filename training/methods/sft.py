@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
-from trl import SFTConfig, SFTTrainer, pack_dataset
+from trl import SFTConfig, SFTTrainer, pack_dataset  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext
 from training.contract import Failure
@@ -239,7 +239,7 @@ class SftRun(RunTrainer, SFTTrainer):
     ) -> Any:
         seen = self._total_train_tokens
         packed = "position_ids" in inputs
-        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
         if not self.model.training:
             count = int((inputs["labels"][:, 1:] != IGNORED).sum())
             self.nll += loss.item() * count
