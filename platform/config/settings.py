@@ -192,7 +192,6 @@ SPECTACULAR_SETTINGS = {
 # --- workers: Celery is the doorbell, the Run row is the truth ---
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
-CELERY_RESULT_SERIALIZER = "json"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
@@ -201,7 +200,6 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(env.HOME / "beat-schedule")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 if env.REDIS_URL:
     CELERY_BROKER_URL = env.REDIS_URL
-    CELERY_RESULT_BACKEND = env.REDIS_URL
     CHANNEL_LAYERS = {
         "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [env.REDIS_URL]}}
     }
@@ -215,7 +213,6 @@ else:
         "processed_folder": str(_QUEUE / "processed"),
         "polling_interval": 0.1,
     }
-    CELERY_RESULT_BACKEND = f"file://{_QUEUE / 'results'}"
     CHANNEL_LAYERS = {
         "default": {"BACKEND": "channels_lite.layers.core.SQLiteChannelLayer", "CONFIG": {"database": "default"}}
         if HINTS_BY_SQLITE

@@ -32,9 +32,9 @@ def count(context: RunContext, argument: str) -> dict[str, object]:
         if context.stop_requested:
             raise Stopped
         time.sleep(STEP_S)
-        write_atomically(place, json.dumps(step))
         context.progress("count", step, total)
         context.metric(step, counted=step)
+        write_atomically(place, json.dumps(step))  # a kill before this line repeats the step, and says it again
     return finish(context, total)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,8 +14,8 @@ from django.conf import settings
 from runs import launch
 from training import contract
 
-PROCESS = "process.json"  # which process works in this folder: another worker may have to end it
 LOG = "process.log"  # what it printed
+RUN_VARIABLE = "STEADYHAND_RUN"  # in the environment of every process of a run: its id and the fence of its claim
 TAIL_LINES = 40
 # Secrets of the product (keys, database and broker addresses) are not among what a trainer may see.
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHASHSEED")
@@ -38,18 +36,18 @@ PASSED_ON_PREFIXES = (
 class Child:
     """One process group that works in one run's folder."""
 
-    def __init__(self, folder: Path) -> None:
-        end_leftover(folder)
+    def __init__(self, folder: Path, *, fence: int) -> None:
         self._folder = folder
+        self._fence = fence
+        end_processes(folder.name, up_to=fence)  # two must never write to one folder
         self._oom_kills = oom_kills()
         (folder / LOG).unlink(missing_ok=True)  # the tail must be of this attempt
         with (folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-S", launch.__file__, str(os.getpid()), *settings.TRAINING_COMMAND, str(folder)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                cwd=Path(contract.__file__).parents[1], env=environment(),
+                cwd=Path(contract.__file__).parents[1], env=environment(f"{folder.name}:{fence}"),
             )  # fmt: skip
-        contract.write_atomically(folder / PROCESS, json.dumps(identity(self._process.pid)))
 
     def exit_code(self) -> int | None:
         """None while it works; -N where signal N ended it."""
@@ -67,9 +65,9 @@ class Child:
             os.killpg(self._process.pid, signum)
 
     def close(self) -> None:
-        """Ends whatever of the group is left, so that nothing of ours outlives its supervisor."""
+        """Ends whatever is left of it, processes that it started in sessions of their own as well."""
         self.kill()
-        (self._folder / PROCESS).unlink(missing_ok=True)
+        end_processes(self._folder.name, up_to=self._fence)
 
     def tail(self) -> str:
         """The last lines that it printed."""
@@ -83,27 +81,35 @@ class Child:
         return self.exit_code() == -signal.SIGKILL and oom_kills() > self._oom_kills
 
 
-def environment() -> dict[str, str]:
+def environment(mark: str) -> dict[str, str]:
     """The trainer's environment: what is on the list, and one thread a core unless the place says otherwise."""
     passed = {
         name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }
-    return {"OMP_NUM_THREADS": str(settings.TRAINING_THREADS), "PYTHONUNBUFFERED": "1", **passed}
+    return {"OMP_NUM_THREADS": str(settings.TRAINING_THREADS), "PYTHONUNBUFFERED": "1", **passed, RUN_VARIABLE: mark}
 
 
-def identity(pid: int) -> dict[str, str | int]:
-    """Names one process for ever: an id alone is given again. Raises `FileNotFoundError` where there is none."""
-    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # ticks since boot, proc(5)
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return {"host": socket.gethostname(), "boot": boot, "pid": pid, "started": started}
+def processes_of(run_id: str) -> dict[int, int]:
+    """The process ids of this machine that work for a run, each with the fence of its claim, whoever started it.
+
+    Read from their environments: an id that was written down could be somebody else's by now, and a group may outlive
+    its leader.
+    """
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # it has ended, or is another user's
+            for entry in (process / "environ").read_bytes().split(b"\0"):
+                if entry.startswith(f"{RUN_VARIABLE}={run_id}:".encode()):
+                    found[int(process.name)] = int(entry.rpartition(b":")[2])
+    return found
 
 
-def end_leftover(folder: Path) -> None:
-    """Kills the process group that an earlier worker of this host left in the folder: two must never write there."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        seen = json.loads((folder / PROCESS).read_text())
-        if identity(seen["pid"]) == seen:
-            os.killpg(seen["pid"], signal.SIGKILL)
+def end_processes(run_id: str, *, up_to: int) -> None:
+    """Kills what works for a run under a claim up to that fence: never what a later claim has started."""
+    for pid, fence in processes_of(run_id).items():
+        if fence <= up_to:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def oom_kills() -> int:

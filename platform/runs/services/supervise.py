@@ -115,7 +115,7 @@ def work(attempt: Attempt) -> int:
 
 
 def see_through(attempt: Attempt) -> int:
-    attempt.child = child = Child(attempt.run.folder)
+    attempt.child = child = Child(attempt.run.folder, fence=attempt.claim.fence)
     while (code := child.exit_code()) is None:
         if not tried(attempt, lambda: keep_up(attempt)):
             time.sleep(0.5)

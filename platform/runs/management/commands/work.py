@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db import OperationalError, connection
 
 from accounts.commands import UserCommand
 from runs.services.work import work_queue
 
 LOOK_S = 2.0
+logger = logging.getLogger("steadyhand.runs")
 
 
 class Command(UserCommand):
@@ -29,7 +32,12 @@ class Command(UserCommand):
 
         signal.signal(signal.SIGTERM, leave)
         signal.signal(signal.SIGINT, leave)
-        worked = work_queue(must_leave=leaving.is_set)
-        while not options["until_idle"] and not leaving.wait(LOOK_S):
-            worked += work_queue(must_leave=leaving.is_set)
-        return {"worked_on": worked}
+        worked = 0
+        while True:
+            try:
+                worked += work_queue(must_leave=leaving.is_set)
+            except OperationalError as error:
+                logger.warning("The database is away; looking again in %g s: %s", LOOK_S, error)
+                connection.close()
+            if options["until_idle"] or leaving.wait(LOOK_S):
+                return {"worked_on": worked}
