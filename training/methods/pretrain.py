@@ -70,11 +70,13 @@ def run(context: RunContext) -> dict[str, Any]:
     train, held_out = (
         [row["text"] for row in datasets.read_rows(context.input("corpus"), split=split)] for split in ("train", "test")
     )
+    if not held_out:
+        context.warn("no_held_out", "There is no held-out text: nothing will tell how well this model generalises.")
     work = prepare(context, recipe, tokenizer=tokenizer, train=train, held_out=held_out)
     step = learn(work)
     metrics: dict[str, Any] = {
         "steps": step,
-        "num_parameters": sum(weight.numel() for weight in work.model.parameters()),
+        "num_parameters": models.count_parameters(work.model),
         "train_tokens": tokens_of(recipe, step),
         "distinct_train_tokens": min(tokens_of(recipe, step), len(work.train.tokens)),
     }
@@ -108,10 +110,10 @@ def prepare(
     texts = [train[i] for i in np.random.default_rng(seed).permutation(len(train))]
     most = tokens_of(recipe, recipe.steps) + 2 * recipe.context
     stream = encode_documents(tokenizer, texts, most=most, tell=partial(tell, context, "reading", "texts"))
-    cuda = torch.cuda.is_available()
-    model = build_model(recipe, tokenizer=tokenizer, seed=seed).to("cuda" if cuda else "cpu")
+    device = models.device()
+    model = build_model(recipe, tokenizer=tokenizer, seed=seed).to(device)
     quick = min(QUICK, max(FEWEST, tokens_of(recipe, recipe.eval_every) // JUDGED))
-    autocast = partial(torch.autocast, "cuda" if cuda else "cpu", dtype=torch.bfloat16) if recipe.bf16 else nullcontext
+    autocast = partial(torch.autocast, device.type, dtype=torch.bfloat16) if recipe.bf16 else nullcontext
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     openings = [
         [*begin, *tokenizer(text, add_special_tokens=False)["input_ids"][:OPENING]] for text in held_out[:SAMPLES]
@@ -309,6 +311,7 @@ def sample(work: Work, step: int) -> None:
         top_p=0.95,
         max_new_tokens=min(SAMPLE_TOKENS, work.recipe.context - OPENING - 1),
         batch_size=count,
+        stop_requested=lambda: work.context.stop_requested,
     )
     for opening, answer in zip(work.openings, answers, strict=True):
         prompt = work.tokenizer.decode(opening, skip_special_tokens=True)
