@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts import services
 from accounts.api import Pages, StrictSerializer
+from accounts.errors import NotAllowed
 from accounts.forms import DAYS
 from accounts.models import ApiToken, Capability, User
 from accounts.views import me
@@ -76,10 +74,9 @@ class TokensView(ListAPIView[ApiToken]):
     def get_queryset(self) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(user=me(self.request))
 
-    def get_authenticators(self) -> list[Any]:
-        return [SessionAuthentication()] if self.request and self.request.method == "POST" else super().get_authenticators()
-
     def post(self, request: Request) -> Response:
+        if isinstance(request.auth, ApiToken):
+            raise NotAllowed("A token makes no tokens: log in to make one.")
         body = NewTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         token, secret = services.create_token(me(request), **body.validated_data)

@@ -6,9 +6,13 @@ TABLE = "audit_auditevent"
 SENTENCE = "audit events are never changed or deleted"
 
 CREATE: dict[str, tuple[str, ...]] = {
-    "sqlite": tuple(
-        f"CREATE TRIGGER audit_refuses_{verb.lower()} BEFORE {verb} ON {TABLE} BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END"
-        for verb in ("UPDATE", "DELETE")
+    "sqlite": (
+        f"CREATE TRIGGER audit_refuses_update BEFORE UPDATE ON {TABLE} BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END",
+        f"CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON {TABLE} BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END",
+        # INSERT OR REPLACE deletes without asking the trigger above (recursive_triggers is off by default).
+        f"CREATE TRIGGER audit_refuses_replace BEFORE INSERT ON {TABLE} WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id "
+        "OR hash = NEW.hash OR previous_hash = NEW.previous_hash) "
+        f"BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END",
     ),
     "postgresql": (
         "CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -20,6 +24,6 @@ CREATE: dict[str, tuple[str, ...]] = {
 }
 
 DROP: dict[str, tuple[str, ...]] = {
-    "sqlite": ("DROP TRIGGER audit_refuses_update", "DROP TRIGGER audit_refuses_delete"),
+    "sqlite": tuple(f"DROP TRIGGER audit_refuses_{what}" for what in ("update", "delete", "replace")),
     "postgresql": (f"DROP TRIGGER audit_refuses_change ON {TABLE}", "DROP FUNCTION audit_refuse()"),
 }

@@ -1,6 +1,6 @@
 """Every address of every app against every role: what opens is what docs/permissions.md says, and nothing is undeclared.
 
-After a change that is meant: STEADYHAND_WRITE=1 pytest tests/security/test_permissions.py -k table
+After a change that is meant: STEADYHAND_WRITE=1 pytest tests/security/test_permissions.py -k documentation
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ REFUSED = {401, 403}
 
 HEAD = """# Who may open what
 
-Written by `STEADYHAND_WRITE=1 pytest tests/security/test_permissions.py -k table` from the addresses themselves, and compared with
-them by the same test: an address that isn't here, or asks for something else, fails. `r` reads, `w` writes; what one finds behind an
-address is narrowed further to what is one's own (a rater's campaigns, one's tokens).
+Written by `STEADYHAND_WRITE=1 pytest tests/security/test_permissions.py -k documentation` from the addresses themselves, and compared with
+them by the same test: an address that isn't here, or asks for something else, fails. What one finds behind an address is narrowed
+further to what is one's own (a rater's campaigns, one's tokens).
 
 | address | asks for | rater | reviewer | researcher | admin |
 |---|---|---|---|---|---|
@@ -47,10 +47,11 @@ def test_the_table_in_the_documentation_is_true():
 
 def row(address: Address) -> str:
     asked = f"{address.read}" if address.read == address.write else f"{address.read} / {address.write}"
-    cells = [
-        ("r" if role in holders(address.read) else "") + ("w" if role in holders(address.write) else "") or "–"
-        for role in Role.values
-    ]
+    reads, writes = holders(address.read), holders(address.write)
+    if address.read == address.write:
+        cells = ["yes" if role in reads else "–" for role in Role.values]
+    else:
+        cells = ["read, write" if role in writes else "read" if role in reads else "–" for role in Role.values]
     return f"| `{address.route}` | {asked} | {' | '.join(cells)} |\n"
 
 
