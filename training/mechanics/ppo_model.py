@@ -1,0 +1,176 @@
+"""The policy, its reference and its critic, read in one way: right-padded texts, and heads on the actions alone.
+
+Shapes: B completions, T tokens of prompt and completion, A actions, N actions that were taken, D width, V vocabulary.
+
+Rows are padded on the right: in a causal model nothing that counts ever sees what stands behind it, and positions count
+from 0 without being told. The sampler pads on the left and keeps a cache, so its log-probabilities differ from these by
+rounding; they are taken anew here, by the forward pass that is trained, and a first ratio of exactly 1 proves it.
+
+The critic is a small network on the policy's own last hidden states, detached. A critic of its own trunk would cost a
+second forward and backward pass, most of a step; one that trains the shared trunk lets the error of the values move the
+policy, and its weight against the policy's loss becomes one more thing to tune. Detached, it costs nothing and moves
+nobody. Its last layer begins at 0: the first advantages are the returns themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from training.contract import Failure, Input
+from training.mechanics import models
+from training.mechanics.ppo_math import token_entropies, token_logprobs
+from training.mechanics.scoring import Completion, pad_right
+from training.mechanics.trainer_head import CHANGED_LOGITS
+from training.recipes.ppo import PpoRecipe
+
+CHUNK = 512  # actions projected onto the vocabulary at once
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Prompts and completions as tensors; column a of the `_BA` tensors is the choice of a completion's token a."""
+
+    ids_BT: Tensor
+    states_BA: Tensor  # position whose hidden state foresees the action
+    actions_BA: Tensor
+    mask_BA: Tensor
+
+    @classmethod
+    def of(cls, completions: list[Completion], *, pad_token_id: int, device: torch.device) -> Texts:
+        ids_BT, _ = pad_right([[*c.prompt, *c.ids] for c in completions], pad_token_id=pad_token_id)
+        actions_BA, taken_BA = pad_right([c.ids for c in completions], pad_token_id=pad_token_id)
+        before_B1 = torch.tensor([[len(c.prompt) - 1] for c in completions])
+        # The clamp is for padding alone: it points somewhere, and the mask keeps it from counting.
+        states_BA = (before_B1 + torch.arange(actions_BA.shape[1])).clamp(max=ids_BT.shape[1] - 1)
+        return cls(ids_BT.to(device), states_BA.to(device), actions_BA.to(device), taken_BA.bool().to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What policy and critic say of texts: all [B, A], 0 outside the mask; entropies only where they were asked for."""
+
+    logprobs_BA: Tensor
+    values_BA: Tensor
+    entropies_BA: Tensor | None
+
+
+class Critic(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU())
+        self.value = nn.Linear(width, 1)
+        nn.init.zeros_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+
+    def forward(self, hidden_ND: Tensor) -> Tensor:
+        values_N: Tensor = self.value(self.inner(hidden_ND)).squeeze(-1)
+        return values_N
+
+
+class Actor:
+    """Raises `Failure("unsupported_model")` for a model that changes its logits behind the projection."""
+
+    def __init__(self, given: Input, recipe: PpoRecipe) -> None:
+        self.bf16 = recipe.bf16
+        self.temperature = recipe.temperature
+        self.device = models.device()
+        frozen = torch.bfloat16 if recipe.bf16 else torch.float32
+        # A trained matrix needs float32: a step of 1e-5 is lost in bfloat16's 8 bits.
+        self.policy = models.load_causal(given, dtype=frozen if recipe.lora else torch.float32)
+        self.reference: Any = None
+        if recipe.lora:
+            self.policy = models.add_lora(self.policy, recipe.lora, task="causal")
+        else:
+            self.reference = models.load_causal(given, dtype=torch.float32).to(self.device).requires_grad_(False).eval()
+        self.policy.to(self.device)
+        # Without dropout, always: it would make the ratio of a policy to itself differ from 1.
+        self.policy.eval()
+        self.plain = self.policy.get_base_model() if recipe.lora else self.policy
+        refuse_changed_logits(self.plain)
+        self.critic = Critic(self.plain.config.get_text_config().hidden_size).to(self.device)
+
+    def policy_weights(self) -> dict[str, nn.Parameter]:
+        return {name: weight for name, weight in self.policy.named_parameters() if weight.requires_grad}
+
+    def critic_weights(self) -> dict[str, nn.Parameter]:
+        return dict(self.critic.named_parameters())
+
+    def autocast(self) -> Any:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+    def read(self, texts: Texts, *, entropies: bool = False) -> Reading:
+        """By the pass that is trained; gradients reach the policy through `logprobs_BA`, the critic through `values_BA`."""
+        with self.autocast():
+            hidden_ND = hidden_of(self.plain, texts)
+            parts = list(self.scored(self.plain, hidden_ND, texts, entropies=entropies))
+        values_N = self.critic(hidden_ND.detach().float())
+        logprobs_N = torch.cat([logprobs for logprobs, _ in parts])
+        return Reading(
+            spread(logprobs_N, texts.mask_BA),
+            spread(values_N, texts.mask_BA),
+            spread(torch.cat([entropy for _, entropy in parts]), texts.mask_BA) if entropies else None,
+        )
+
+    @torch.no_grad()
+    def reference_logprobs(self, texts: Texts) -> Tensor:
+        """[B, A], of the model that the run was given: with an adapter, the same trunk with the adapter switched off."""
+        if self.reference is not None:
+            return self.plain_logprobs(self.reference, texts)
+        with self.policy.disable_adapter():
+            return self.plain_logprobs(self.plain, texts)
+
+    def plain_logprobs(self, model: Any, texts: Texts) -> Tensor:
+        with self.autocast():
+            parts = self.scored(model, hidden_of(model, texts), texts, entropies=False)
+            return spread(torch.cat([logprobs for logprobs, _ in parts]), texts.mask_BA)
+
+    def scored(
+        self, model: Any, hidden_ND: Tensor, texts: Texts, *, entropies: bool
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Chunk by chunk, (log-probabilities, entropies) of N actions: a whole minibatch of vocabularies fills a memory."""
+        head = model.get_output_embeddings()
+        chunks = list(zip(hidden_ND.split(CHUNK), texts.actions_BA[texts.mask_BA].split(CHUNK), strict=True))
+        for hidden, actions in chunks:
+            if len(chunks) > 1 and torch.is_grad_enabled():
+                # Logits are made again on the way back: kept, they would stand beside each other after all.
+                yield checkpoint(self.score_chunk, head, hidden, actions, entropies, use_reentrant=False)
+            else:
+                yield self.score_chunk(head, hidden, actions, entropies)
+
+    def score_chunk(
+        self, head: nn.Module, hidden_ND: Tensor, actions_N: Tensor, entropies: bool
+    ) -> tuple[Tensor, Tensor]:
+        logits_NV = head(hidden_ND)
+        logprobs_N = token_logprobs(logits_NV, actions_N, temperature=self.temperature)
+        if not entropies:
+            return logprobs_N, logprobs_N
+        return logprobs_N, token_entropies(logits_NV, temperature=self.temperature)
+
+
+def hidden_of(model: Any, texts: Texts) -> Tensor:
+    """Last hidden states of the positions that foresee an action, in the order of `mask_BA`: [N, D]."""
+    hidden_BTD = model.base_model(input_ids=texts.ids_BT, use_cache=False).last_hidden_state
+    rows_B1 = torch.arange(len(texts.ids_BT), device=hidden_BTD.device).unsqueeze(1)
+    hidden_BAD: Tensor = hidden_BTD[rows_B1, texts.states_BA]
+    return hidden_BAD[texts.mask_BA]
+
+
+def spread(values_N: Tensor, mask_BA: Tensor) -> Tensor:
+    return values_N.new_zeros(mask_BA.shape).masked_scatter(mask_BA, values_N)
+
+
+def refuse_changed_logits(model: Any) -> None:
+    config = model.config.get_text_config()
+    changed = [name for name in CHANGED_LOGITS if getattr(config, name, None) is not None]
+    if changed:
+        raise Failure(
+            "unsupported_model",
+            f"This model changes its logits by {changed[0]}, which PPO here does not know how to follow.",
+            advice="Choose a model of the Llama, Qwen or GPT-2 kind.",
+        )
