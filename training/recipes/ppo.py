@@ -30,7 +30,10 @@ class PpoRecipe(Recipe):
         64, ge=1, le=32_768, description="Completions are sampled to this length and cut at their end."
     )
     temperature: float = Field(1.0, gt=0, le=2, description="Of sampling; log-probabilities are taken at the same one.")
-    learning_rate: float = Field(5e-5, gt=0, le=1, description="Of policy and critic, falling to 0.")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="Of the policy, falling to 0.")
+    critic_learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="Of the critic, falling to 0; it is small and new, so it learns faster."
+    )
     kl_coefficient: float = Field(
         0.05, ge=0, le=10, description="First price of a nat of KL to the reference, per token."
     )
@@ -43,7 +46,6 @@ class PpoRecipe(Recipe):
     lam: float = Field(0.95, ge=0, le=1, description="Of generalised advantage estimation.")
     clip: float = Field(0.2, gt=0, lt=1, description="Of the policy's ratio.")
     clip_value: float = Field(0.2, gt=0, description="Of the critic's change.")
-    value_coefficient: float = Field(0.1, ge=0, description="Weight of the critic's loss.")
     missing_eos_penalty: float = Field(1.0, ge=0, description="Taken from the score of a completion that did not end.")
     reward_clip: float = Field(5.0, gt=0, description="Normalised scores are cut here.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of policy and critic are clipped to this norm.")
