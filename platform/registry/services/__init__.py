@@ -1,0 +1,1 @@
+"""What is done with artifacts, models and datasets."""

@@ -1,0 +1,138 @@
+"""The artifact store: a folder goes in whole or not at all, under a name of ours, and can be verified ever after."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from accounts.errors import Conflict, UserError
+from registry.models import Artifact
+from training.contract import folder_files, sync_folder, tree_sha256
+
+STAGE = ".stage-"  # begins the name of what is still being written
+TORN_AFTER_S = 24 * 3600  # a stage this old belongs to nobody who still lives
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(UserError):
+    code = "disk_full"
+    status = 507
+
+
+class NotStorable(UserError):
+    code = "not_storable"
+
+
+class ArtifactDamaged(Conflict):
+    code = "artifact_damaged"
+
+
+def store_folder(source: Path, *, kind: str, metrics: dict[str, Any] | None = None, move: bool = False) -> Artifact:
+    """Copies (or moves) a folder into the store: staged, synced, renamed into place, then its row.
+
+    Call it outside of a transaction where the folder is large: hashing takes time. Raises `NotStorable` for links and
+    devices, `DiskFull` with nothing left behind (a folder that was to be moved stays where it was).
+    """
+    check_plain(source)
+    artifact = Artifact(kind=kind, metrics=metrics or {})
+    with new_stage() as stage:
+        folder = stage / "folder"
+        moved = move and _rename(source, folder)
+        try:
+            if not moved:
+                shutil.copytree(source, folder)
+            artifact.files = folder_files(folder)
+            artifact.sha256 = tree_sha256(artifact.files)
+            artifact.size = sum((folder / name).stat().st_size for name in artifact.files)
+            _sync(folder)
+            folder.rename(artifact.folder)
+        except BaseException:
+            if moved and folder.exists():
+                folder.rename(source)
+            raise
+    sync_folder(artifact.folder.parent)
+    try:
+        artifact.save(force_insert=True)
+    except BaseException:
+        shutil.rmtree(artifact.folder, ignore_errors=True)
+        raise
+    if move and not moved:
+        shutil.rmtree(source)  # copied from another file system
+    return artifact
+
+
+def verify(artifact: Artifact) -> None:
+    """Reads every file again. Raises `ArtifactDamaged` naming the first that is missing, new, or not what was stored."""
+    found = folder_files(artifact.folder)
+    for name in sorted(found.keys() | artifact.files.keys()):
+        if found.get(name) != artifact.files.get(name):
+            what = "is missing" if name not in found else "was added" if name not in artifact.files else "was changed"
+            raise ArtifactDamaged(f"{name} of artifact {artifact.pk} {what} since it was stored.", file=name)
+    if tree_sha256(artifact.files) != artifact.sha256:
+        raise ArtifactDamaged(f"The table of files of artifact {artifact.pk} does not match its hash.")
+
+
+def check_plain(source: Path) -> None:
+    """Raises `NotStorable` unless `source` is a folder of plain files: a link could point at what is not ours to keep."""
+    if source.is_symlink() or not source.is_dir():
+        raise NotStorable(f"{source.name} is not a folder.")
+    for path in sorted(source.rglob("*")):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
+            raise NotStorable(f"{path.relative_to(source).as_posix()} is {what}.", file=path.name)
+
+
+@contextmanager
+def new_stage() -> Iterator[Path]:
+    """A folder in the store that no artifact is named by, gone at the end. A full disk leaves it as `DiskFull`."""
+    store = Path(settings.ARTIFACTS_DIR)
+    stage = store / f"{STAGE}{uuid.uuid4()}"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        remove_torn_stages(store)
+        stage.mkdir()
+        yield stage
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise DiskFull("The disk of the artifact store is full. Make room, then try again.") from error
+        raise
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def remove_torn_stages(store: Path) -> None:
+    """Throws away what a process that was killed has left."""
+    for stage in store.glob(f"{STAGE}*"):
+        with suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - stage.stat().st_mtime > TORN_AFTER_S:
+                shutil.rmtree(stage, ignore_errors=True)
+
+
+def _rename(source: Path, target: Path) -> bool:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
+
+
+def _sync(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

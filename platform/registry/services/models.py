@@ -1,0 +1,113 @@
+"""Models by version, and the names that move between them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.errors import Conflict, UserError
+from accounts.models import User
+from audit.services import record
+from registry.models import Alias, Artifact, ArtifactKind, DatasetVersion, ModelVersion
+from registry.services.names import NameTaken, check_alias, check_length
+
+ADAPTER = "adapter_config.json"
+
+
+class BadModel(UserError):
+    code = "bad_model"
+
+
+class AliasMoved(Conflict):
+    code = "alias_moved"
+
+
+class Anything(Enum):
+    """Stands for "whatever it points at now": None means that there is no such alias yet."""
+
+    ANYTHING = "anything"
+
+
+ANYTHING: Final = Anything.ANYTHING
+
+
+def register_model(
+    name: str,
+    *,
+    role: str,
+    artifact: Artifact,
+    base: ModelVersion | None = None,
+    parents: Iterable[ModelVersion] = (),
+    datasets: Iterable[DatasetVersion] = (),
+    run: uuid.UUID | None = None,
+    method: str = "",
+    user: User | None,
+    num_parameters: int = 0,
+    card: str = "",
+    is_simulated: bool = False,
+) -> ModelVersion:
+    """Raises `NameTaken`, `BadModel`. A model made from simulated rankings, or from such a model, is marked itself."""
+    check_length(name)
+    parents, datasets = list(parents), list(datasets)
+    if artifact.kind != ArtifactKind.MODEL:
+        raise BadModel(f"{name} cannot be made from a {artifact.kind}: it takes a model.")
+    if (base is not None) != (ADAPTER in artifact.files):
+        raise BadModel(f"{name}: an adapter names its base model, and nothing else does.")
+    if base is not None and base.is_adapter:
+        raise BadModel(f"{base.name} is an adapter itself: the base of {name} must be a full model.")
+    model = ModelVersion(
+        name=name, role=role, artifact=artifact, base=base, run=run, method=method, num_parameters=num_parameters,
+        card=card, created_by=user, is_simulated=is_simulated or any(made.is_simulated for made in (*parents, *datasets)),
+    )  # fmt: skip
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                model.save(force_insert=True)
+        except IntegrityError as error:
+            if ModelVersion.objects.filter(name=name).exists():
+                raise NameTaken(f"A model is called {name} already. Choose another name.") from error
+            raise
+        model.parents.set(parents)
+        model.datasets.set(datasets)
+        record("model.registered", actor=user, target=model, name=name, role=role, sha256=artifact.sha256)
+    return model
+
+
+def move_alias(
+    name: str, *, model: ModelVersion, user: User | None, expected: ModelVersion | Anything | None = ANYTHING
+) -> Alias:
+    """Lets `name` mean `model`, if it still means `expected` (None: nothing yet). Raises `AliasMoved` where it does not.
+
+    Of two people who move it at once, one wins and the other is told; without `expected` the later one wins.
+    """
+    check_alias(name)
+    with transaction.atomic():
+        known = Alias.objects.select_related("model").filter(name=name).first()
+        before = known.model if known else None
+        if expected is not ANYTHING and expected != before:
+            raise _moved(name, now=before)
+        if before is None:
+            _create(name, model)
+        elif not Alias.objects.filter(name=name, model=before).update(model=model, moved_at=timezone.now()):
+            raise _moved(name, now=None)
+        alias = Alias.objects.select_related("model").get(name=name)
+        record("alias.moved", actor=user, target=alias, alias=name, to=model.name, before=before.name if before else "")
+    return alias
+
+
+def _create(name: str, model: ModelVersion) -> None:
+    try:
+        with transaction.atomic():
+            Alias.objects.create(name=name, model=model)
+    except IntegrityError as error:
+        raise _moved(name, now=None) from error
+
+
+def _moved(name: str, *, now: ModelVersion | None) -> AliasMoved:
+    where = f"It means {now.name} now" if now else "Look what it means now"
+    return AliasMoved(f"{name} was moved meanwhile. {where}, then decide again.", now=now.name if now else None)

@@ -1,0 +1,37 @@
+"""What models, datasets and aliases may be called."""
+
+from __future__ import annotations
+
+import re
+
+from accounts.errors import Conflict, UserError
+
+LONGEST = 120  # characters, as the columns have them
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+ALIAS = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?")
+LONGEST_ALIAS = 64
+
+
+class BadName(UserError):
+    code = "bad_name"
+
+
+class NameTaken(Conflict):
+    code = "name_taken"
+
+
+def check_slug(name: str) -> None:
+    """A name that is also a file's, a folder's and a part of an address."""
+    check_length(name)
+    if not SLUG.fullmatch(name):
+        raise BadName("A name has letters, digits, dots, dashes and underscores, and begins with a letter or a digit.")
+
+
+def check_length(name: str) -> None:
+    if not 1 <= len(name) <= LONGEST:
+        raise BadName(f"A name has 1 to {LONGEST} characters.")
+
+
+def check_alias(name: str) -> None:
+    if len(name) > LONGEST_ALIAS or not ALIAS.fullmatch(name):
+        raise BadName(f"An alias is written like sft/current: small letters, digits and dashes, at most {LONGEST_ALIAS}.")
