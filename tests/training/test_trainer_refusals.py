@@ -8,9 +8,10 @@ from transformers import TrainerCallback
 
 from tests.training import tiny
 from training import contract
-from training.context import Stopped
+from training.context import RunContext, Stopped
 from training.contract import Failure
-from training.mechanics import checkpoints
+from training.mechanics import checkpoints, datasets
+from training.mechanics.trainer import pick_show
 from training.methods import dpo
 from training.recipes import RECIPES
 
@@ -92,6 +93,29 @@ def test_a_checkpoint_holds_no_pickle_of_settings(tmp_path):
     newest = checkpoints.newest(trainer.context.checkpoints)
     assert not list(newest.glob("training_args*"))
     assert len(list(trainer.context.checkpoints.glob("*"))) == 2
+
+
+def test_a_stop_while_samples_are_drawn_keeps_that_steps_checkpoint(tmp_path, monkeypatch):
+    tell = RunContext.progress
+
+    def stop_at_the_samples(context, phase, *args, **kwargs):
+        tell(context, phase, *args, **kwargs)
+        context.stop_requested = phase == "samples"  # as the signal's handler does
+
+    monkeypatch.setattr(RunContext, "progress", stop_at_the_samples)
+    trainer = build(tmp_path, sample_tokens=8)
+    with pytest.raises(Stopped):
+        trainer.train_to_the_end()
+
+    assert checkpoints.newest(trainer.context.checkpoints).name.endswith("-2")
+    assert not tiny.events(tmp_path / "run", "sample")
+
+
+def test_a_prompt_that_fills_the_context_is_not_shown(tmp_path):
+    words = tiny.tokenizer()
+    talks = [[tiny.user("a" * 300)], [tiny.user("b")]]
+    show = pick_show(talks, tokenizer=words, render=datasets.render_prompt, count=4, max_length=96, max_new_tokens=8)
+    assert show.texts == ["b"]
 
 
 def test_a_stop_before_the_first_step_leaves_at_once(tmp_path):

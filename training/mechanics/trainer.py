@@ -295,7 +295,7 @@ class RunTrainer(Base):
             with kept_randomness():
                 metrics: dict[str, float] = super().evaluate(*args, **kwargs)
                 self.show_samples()
-        except StopNow:
+        except (StopNow, Stopped):  # the latter from sampling
             if self.is_in_train and self.state.global_step > 0:
                 self._save_checkpoint(self.model, None)
             raise Stopped from None
@@ -329,6 +329,7 @@ class RunTrainer(Base):
             top_p=1.0,
             max_new_tokens=self.show.max_new_tokens,
             batch_size=count,
+            stop_requested=lambda: self.context.stop_requested,
         )
         step = self.state.global_step
         for prompt, answer in zip(self.show.texts, answers, strict=True):
@@ -363,14 +364,15 @@ def pick_show(
     tokenizer: PreTrainedTokenizerBase,
     render: Any,
     count: int,
+    max_length: int,
     max_new_tokens: int,
 ) -> Show:
-    """The first `count` distinct prompts; what is shown for one is its last turn."""
+    """The first `count` distinct prompts below `max_length` tokens; what is shown for one is its last turn."""
     prompts: list[list[int]] = []
     texts: list[str] = []
     for messages in conversations:
         ids = list(render(tokenizer, messages))
-        if ids not in prompts:
+        if ids not in prompts and len(ids) < max_length:
             prompts.append(ids)
             texts.append(messages[-1]["content"])
         if len(prompts) == count:

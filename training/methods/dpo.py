@@ -84,7 +84,12 @@ def build(
         model = models.add_lora(model, lora, task="causal")
     asked = [row["prompt"] for row in held_out or rows]
     show = pick_show(
-        asked, tokenizer=tokenizer, render=datasets.render_prompt, count=SAMPLES, max_new_tokens=recipe.sample_tokens
+        asked,
+        tokenizer=tokenizer,
+        render=datasets.render_prompt,
+        count=SAMPLES,
+        max_length=recipe.max_length,
+        max_new_tokens=recipe.sample_tokens,
     )
     arguments = DPOConfig(
         beta=recipe.beta,

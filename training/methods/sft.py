@@ -44,7 +44,12 @@ def run(context: RunContext) -> dict[str, Any]:
     )
     asked = [question_of(talk) for talk in talks["test"] or talks["train"]]
     show = pick_show(
-        asked, tokenizer=tokenizer, render=datasets.render_prompt, count=SAMPLES, max_new_tokens=recipe.sample_tokens
+        asked,
+        tokenizer=tokenizer,
+        render=datasets.render_prompt,
+        count=SAMPLES,
+        max_length=recipe.max_length,
+        max_new_tokens=recipe.sample_tokens,
     )
     trainer = build(context, recipe, train=train, held_out=held_out, tokenizer=tokenizer, show=show)
     trainer.train_to_the_end()
