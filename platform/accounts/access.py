@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from accounts.models import Capability
+from accounts.models import Capability, User
+
+if TYPE_CHECKING:  # rest_framework reads settings that name modules which import this one
+    from django.http import HttpRequest
+    from rest_framework.request import Request
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -26,3 +30,9 @@ def public(view: View) -> View:
     """Marks a view that anybody may open."""
     view.required = PUBLIC  # type: ignore[attr-defined]
     return view
+
+
+def signed_in(request: HttpRequest | Request) -> User:
+    """Who asks. Nobody else gets as far as a view that requires a capability."""
+    assert isinstance(request.user, User)
+    return request.user

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.generics import ListAPIView
+from rest_framework.generics import DestroyAPIView, ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import services
+from accounts.access import signed_in
 from accounts.api import Pages, StrictSerializer
 from accounts.errors import NotAllowed
 from accounts.forms import DAYS
 from accounts.models import ApiToken, Capability, User
-from accounts.views import me
 
 
 class MeSerializer(serializers.ModelSerializer[User]):
@@ -47,20 +46,26 @@ class MadeTokenSerializer(TokenSerializer):
     token = serializers.CharField(read_only=True, help_text="The token itself, told this once.")
 
     class Meta(TokenSerializer.Meta):
-        fields = (*TokenSerializer.Meta.fields, "token")
+        fields = (*TokenSerializer.Meta.fields, "token")  # type: ignore[assignment]  # one more than the base's
 
 
 class NewestTokensFirst(Pages):
     ordering = ("-created", "-pk")
 
 
-class MeView(APIView):
+def tokens_of(user: User) -> QuerySet[ApiToken]:
+    tokens: QuerySet[ApiToken] = ApiToken.objects.filter(user=user)
+    return tokens
+
+
+class MeView(RetrieveAPIView[User]):
     """Who is asking, and what they may do."""
 
     capability = Capability.SIGN_IN
+    serializer_class = MeSerializer
 
-    def get(self, request: Request) -> Response:
-        return Response(MeSerializer(me(request)).data)
+    def get_object(self) -> User:
+        return signed_in(self.request)
 
 
 class TokensView(ListAPIView[ApiToken]):
@@ -72,20 +77,29 @@ class TokensView(ListAPIView[ApiToken]):
     queryset = ApiToken.objects.none()
 
     def get_queryset(self) -> QuerySet[ApiToken]:
-        return ApiToken.objects.filter(user=me(self.request))
+        return tokens_of(signed_in(self.request))
 
+    @extend_schema(request=NewTokenSerializer, responses={201: MadeTokenSerializer})
     def post(self, request: Request) -> Response:
         if isinstance(request.auth, ApiToken):
             raise NotAllowed("A token makes no tokens: log in to make one.")
         body = NewTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        token, secret = services.create_token(me(request), **body.validated_data)
+        token, secret = services.create_token(signed_in(request), **body.validated_data)
         return Response({**TokenSerializer(token).data, "token": secret}, status=201)
 
 
-class TokenView(APIView):
-    capability = Capability.SIGN_IN
+class TokenView(DestroyAPIView[ApiToken]):
+    """Revokes one of one's own tokens."""
 
-    def delete(self, request: Request, key: str) -> Response:
-        services.revoke_token(get_object_or_404(ApiToken, token_key=key, user=me(request)), by=me(request))
-        return Response(status=204)
+    capability = Capability.SIGN_IN
+    serializer_class = TokenSerializer
+    lookup_field = "token_key"
+    lookup_url_kwarg = "key"
+    queryset = ApiToken.objects.none()
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        return tokens_of(signed_in(self.request))
+
+    def perform_destroy(self, instance: ApiToken) -> None:
+        services.revoke_token(instance, by=signed_in(self.request))

@@ -33,7 +33,9 @@ class DenyByDefault:
         if required is None:
             return render_error(request, NotAllowed("This page is not open to anybody.", code="undeclared"))
         if not request.user.is_authenticated:
-            if wants_json(request) or request.headers.get("HX-Request"):  # a part of a page is no place for a login form
+            if wants_json(request) or request.headers.get(
+                "HX-Request"
+            ):  # a part of a page is no place for a login form
                 return render_error(request, NotAllowed("Log in first.", code="not_authenticated", status=401))
             return redirect_to_login(request.get_full_path())
         if not request.user.can(Capability(required)):

@@ -34,7 +34,7 @@ GRANTS: dict[str, frozenset[Capability]] = {
 }
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: knox has no types
     """One person, or a simulated rater: whatever a simulated one does is marked so wherever it appears."""
 
     role = models.CharField(max_length=16, choices=Role, default=Role.RATER)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:  # rest_framework.views reads our default permissions while it
 
 
 class HasCapability(BasePermission):
-    """Reads `capability` of the view, and `write_capability` for unsafe methods where the view has one. A token may be for reading only."""
+    """Reads `capability` of the view, and `write_capability` for unsafe methods where the view has one.
+
+    A token that is for reading gets no further than reading, whatever its owner may do.
+    """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         capability: Capability | None = getattr(view, "capability", None)

@@ -15,7 +15,7 @@ from accounts.models import ApiToken, Role, User
 
 PASSWORD_WORDS = 5
 # Letters that are not taken for one another when a password is read aloud or from paper.
-PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 class BadPerson(UserError):
@@ -32,7 +32,7 @@ class LastAdmin(Conflict):
 
 def made_password() -> str:
     """A password of five groups of four letters: about 99 bits, and still typed without mistakes."""
-    return "-".join("".join(secrets.choice(PASSWORD_LETTERS) for _ in range(4)) for _ in range(PASSWORD_WORDS))
+    return "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(PASSWORD_WORDS))
 
 
 def create_person(

@@ -74,4 +74,4 @@ class HintsConsumer(AsyncJsonWebsocketConsumer):
         )
 
 
-routes: list[URLPattern] = [path("ws/hints/", HintsConsumer.as_asgi())]
+routes: list[URLPattern] = [path("ws/hints/", HintsConsumer.as_asgi())]  # type: ignore[arg-type]  # channels routes so

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import services
-from accounts.access import requires
+from accounts.access import requires, signed_in
 from accounts.deeds import tell
 from accounts.errors import NotAllowed, UserError
 from accounts.forms import ActiveForm, PersonForm, RoleForm, TokenForm
@@ -24,7 +24,7 @@ from accounts.paging import page_of
 
 @requires(Capability.SIGN_IN)
 def home(request: HttpRequest) -> HttpResponse:
-    panels = [render_to_string(panel.template, panel.context, request) for panel in panels_for(me(request))]
+    panels = [render_to_string(panel.template, panel.context, request) for panel in panels_for(signed_in(request))]
     return render(request, "accounts/home.html", {"panels": panels})
 
 
@@ -36,7 +36,7 @@ def people(request: HttpRequest) -> HttpResponse:
     made: dict[str, object] = {}
     if request.method == "POST" and form.is_valid():
         try:
-            person, secret = services.create_person(**form.cleaned_data, by=me(request))
+            person, secret = services.create_person(**form.cleaned_data, by=signed_in(request))
         except UserError as error:
             form.add_error("username", error.sentence)
         else:
@@ -60,7 +60,7 @@ def render_people(
 def person_role(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     form = valid(RoleForm(request.POST))
-    services.change_role(person, to=form.cleaned_data["role"], by=me(request))
+    services.change_role(person, to=form.cleaned_data["role"], by=signed_in(request))
     messages.success(request, f"{person.username} is now {Role(form.cleaned_data['role']).label.lower()}.")
     return redirect("people")
 
@@ -70,7 +70,7 @@ def person_role(request: HttpRequest, pk: int) -> HttpResponse:
 def person_active(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     active = valid(ActiveForm(request.POST)).cleaned_data["active"]
-    services.set_active(person, to=active, by=me(request))
+    services.set_active(person, to=active, by=signed_in(request))
     said = "can log in again" if active else "is logged out everywhere and can't log in"
     messages.success(request, f"{person.username} {said}.")
     return redirect("people")
@@ -81,9 +81,9 @@ def person_active(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def person_password(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
-    if person == me(request):
+    if person == signed_in(request):
         raise NotAllowed("Change your own password from the menu with your name: it asks for the old one.")
-    secret = services.reset_password(person, by=me(request))
+    secret = services.reset_password(person, by=signed_in(request))
     return render_people(request, made={"person": person, "secret": secret})
 
 
@@ -94,10 +94,10 @@ def tokens(request: HttpRequest) -> HttpResponse:
     form = TokenForm(request.POST or None)
     made: dict[str, object] = {}
     if request.method == "POST" and form.is_valid():
-        token, secret = services.create_token(me(request), **form.cleaned_data)
+        token, secret = services.create_token(signed_in(request), **form.cleaned_data)
         made = {"token": token, "secret": secret}
         form = TokenForm()
-    rows = ApiToken.objects.filter(user=me(request))
+    rows = ApiToken.objects.filter(user=signed_in(request))
     context = {"tokens": rows, "form": form, "made": made}
     return render(request, "accounts/tokens.html", context, status=400 if form.errors else 200)
 
@@ -105,8 +105,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @requires(Capability.SIGN_IN)
 @require_POST
 def token_revoke(request: HttpRequest, key: str) -> HttpResponse:
-    token = get_object_or_404(ApiToken, token_key=key, user=me(request))
-    services.revoke_token(token, by=me(request))
+    token = get_object_or_404(ApiToken, token_key=key, user=signed_in(request))
+    services.revoke_token(token, by=signed_in(request))
     messages.success(request, f"{token.name} is revoked: programs that use it are refused from now on.")
     return redirect("tokens")
 
@@ -115,24 +115,18 @@ def token_revoke(request: HttpRequest, key: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @never_cache
 def password(request: HttpRequest) -> HttpResponse:
-    form = PasswordChangeForm(me(request), request.POST or None)
+    form = PasswordChangeForm(signed_in(request), request.POST or None)
     if request.method == "POST" and form.is_valid():
         form.save()
-        tell("person.password_changed", actor=me(request), target=me(request))
+        tell("person.password_changed", actor=signed_in(request), target=signed_in(request))
         update_session_auth_hash(request, form.user)
         messages.success(request, "Your password is changed; you are logged out everywhere but here.")
         return redirect("home")
     return render(request, "accounts/password.html", {"form": form}, status=400 if form.errors else 200)
 
 
-def me(request: HttpRequest) -> User:
-    """Who asks. `DenyByDefault` let nobody else through to a view that requires a capability."""
-    assert isinstance(request.user, User)
-    return request.user
-
-
 def valid(form: Form) -> Form:
     """The form, if it is right; what is wrong with it otherwise as an error, since its page offers no wrong choice."""
     if not form.is_valid():
-        raise UserError(" ".join(message for messages_ in form.errors.values() for message in messages_), code="invalid")
+        raise UserError(" ".join(str(message) for told in form.errors.values() for message in told), code="invalid")
     return form

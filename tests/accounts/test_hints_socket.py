@@ -55,7 +55,8 @@ async def test_a_follower_hears_that_something_changed_and_not_what():
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "runs,secrets", "unknown", "campaign:8", "runs,campaign:8", "campaign:7%0d%0a", "campaign:" + "7" * 70]
+    "asked",
+    ["", "runs,secrets", "unknown", "campaign:8", "runs,campaign:8", "campaign:7%0d%0a", "campaign:" + "7" * 70],
 )
 async def test_what_one_may_not_follow_is_refused_as_a_whole(asked):
     _, client = await browser(Role.RATER)

@@ -49,7 +49,9 @@ def test_sqlite_refuses(sqlite_file, change):
 def test_postgresql_refuses(tmp_path):
     with servers.postgres() as server:
         migrate(tmp_path, STEADYHAND_DATABASE_URL=server.url)
-        with psycopg.connect(host=str(server.folder), user="steadyhand", dbname="postgres", autocommit=True) as database:
+        with psycopg.connect(
+            host=str(server.folder), user="steadyhand", dbname="postgres", autocommit=True
+        ) as database:
             database.execute(INSERT)
             for change in [*CHANGES, "TRUNCATE audit_auditevent"]:
                 with pytest.raises(psycopg.errors.RaiseException, match=SENTENCE):

@@ -47,7 +47,9 @@ def test_a_login_changes_the_session_so_that_none_can_be_planted(ada):
     assert client.session.session_key != before
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "/\\evil.example"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "/\\evil.example"]
+)
 def test_a_login_leads_to_no_other_site(ada, target):
     answer = Client().post("/login/", {"username": "ada", "password": PASSWORD, "next": target})
     assert answer["Location"] == "/"

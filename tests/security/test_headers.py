@@ -34,7 +34,9 @@ def test_every_answer_carries_the_headers(clients, address):
         assert answer["Referrer-Policy"] == "same-origin"
         policy = directives(answer["Content-Security-Policy"])
         assert "Content-Security-Policy-Report-Only" not in answer
-        assert policy["default-src"] == policy["object-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+        assert (
+            policy["default-src"] == policy["object-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+        )
         assert policy["style-src"] == policy["form-action"] == "'self'"
         assert re.fullmatch(r"'self'( 'nonce-[^']+')?", policy["script-src"])
 
@@ -57,7 +59,9 @@ class Inline(HTMLParser):
             self.found.append("<style>")
         if tag == "script" and "src" not in given and given.get("type") != "application/json":
             self.found.append("<script> without src")
-        self.found += [f"{name}={value}" for name, value in attrs if value and value.strip().startswith(("javascript:", "js:"))]
+        self.found += [
+            f"{name}={value}" for name, value in attrs if value and value.strip().startswith(("javascript:", "js:"))
+        ]
 
 
 @pytest.mark.parametrize("address", PAGES, ids=lambda address: address.route)
@@ -79,7 +83,9 @@ def inline_in(html: str) -> list[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_script_makes_markup_or_code_out_of_text(script):
-    told = re.findall(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|new Function)\b\s*[=(+]", script.read_text())
+    told = re.findall(
+        r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|new Function)\b\s*[=(+]", script.read_text()
+    )
     assert told == []
 
 
@@ -107,7 +113,11 @@ def test_pages_that_carry_a_secret_are_not_stored(db):
 
 def test_the_frame_of_a_page_turns_off_what_htmx_would_evaluate(db):
     page = Client().get("/login/").content.decode()
-    assert '"allowEval": false' in page and '"allowScriptTags": false' in page and '"includeIndicatorStyles": false' in page
+    assert (
+        '"allowEval": false' in page
+        and '"allowScriptTags": false' in page
+        and '"includeIndicatorStyles": false' in page
+    )
 
 
 def test_the_static_files_we_serve_of_others_are_the_ones_we_looked_at():

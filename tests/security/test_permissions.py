@@ -29,9 +29,9 @@ REFUSED = {401, 403}
 
 HEAD = """# Who may open what
 
-Written by `STEADYHAND_WRITE=1 pytest tests/security/test_permissions.py -k documentation` from the addresses themselves, and compared with
-them by the same test: an address that isn't here, or asks for something else, fails. What one finds behind an address is narrowed
-further to what is one's own (a rater's campaigns, one's tokens).
+Written by `STEADYHAND_WRITE=1 pytest tests/security/test_permissions.py -k documentation` from the addresses
+themselves, and compared with them by the same test: an address that isn't here, or asks for something else, fails.
+What one finds behind an address is narrowed further to what is one's own (a rater's campaigns, one's tokens).
 
 | address | asks for | rater | reviewer | researcher | admin |
 |---|---|---|---|---|---|

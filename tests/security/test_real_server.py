@@ -43,8 +43,14 @@ def server(tmp_path_factory) -> Iterator[Server]:
     environment = {**os.environ, "STEADYHAND_HOME": str(home), "STEADYHAND_PASSWORD": PASSWORD}
     environment["PYTHONPATH"] = os.pathsep.join([str(settings.BASE_DIR), str(settings.BASE_DIR / "platform")])
     environment["STEADYHAND_DATABASE_URL"] = f"sqlite:///{home / 'db.sqlite3'}"
-    for command in (["migrate", "--verbosity", "0"], ["create_user", "grace", "--role", "admin"], ["collectstatic", "--no-input", "--verbosity", "0"]):
-        subprocess.run([sys.executable, "manage.py", *command], check=True, env=environment, cwd=settings.BASE_DIR, timeout=120)
+    for command in (
+        ["migrate", "--verbosity", "0"],
+        ["create_user", "grace", "--role", "admin"],
+        ["collectstatic", "--no-input", "--verbosity", "0"],
+    ):
+        subprocess.run(
+            [sys.executable, "manage.py", *command], check=True, env=environment, cwd=settings.BASE_DIR, timeout=120
+        )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -72,9 +78,13 @@ def wait_until_it_answers(port: int) -> None:
             return
 
 
-def ask(port: int, method: str, path: str, *, body: str | None = None, **headers: str) -> tuple[int, list[tuple[str, str]], str]:
+def ask(
+    port: int, method: str, path: str, *, body: str | None = None, **headers: str
+) -> tuple[int, list[tuple[str, str]], str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request(method, path, body=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    connection.request(
+        method, path, body=body, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
     answer = connection.getresponse()
     return answer.status, answer.getheaders(), answer.read().decode(errors="replace")
 
@@ -95,7 +105,9 @@ def cookies_of(headers: list[tuple[str, str]]) -> dict[str, str]:
     return dict(value.split(";")[0].split("=", 1) for name, value in headers if name.lower() == "set-cookie")
 
 
-def handshake(server: Server, *, origin: str | None, cookie: str, topics: str = "runs", host: str = "") -> tuple[int, socket.socket]:
+def handshake(
+    server: Server, *, origin: str | None, cookie: str, topics: str = "runs", host: str = ""
+) -> tuple[int, socket.socket]:
     lines = [
         f"GET /ws/hints/?topics={topics} HTTP/1.1", f"Host: {host or server.host}", "Upgrade: websocket", "Connection: Upgrade",
         "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
@@ -173,6 +185,11 @@ def test_another_host_is_refused_over_asgi_either(server):
 
 
 def test_static_files_do_not_lead_out_of_their_folder(server):
-    for path in ("/static/../manage.py", "/static/%2e%2e/%2e%2e/etc/passwd", "/static/..%2fconfig/settings.py", "/static//etc/passwd"):
+    for path in (
+        "/static/../manage.py",
+        "/static/%2e%2e/%2e%2e/etc/passwd",
+        "/static/..%2fconfig/settings.py",
+        "/static//etc/passwd",
+    ):
         status, _, text = ask(server.port, "GET", path)
         assert status in (302, 400, 403, 404) and "import" not in text and "root:" not in text, path

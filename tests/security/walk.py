@@ -48,7 +48,13 @@ def address_of(pattern: URLPattern, *, route: str) -> Address:
     read, write, is_api = asked_by(pattern.callback)
     path = route
     for name, converter in pattern.pattern.converters.items():
-        value = str(NOTHING) if isinstance(converter, UUIDConverter) else "0" if isinstance(converter, IntConverter) else "nothing"
+        value = (
+            str(NOTHING)
+            if isinstance(converter, UUIDConverter)
+            else "0"
+            if isinstance(converter, IntConverter)
+            else "nothing"
+        )
         path = path.replace(f"<{kind_of(route, name)}{name}>", value)
     assert "<" not in path, f"{route}: the walk does not know how to fill it"
     return Address(route="/" + route, path="/" + path, read=read, write=write, is_api=is_api)

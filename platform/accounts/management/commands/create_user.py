@@ -19,8 +19,10 @@ class Command(UserCommand):
         parser.add_argument("name", help="user name")
         parser.add_argument("--role", choices=Role.values, default=Role.RATER)
 
-    def run(self, *, name: str, role: str, username: str, **_: Any) -> dict[str, Any]:
+    def run(self, **options: Any) -> dict[str, Any]:
         given = os.environ.get("STEADYHAND_PASSWORD", "")  # not an option: those stand in every list of processes
-        person, secret = create_person(name, role=role, by=acting_user(username), password=given)
+        person, secret = create_person(
+            options["name"], role=options["role"], by=acting_user(options["username"]), password=given
+        )
         told = {"user_name": person.username, "role": person.role}
         return told if given else {**told, "password": secret}
