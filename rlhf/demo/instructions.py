@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
+from operator import itemgetter
+from typing import Any
 
 from rlhf.demo.corpus import Address, Split, addresses, share
 
@@ -49,10 +51,12 @@ TOPICS = {
 }
 
 
-def rows(split: Split) -> Iterator[dict[str, object]]:
+def rows(split: Split) -> Iterator[dict[str, Any]]:
     """Instruction rows {id, messages}; no opening question occurs twice, in one split or in both; order by hash."""
-    found = [{"id": identity(talk), "messages": talk} for where, talk in all_talks() if where == split]
-    yield from sorted(found, key=lambda row: str(row["id"]))
+    found: list[dict[str, Any]] = [
+        {"id": identity(talk), "messages": talk} for where, talk in all_talks() if where == split
+    ]
+    yield from sorted(found, key=itemgetter("id"))
 
 
 def identity(talk: Talk) -> str:

@@ -112,7 +112,8 @@ def prepare(
     most = tokens_of(recipe, recipe.steps) + 2 * recipe.context
     stream = encode_documents(tokenizer, texts, most=most, tell=partial(tell, context, "reading", "texts"))
     device = models.device()
-    model = build_model(recipe, tokenizer=tokenizer, seed=seed).to(device)
+    model: Any = build_model(recipe, tokenizer=tokenizer, seed=seed)
+    model.to(device)
     quick = min(QUICK, max(FEWEST, tokens_of(recipe, recipe.eval_every) // JUDGED))
     autocast = partial(torch.autocast, device.type, dtype=torch.bfloat16) if recipe.bf16 else nullcontext
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
