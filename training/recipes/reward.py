@@ -17,7 +17,7 @@ class RewardRecipe(Recipe):
     role: ClassVar[str] = "reward"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"lora": None, "epochs": 3, "batch_size": 16, "learning_rate": 1e-3, "max_length": 192, "bf16": False},
-        "demo": {"epochs": 2, "batch_size": 8, "learning_rate": 2e-4, "max_length": 320},
+        "demo": {"epochs": 2, "batch_size": 8, "learning_rate": 2e-4, "max_length": 320, "eval_every": 20},
     }
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter and the reward head; none trains the whole model.")
