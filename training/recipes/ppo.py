@@ -16,8 +16,8 @@ class PpoRecipe(Recipe):
     output: ClassVar[OutputKind] = "model"
     role: ClassVar[str] = "policy"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "tiny": {"lora": None, "episodes": 256, "batch_size": 32, "minibatch_size": 16, "max_new_tokens": 24,
-                 "learning_rate": 3e-4, "target_kl": 6.0, "bf16": False},
+        "tiny": {"lora": None, "episodes": 512, "batch_size": 32, "minibatch_size": 16, "max_new_tokens": 24,
+                 "learning_rate": 1e-3, "target_kl": 6.0, "kl_horizon": 500, "bf16": False},
         "demo": {"episodes": 512, "batch_size": 32, "minibatch_size": 8, "max_new_tokens": 64, "learning_rate": 5e-5},
     }  # fmt: skip
 
