@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from accounts.errors import Conflict, UserError
 from registry.models import Artifact
@@ -50,7 +51,7 @@ def store_folder(source: Path, *, kind: str, metrics: dict[str, Any] | None = No
         moved = move and _rename(source, folder)
         try:
             if not moved:
-                shutil.copytree(source, folder)
+                _copy(source, folder)
             artifact.files = folder_files(folder)
             artifact.sha256 = tree_sha256(artifact.files)
             artifact.size = sum((folder / name).stat().st_size for name in artifact.files)
@@ -69,6 +70,14 @@ def store_folder(source: Path, *, kind: str, metrics: dict[str, Any] | None = No
     if move and not moved:
         shutil.rmtree(source)  # copied from another file system
     return artifact
+
+
+def discard(artifact: Artifact) -> None:
+    """Throws away an artifact that nothing came to refer to."""
+    folder = artifact.folder
+    with suppress(DatabaseError):  # the transaction is broken, and its rollback takes the row away
+        Artifact.objects.filter(pk=artifact.pk).delete()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def verify(artifact: Artifact) -> None:
@@ -127,6 +136,17 @@ def _rename(source: Path, target: Path) -> bool:
             raise
         return False
     return True
+
+
+def _copy(source: Path, target: Path) -> None:
+    """As `shutil.copytree`, which would hide a full disk in an error without a number."""
+    target.mkdir()
+    for path in sorted(source.rglob("*")):
+        into = target / path.relative_to(source)
+        if path.is_dir():
+            into.mkdir()
+        else:
+            shutil.copyfile(path, into)
 
 
 def _sync(folder: Path) -> None:

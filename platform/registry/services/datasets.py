@@ -1,43 +1,50 @@
-"""Freezing rows into a dataset, reading them back, and taking them in from a file: all of it or nothing."""
+"""Datasets: rows frozen as Parquet under a hash of their own, and read again."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import tempfile
+import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.errors import UserError
 from accounts.models import User
 from audit.services import record
-from registry.models import Artifact, ArtifactKind, DatasetKind, DatasetVersion, ModelVersion
-from registry.services.artifacts import store_folder
-from registry.services.names import check_name
-from registry.services.schemas import GROUP, SCHEMAS, BadRow, checked
+from registry.models import Artifact, ArtifactKind, DatasetVersion, ModelVersion
+from registry.services import cards
+from registry.services.artifacts import discard, new_stage, store_folder
+from registry.services.names import NameTaken, check_length, check_slug
+from registry.services.schemas import SCHEMAS, SPLITS, RowsHash, complaint_about, prompt_sha256
 
-SPLITS = ("train", "test")
-CHUNK = 1000  # rows a Parquet row group
+BATCH = 1000  # rows written and read at once
+SHARD = "-00000-of-00001.parquet"
+
+Rows = Iterable[dict[str, Any]]
 
 
-class BadDataset(UserError):
-    code = "bad_dataset"
+class BadRows(UserError):
+    code = "bad_rows"
+
+
+class TwoSplits(UserError):
+    code = "prompt_in_two_splits"
+
+
+class NoRows(UserError):
+    code = "no_rows"
 
 
 def freeze_dataset(
     name: str,
     *,
     kind: str,
-    splits: dict[str, Iterable[dict[str, Any]]],
+    splits: dict[str, Rows],
     user: User | None,
     query: dict[str, Any] | None = None,
     card: str = "",
@@ -48,152 +55,165 @@ def freeze_dataset(
     is_simulated: bool = False,
     extra_files: Callable[[Path], None] | None = None,
 ) -> DatasetVersion:
-    """Writes the rows as Parquet and makes them known. `extra_files(folder)` may add files beside `data/`.
+    """Writes `splits` ("train", "test"; any iterables of rows, read once) as a new, immutable version.
 
-    Raises `BadName`, `NameTaken`, `BadRow` (with the row's number), and `BadDataset` for a dataset without rows, of an
-    unknown kind, or with one prompt in two splits.
+    `extra_files(folder)` may add files beside the rows before the folder is stored. Raises `NameTaken`, `BadName`,
+    `BadRows` (with the number of the row), `TwoSplits`, `NoRows`, `DiskFull`; then nothing was stored.
     """
-    check_name(name)
-    if kind not in SCHEMAS:
-        raise BadDataset(f"There is no kind of dataset called {kind}; there are {', '.join(SCHEMAS)}.")
-    settings.ARTIFACTS_DIR.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.ARTIFACTS_DIR, prefix=".freeze-") as stage:
-        folder = Path(stage) / "dataset"
-        folder.mkdir()
-        counts, rows_sha256 = write_splits(folder, kind=kind, splits=splits)
-        if extra_files is not None:
+    check_slug(name)
+    refuse_taken(name)
+    parents, models_used = list(parents), list(models_used)
+    made_simulated = is_simulated or any(made.is_simulated for made in (*parents, *models_used))
+    tally = Tally(kind)
+    with new_stage() as stage:
+        folder = stage / "dataset"
+        (folder / "data").mkdir(parents=True)
+        for split, rows in splits.items():
+            write_split(folder, split=split, rows=rows, tally=tally)
+        tally.refuse_empty()
+        if extra_files:
             extra_files(folder)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        facts = cards.Facts(
+            name=name, kind=kind, rows_sha256=tally.rows.hexdigest(), splits=tally.splits, licence=licence, text=card,
+            is_simulated=made_simulated or tally.num_simulated > 0,
+        )  # fmt: skip
+        (folder / cards.FILE).write_text(cards.card(facts, files=cards.data_files(folder)), encoding="utf-8")
         artifact = store_folder(folder, kind=ArtifactKind.DATASET, move=True)
     try:
         return register_dataset(
-            name, kind=kind, artifact=artifact, counts=counts, rows_sha256=rows_sha256, parents=parents,
-            models_used=models_used, run=run, user=user, query=query, card=card, licence=licence, is_simulated=is_simulated,
+            name, kind=kind, artifact=artifact, tally=tally, parents=parents, models_used=models_used, run=run, user=user,
+            query=query, card=card, licence=licence, is_simulated=facts.is_simulated,
         )  # fmt: skip
     except BaseException:
-        shutil.rmtree(artifact.folder, ignore_errors=True)
-        artifact.delete()
+        discard(artifact)
         raise
 
 
-@transaction.atomic
 def register_dataset(
     name: str,
     *,
     kind: str,
     artifact: Artifact,
-    counts: dict[str, int] | None = None,
-    rows_sha256: str = "",
+    user: User | None,
+    tally: Tally | None = None,
     parents: Iterable[DatasetVersion] = (),
     models_used: Iterable[ModelVersion] = (),
     run: uuid.UUID | None = None,
-    user: User | None = None,
     query: dict[str, Any] | None = None,
     card: str = "",
     licence: str = "",
     is_simulated: bool = False,
 ) -> DatasetVersion:
-    """Makes a stored folder of rows known; counts and hash are taken from its files where they are not given."""
-    check_name(name)
-    if counts is None:
-        counts, rows_sha256 = counted(artifact)
-    dataset = DatasetVersion.objects.create(
-        name=name,
-        kind=kind,
-        artifact=artifact,
-        rows_sha256=rows_sha256,
-        num_rows=sum(counts.values()),
-        splits=counts,
-        query=query or {},
-        run=run,
-        licence=licence,
-        card=card,
-        is_simulated=is_simulated,
-        created_by=user,
-    )
-    dataset.parents.set(parents)
-    dataset.models_used.set(models_used)
-    record("dataset.freeze", actor=user, target=dataset, name=name, kind=kind, rows=dataset.num_rows, sha256=rows_sha256)
+    """Names a stored folder of rows, which is read through where no `tally` of it is given. Raises as `freeze_dataset`."""
+    check_length(name)
+    if artifact.kind != ArtifactKind.DATASET:
+        raise BadRows(f"{name} cannot be made from a {artifact.kind}: it takes a dataset.")
+    tally = tally or tally_of(artifact.folder, kind=kind)
+    dataset = DatasetVersion(
+        name=name, kind=kind, artifact=artifact, rows_sha256=tally.rows.hexdigest(), num_rows=sum(tally.splits.values()),
+        splits=tally.splits, query=query or {}, run=run, licence=licence, card=card, created_by=user,
+        is_simulated=is_simulated or tally.num_simulated > 0,
+    )  # fmt: skip
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                dataset.save(force_insert=True)
+        except IntegrityError:
+            refuse_taken(name)
+            raise
+        dataset.parents.set(parents)
+        dataset.models_used.set(models_used)
+        record("dataset.frozen", actor=user, target=dataset, name=name, kind=kind, rows_sha256=dataset.rows_sha256)
     return dataset
 
 
-def write_splits(folder: Path, *, kind: str, splits: dict[str, Iterable[dict[str, Any]]]) -> tuple[dict[str, int], str]:
-    """Rows by split and the hash of all rows. A split without rows gets no file."""
-    if unknown := sorted(set(splits) - set(SPLITS)):
-        raise BadDataset(f"{', '.join(unknown)} is no split; there are {', '.join(SPLITS)}.")
-    (folder / "data").mkdir()
-    counts: dict[str, int] = {}
-    hashes: list[bytes] = []
-    home: dict[bytes, str] = {}  # what a row is about -> the split that it is in
-    for split in SPLITS:
-        rows = guarded(splits.get(split, ()), kind=kind, split=split, home=home, hashes=hashes)
-        if count := write_parquet(parquet_path(folder, split), rows, schema=SCHEMAS[kind]):
-            counts[split] = count
-    if not counts:
-        raise BadDataset("There is no row to freeze.", code="no_rows")
-    return counts, hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
-
-
-def guarded(
-    rows: Iterable[dict[str, Any]], *, kind: str, split: str, home: dict[bytes, str], hashes: list[bytes]
-) -> Iterator[dict[str, Any]]:
-    """Each row checked, hashed, and refused where the other split is about the same."""
-    for number, raw in enumerate(rows, start=1):
-        try:
-            row = checked(raw, kind=kind)
-        except BadRow as error:
-            raise BadRow(f"Row {number} of {split}: {error.sentence}.", row=number, split=split) from None
-        about = digest(row[GROUP[DatasetKind(kind)]])
-        if home.setdefault(about, split) != split:
-            raise BadDataset(f"Row {number} of {split} is about a prompt that {home[about]} has too.", code="split_leak", row=number)
-        hashes.append(digest([split, row]))
-        yield row
-
-
-def digest(value: Any) -> bytes:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).digest()
-
-
-def write_parquet(path: Path, rows: Iterable[dict[str, Any]], *, schema: pa.Schema) -> int:
-    """Streams rows in chunks; returns how many. Writes no file for none."""
-    count = 0
-    writer: pq.ParquetWriter | None = None
-    rows = iter(rows)
-    try:
-        while chunk := list(islice(rows, CHUNK)):
-            writer = writer or pq.ParquetWriter(path, schema, compression="zstd")
-            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
-            count += len(chunk)
-    finally:
-        if writer is not None:
-            writer.close()
-    return count
-
-
-def parquet_path(folder: Path, split: str) -> Path:
-    return folder / "data" / f"{split}-00000-of-00001.parquet"
-
-
-def counted(artifact: Artifact) -> tuple[dict[str, int], str]:
-    """Rows by split and the hash of all rows of a stored folder."""
-    counts: dict[str, int] = {}
-    hashes: list[bytes] = []
-    for split in SPLITS:
-        path = parquet_path(artifact.folder, split)
-        if path.exists():
-            found = [digest([split, row]) for row in iterate(path)]
-            counts[split] = len(found)
-            hashes += found
-    return counts, hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
-
-
 def read_rows(dataset: DatasetVersion, *, split: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a split in their stored order, read in chunks; none where the split has no rows."""
-    path = parquet_path(dataset.artifact.folder, split)
-    return islice(iterate(path), limit) if path.exists() else iter(())
+    """The rows of a split in the order in which they were frozen; none where there is no such split."""
+    return itertools.islice(rows_below(dataset.artifact.folder / "data", split=split), limit)
 
 
-def iterate(path: Path) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=CHUNK):
-            yield from batch.to_pylist()
+def rows_below(folder: Path, *, split: str) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob(f"{split}-*.parquet")):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH):
+                yield from batch.to_pylist()
+
+
+def refuse_taken(name: str) -> None:
+    if DatasetVersion.objects.filter(name=name).exists():
+        raise NameTaken(f"A dataset is called {name} already. Choose another name.")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is learned of rows as they go by: how many, their hash, which split each prompt stands in."""
+
+    kind: str
+    splits: dict[str, int] = field(default_factory=dict)
+    num_simulated: int = 0
+    rows: RowsHash = field(init=False)
+    split_of_prompt: dict[bytes, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rows = RowsHash(self.kind)
+
+    def add(self, split: str, row: dict[str, Any]) -> None:
+        """Raises `TwoSplits` for a prompt that another split has."""
+        prompt = bytes.fromhex(prompt_sha256(row, kind=self.kind))[:16]
+        if (other := self.split_of_prompt.setdefault(prompt, split)) != split:
+            raise TwoSplits(
+                f"The prompt of row {row['id']} stands in both {other} and {split}: what is trained on would be held out.",
+                id=row["id"],
+            )
+        self.splits[split] = self.splits.get(split, 0) + 1
+        self.num_simulated += row.get("simulated") is True
+        self.rows.add(split, row)
+
+    def refuse_empty(self) -> None:
+        if not self.splits:
+            raise NoRows("There is no row to keep.")
+
+
+def write_split(folder: Path, *, split: str, rows: Rows, tally: Tally) -> None:
+    """Writes one Parquet file, and none for no rows. What is tallied are the rows as they will be read again."""
+    if split not in SPLITS:
+        raise BadRows(f"There is no split called {split}: there are {' and '.join(SPLITS)}.")
+    schema = SCHEMAS[tally.kind]
+    writer: pq.ParquetWriter | None = None
+    try:
+        for batch in _batches(rows, kind=tally.kind, split=split):
+            writer = writer or pq.ParquetWriter(folder / "data" / f"{split}{SHARD}", schema, compression="zstd")
+            written = pa.RecordBatch.from_pylist(batch, schema=schema)
+            for row in written.to_pylist():
+                tally.add(split, row)
+            writer.write_batch(written)
+    finally:
+        if writer:
+            writer.close()
+
+
+def _batches(rows: Rows, *, kind: str, split: str) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for number, row in enumerate(rows, start=1):
+        if complaint := complaint_about(row, kind=kind):
+            raise BadRows(f"Row {number} of {split} {complaint}.", row=number, split=split)
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def tally_of(folder: Path, *, kind: str) -> Tally:
+    """Reads through a folder that a run wrote. Raises `BadRows` where it is not what its kind says."""
+    tally = Tally(kind)
+    for split in SPLITS:
+        try:
+            for batch in _batches(rows_below(folder / "data", split=split), kind=kind, split=split):
+                for row in batch:
+                    tally.add(split, row)
+        except pa.ArrowInvalid as error:
+            raise BadRows(f"The rows of {split} are no Parquet: {error}") from error
+    tally.refuse_empty()
+    return tally

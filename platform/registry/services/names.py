@@ -34,4 +34,6 @@ def check_length(name: str) -> None:
 
 def check_alias(name: str) -> None:
     if len(name) > LONGEST_ALIAS or not ALIAS.fullmatch(name):
-        raise BadName(f"An alias is written like sft/current: small letters, digits and dashes, at most {LONGEST_ALIAS}.")
+        raise BadName(
+            f"An alias is written like sft/current: small letters, digits and dashes, at most {LONGEST_ALIAS}."
+        )

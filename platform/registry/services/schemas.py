@@ -1,19 +1,22 @@
-"""The columns of each kind of dataset, and the checks that a row must pass before it is frozen."""
+"""The columns of datasets by kind, what makes a row a good one, and the hashes that name rows, prompts and splits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from accounts.errors import UserError
 from registry.models import DatasetKind
 
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+SPLITS = ("train", "test")
 ROLES = ("system", "user", "assistant")
+HELD_OUT = 0.1  # of prompts, when a file is split by content
 
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 SCHEMAS: dict[str, pa.Schema] = {
     DatasetKind.CORPUS: pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string())]),
     DatasetKind.INSTRUCTIONS: pa.schema([("id", pa.string()), ("messages", MESSAGES)]),
@@ -33,61 +36,138 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
 }  # fmt: skip
+RANKINGS = pa.schema(
+    [
+        ("group_id", pa.string()), ("ranking_id", pa.string()), ("prompt", MESSAGES),
+        ("completions", pa.list_(pa.struct([("id", pa.string()), ("text", pa.string())]))),
+        ("tiers", pa.list_(pa.list_(pa.string()))), ("strengths", pa.list_(pa.int64())), ("rater", pa.string()),
+        ("seconds", pa.float64()), ("simulated", pa.bool_()),
+    ]
+)  # fmt: skip
 
-# What says that two rows are about the same prompt or text: it must not be in two splits.
-GROUP = {
-    DatasetKind.CORPUS: "text",
-    DatasetKind.INSTRUCTIONS: "messages",
-    DatasetKind.PROMPTS: "messages",
-    DatasetKind.COMPLETIONS: "prompt_id",
-    DatasetKind.PREFERENCE: "group_id",
-}
-NEEDED = {
-    DatasetKind.CORPUS: ("text",),
-    DatasetKind.INSTRUCTIONS: ("messages",),
-    DatasetKind.PROMPTS: ("messages",),
-    DatasetKind.COMPLETIONS: ("prompt_id", "text"),
-    DatasetKind.PREFERENCE: ("prompt", "chosen", "rejected"),
-}
+Row = Mapping[str, Any]
 
 
-class BadRow(UserError):
-    code = "bad_rows"
+def canonical(value: Any) -> bytes:
+    """One way to write a value as JSON, whatever the order of its keys."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def checked(row: dict[str, Any], *, kind: str) -> dict[str, Any]:
-    """The row with the kind's columns and no others. Raises `BadRow` with what is wrong with it, without its place."""
+def conversation_sha256(messages: list[dict[str, str]]) -> str:
+    """The identity of a conversation: a prompt's hash, its `group_id`, and what its split follows from."""
+    return hashlib.sha256(canonical([[m["role"], m["content"]] for m in messages])).hexdigest()
+
+
+def split_of(sha256: str) -> str:
+    """The split that content with this hash belongs to, the same wherever and whenever it is met."""
+    return "test" if int(sha256[:8], 16) < HELD_OUT * 2**32 else "train"
+
+
+def prompt_sha256(row: Row, *, kind: str) -> str:
+    """What may not stand in two splits: for conversations everything before the first answer, for a corpus the text."""
+    match kind:
+        case DatasetKind.CORPUS:
+            return hashlib.sha256(row["text"].encode()).hexdigest()
+        case DatasetKind.COMPLETIONS:
+            return hashlib.sha256(row["prompt_id"].encode()).hexdigest()
+        case DatasetKind.PREFERENCE:
+            return conversation_sha256(row["prompt"])
+        case DatasetKind.PROMPTS:
+            return conversation_sha256(row["messages"])
+        case _:
+            roles = [message["role"] for message in row["messages"]]
+            return conversation_sha256(row["messages"][: roles.index("assistant")])
+
+
+class RowsHash:
+    """The hash of a dataset's rows. Rows in another order are the same rows; a row twice, or in another split, is not.
+
+    It is over the digests of the rows, sorted in each split: 32 bytes a row are held, and not the rows.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.digests: dict[str, list[bytes]] = {}
+
+    def add(self, split: str, row: Row) -> None:
+        self.digests.setdefault(split, []).append(hashlib.sha256(canonical(row)).digest())
+
+    def hexdigest(self) -> str:
+        splits = {name: hashlib.sha256(b"".join(sorted(rows))).hexdigest() for name, rows in self.digests.items()}
+        return hashlib.sha256(canonical([self.kind, splits])).hexdigest()
+
+
+def complaint_about(row: Any, *, kind: str) -> str | None:
+    """What is wrong with a row of this kind, in a few words after "the row"; None for a good one."""
+    if not isinstance(row, Mapping):
+        return "is not an object"
     schema = SCHEMAS[kind]
-    if unknown := sorted(set(row) - set(schema.names)):
-        raise BadRow(f"{', '.join(unknown)} is no column of {kind} rows; there are {', '.join(schema.names)}")
-    for name in NEEDED[DatasetKind(kind)]:
-        if not row.get(name):
-            raise BadRow(f"{name} is missing or empty")
-    for name in ("messages", "prompt", "chosen", "rejected"):
-        if name in row:
-            check_messages(row[name], name=name)
-    if kind == DatasetKind.PROMPTS and row["messages"][-1]["role"] != "user":
-        raise BadRow("the conversation must end with a user's turn")
-    if kind == DatasetKind.INSTRUCTIONS and row["messages"][-1]["role"] != "assistant":
-        raise BadRow("the conversation must end with an assistant's turn")
-    if "text" in row and not isinstance(row["text"], str):
-        raise BadRow("text must be a string")
-    whole = {name: row.get(name) for name in schema.names}
-    return whole | {"id": str(row["id"]) if row.get("id") else id_of(whole)}
+    for name in row:
+        if name not in schema.names:
+            return f"has an unknown column {name}"
+    for field in schema:
+        if field.name not in row:
+            return f"has no {field.name}"
+        if complaint := _about_value(row[field.name], field.type):
+            return f"{complaint} in {field.name}"
+    return _about_shape(row, kind=kind)
 
 
-def id_of(row: dict[str, Any]) -> str:
-    """An id by content, so that the same file imported twice gives the same rows."""
-    return hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()[:20]
+def _about_value(value: Any, kind: pa.DataType) -> str | None:
+    if kind == MESSAGES:
+        return _about_messages(value)
+    if pa.types.is_string(kind):
+        return _about_text(value)
+    if pa.types.is_boolean(kind):
+        return None if isinstance(value, bool) else "has no true or false"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return "has no number"
+    if pa.types.is_integer(kind):
+        whole = isinstance(value, int) and abs(value) < 2 ** (kind.bit_width - 1)
+        return None if whole else f"has no whole number of {kind.bit_width} bits"
+    return None
 
 
-def check_messages(messages: Any, *, name: str) -> None:
-    if not isinstance(messages, list) or not messages:
-        raise BadRow(f"{name} must be a list of messages")
-    for message in messages:
-        if not isinstance(message, dict) or set(message) != {"role", "content"}:
-            raise BadRow(f"{name}: a message has a role and a content, and nothing else")
+def _about_text(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return "has no text"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "has half a character (a lone surrogate)"
+    return None
+
+
+def _about_messages(value: Any) -> str | None:
+    if not isinstance(value, list) or not value:
+        return "has no list of messages"
+    for message in value:
+        if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
+            return "has a message that is not just role and content"
         if message["role"] not in ROLES:
-            raise BadRow(f"{name}: {message['role']!r} is no role; there are {', '.join(ROLES)}")
-        if not isinstance(message["content"], str) or not message["content"].strip():
-            raise BadRow(f"{name}: a message is empty")
+            return f"has a message of a role that is not {', '.join(ROLES)}"
+        if complaint := _about_text(message["content"]):
+            return complaint
+    return None
+
+
+def _about_shape(row: Row, *, kind: str) -> str | None:
+    if not row["id"]:
+        return "has an empty id"
+    match kind:
+        case DatasetKind.CORPUS:
+            return None if row["text"].strip() else "has an empty text"
+        case DatasetKind.PROMPTS:
+            return None if row["messages"][-1]["role"] == "user" else "does not end with a user's turn"
+        case DatasetKind.INSTRUCTIONS:
+            roles = [message["role"] for message in row["messages"]]
+            if roles[-1] != "assistant" or roles[0] == "assistant":
+                return "does not go from a question to an assistant's answer"
+        case DatasetKind.PREFERENCE:
+            if row["prompt"][-1]["role"] != "user":
+                return "has a prompt that does not end with a user's turn"
+            if any([m["role"] for m in row[side]] != ["assistant"] for side in ("chosen", "rejected")):
+                return "must have one assistant's message each as chosen and rejected"
+            if row["weight"] <= 0:
+                return "has a weight that is not above 0"
+    return None

@@ -1,0 +1,76 @@
+"""Dataset cards: README.md with the YAML that tells `datasets.load_dataset` which files are which split."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE = "README.md"
+SIMULATED = (
+    "**Simulated.** Rows with `simulated: true`, or models that these rows come from, were judged by simulated raters:"
+    " programs, not people."
+)
+LICENCES = {"public domain": "other", "": "unknown"}  # words of ours as the hub's identifiers
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a card says; nothing of when or where, so that the same rows make the same bytes."""
+
+    name: str
+    kind: str
+    rows_sha256: str
+    splits: dict[str, int]
+    licence: str
+    text: str
+    is_simulated: bool
+    columns: dict[str, str] = field(default_factory=dict)  # name -> what it holds
+
+
+Files = dict[str, dict[str, str]]  # configuration -> split -> path or pattern
+
+
+def data_files(folder: Path) -> Files:
+    """The Parquet files of a folder by configuration: `data/` is the default one, any other folder is called as it is."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for path in sorted(folder.glob("*/*.parquet"), key=lambda path: (path.parent.name != "data", path)):
+        config = "default" if path.parent.name == "data" else path.parent.name
+        split = path.name.split("-")[0]
+        found[config][split] = f"{path.parent.name}/{split}-*"
+    return {config: dict(sorted(splits.items(), reverse=True)) for config, splits in found.items()}
+
+
+def card(facts: Facts, *, files: Files) -> str:
+    tags = ["steadyhand", facts.kind, *(["simulated"] if facts.is_simulated else [])]
+    lines = ["---", f"pretty_name: {json.dumps(facts.name)}"]
+    lines += [f"license: {json.dumps(LICENCES.get(facts.licence, 'other'))}"]
+    if LICENCES.get(facts.licence, "other") == "other":
+        lines += [f"license_name: {json.dumps(facts.licence)}"]
+    lines += ["task_categories:", "- text-generation"]
+    lines += ["tags:", *(f"- {tag}" for tag in tags), "configs:"]
+    for config, splits in files.items():
+        lines += [f"- config_name: {config}", *(["  default: true"] if config == "default" else []), "  data_files:"]
+        for split, path in splits.items():
+            lines += [f"  - split: {split}", f"    path: {json.dumps(path)}"]
+    return "\n".join([*lines, "---", "", *_body(facts)]) + "\n"
+
+
+def _body(facts: Facts) -> list[str]:
+    lines = [f"# {facts.name}", ""]
+    if facts.is_simulated:
+        lines += [SIMULATED, ""]
+    if facts.text:
+        lines += [facts.text.strip(), ""]
+    rows = ", ".join(f"{count} {split}" for split, count in sorted(facts.splits.items(), reverse=True))
+    lines += [f"- kind: {facts.kind}", f"- rows: {rows}", f"- licence: {facts.licence or 'not given'}"]
+    lines += [f"- sha256 of the rows: `{facts.rows_sha256}`"]
+    if facts.columns:
+        lines += [
+            "",
+            "| column | holds |",
+            "| --- | --- |",
+            *(f"| {n} | {what} |" for n, what in facts.columns.items()),
+        ]
+    return lines
