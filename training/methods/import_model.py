@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, GgufConfig
+from transformers.utils import logging as transformers_logging
 
 from training.context import RunContext, Stopped
 from training.contract import Failure, Input
@@ -28,6 +29,7 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError
 def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, ImportModelRecipe)
+    transformers_logging.disable_progress_bar()  # the events say it
     tell(context, "checking", 0)
     upload = Path(context.input("upload").path)
     found = find_model(upload)
@@ -40,6 +42,7 @@ def run(context: RunContext) -> dict[str, Any]:
     try_it(context, recipe, model=model, tokenizer=tokenizer)
     tell(context, "storing", 3)
     tokenizer.padding_side = "right"
+    tokenizer.model_max_length = context_of(model) or tokenizer.model_max_length
     models.publish_model(model, tokenizer, context.output)
     if recipe.role_of_model == "reward":
         store_scale(context, found)
@@ -47,9 +50,14 @@ def run(context: RunContext) -> dict[str, Any]:
     return {
         "num_parameters": models.count_parameters(model),
         "vocab_size": len(tokenizer),
-        "context": int(getattr(model.config, "max_position_embeddings", 0)),
+        "context": context_of(model),
         "has_chat_template": int(bool(tokenizer.chat_template)),
     }
+
+
+def context_of(model: Any) -> int:
+    """Tokens that the model reads at most, by its own account; 0 where it gives none."""
+    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0))
 
 
 def tell(context: RunContext, what: str, step: int) -> None:
