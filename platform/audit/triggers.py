@@ -4,15 +4,15 @@ from __future__ import annotations
 
 TABLE = "audit_auditevent"
 SENTENCE = "audit events are never changed or deleted"
+TAKEN = "SELECT 1 FROM audit_auditevent WHERE id = NEW.id OR hash = NEW.hash OR previous_hash = NEW.previous_hash"
 
 CREATE: dict[str, tuple[str, ...]] = {
     "sqlite": (
         f"CREATE TRIGGER audit_refuses_update BEFORE UPDATE ON {TABLE} BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END",
         f"CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON {TABLE} BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END",
         # INSERT OR REPLACE deletes without asking the trigger above (recursive_triggers is off by default).
-        f"CREATE TRIGGER audit_refuses_replace BEFORE INSERT ON {TABLE} WHEN EXISTS ("
-        f"SELECT 1 FROM {TABLE} WHERE id = NEW.id OR hash = NEW.hash OR previous_hash = NEW.previous_hash"
-        f") BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END",
+        f"CREATE TRIGGER audit_refuses_replace BEFORE INSERT ON {TABLE} WHEN EXISTS ({TAKEN}) "
+        f"BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END",
     ),
     "postgresql": (
         "CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
