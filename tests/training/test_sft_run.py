@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.trainer.utils import add_fused_lm_head
@@ -125,6 +126,25 @@ def test_a_finished_run_does_nothing_when_run_again(trained):
     before = (trained / contract.EVENTS).read_bytes()
     assert tiny.finish(trained) == contract.EXIT_DONE
     assert (trained / contract.EVENTS).read_bytes() == before
+
+
+def test_lora_publishes_an_adapter_and_its_trained_weights_stay_in_float32(tmp_path):
+    inputs = {
+        "model": tiny.write_model(tmp_path / "model"),
+        "instructions": tiny.write_dataset(
+            tmp_path / "data", tiny.instruction_rows(32), tiny.instruction_rows(8, first=32)
+        ),
+    }
+    recipe = RECIPE | {"lora": {"r": 8}, "bf16": True, "learning_rate": 1e-2, "epochs": 4, "sample_tokens": 0}
+    run_dir = tiny.make_run(tmp_path / "run", "sft", recipe, inputs)
+
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    output = run_dir / contract.OUTPUT
+    assert (output / "adapter_config.json").exists() and not (output / "model.safetensors").exists()
+    adapter = load_file(output / "adapter_model.safetensors")
+    assert {weight.dtype for weight in adapter.values()} == {torch.float32}
+    losses = tiny.curve(run_dir, "eval_loss")
+    assert losses[max(losses)] < 0.8 * losses[0]
 
 
 # Refusals
