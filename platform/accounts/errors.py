@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.defaults import server_error
 
 
 class UserError(Exception):
@@ -56,6 +57,18 @@ def render_error(request: HttpRequest, error: UserError) -> HttpResponse:
         return JsonResponse(error.as_json(), status=error.status)
     template = "error_fragment.html" if request.headers.get("HX-Request") else "error.html"
     return render(request, template, {"error": error}, status=error.status)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return render_error(request, NotFound("There is nothing at this address, or it isn't yours to see."))
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """What we did not expect. It is in the log with its traceback; the page asks neither database nor session."""
+    if wants_json(request):
+        error = UserError("Something broke on our side; it is written down.", code="broken", status=500)
+        return JsonResponse(error.as_json(), status=500)
+    return server_error(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

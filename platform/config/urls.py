@@ -14,6 +14,9 @@ API_APPS = (accounts, registry, runs, annotation, rlhf)
 
 api: list[URLPattern | URLResolver] = [pattern for app in API_APPS for pattern in app.api_urls.api_urlpatterns]
 
+handler404 = "accounts.errors.not_found"
+handler500 = "accounts.errors.broken"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),
     path("", include("audit.urls")),
