@@ -14,11 +14,13 @@ from django.db import DatabaseError, transaction
 
 from accounts.errors import UserError
 from audit.services import record
-from registry.models import Artifact
-from registry.services.artifacts import store_folder
+from registry.models import Artifact, ArtifactKind
+from registry.services.artifacts import discard, store_folder
+from registry.services.datasets import Tally, tally_of
 from runs.models import Run, RunInput, RunOutput, RunState
 from runs.services.claim import Claim, LeaseLost, renew
 from runs.services.doorbell import ring
+from runs.services.inputs import role_of_output
 from runs.services.states import change_state
 from runs.services.versions import make_version
 from training import contract
@@ -62,14 +64,17 @@ def publish(claim: Claim, run: Run) -> None:
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file()) if output.exists() else 0
     renew(claim, seconds=settings.RUN_TIMES["lease_s"] + size / BYTES_A_SECOND)
     manifest = verified_manifest(run.folder)
-    with stored(run, output, manifest) as artifact:
-        try:
+    try:
+        with stored(run, output, manifest) as artifact:
+            tally = (
+                tally_of(artifact.folder, kind=role_of_output(run)) if artifact.kind == ArtifactKind.DATASET else None
+            )
             with transaction.atomic():
-                take_over(claim, run, artifact, manifest)
-        except UserError as error:
-            raise PublishFailed(
-                error.code, f"Its output was not taken over: {error.sentence}", advice="Mend this, then resume the run."
-            ) from error
+                take_over(claim, run, artifact, manifest, tally)
+    except UserError as error:
+        raise PublishFailed(
+            error.code, f"Its output was not taken over: {error.sentence}", advice="Mend this, then resume the run."
+        ) from error
     for name in (contract.OUTPUT, contract.CHECKPOINTS):
         shutil.rmtree(run.folder / name, ignore_errors=True)  # the artifact has it; nothing is left to resume
 
@@ -97,9 +102,7 @@ def stored(run: Run, output: Path, manifest: dict[str, Any]) -> Iterator[Artifac
     except BaseException:
         with suppress(DatabaseError):  # away: an artifact that nothing refers to harms nobody
             if not RunOutput.objects.filter(artifact=artifact).exists():
-                folder = artifact.folder
-                artifact.delete()
-                shutil.rmtree(folder, ignore_errors=True)
+                discard(artifact)
         raise
 
 
@@ -110,14 +113,14 @@ def link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def take_over(claim: Claim, run: Run, artifact: Artifact, manifest: dict[str, Any]) -> None:
+def take_over(claim: Claim, run: Run, artifact: Artifact, manifest: dict[str, Any], tally: Tally | None) -> None:
     metrics = manifest["metrics"]
     done = change_state(claim.held, run.pk, to=RunState.SUCCEEDED, because="Done.", metrics=metrics)
     if done is None:
         raise LeaseLost(f"Run {run.pk} is no longer held by {claim.worker}.")
     RunOutput.objects.create(run=done, artifact=artifact)
     RunInput.objects.filter(after=done, artifact__isnull=True).update(artifact=artifact)
-    make_version(done, artifact)
+    make_version(done, artifact, tally=tally)
     for hook in HOOKS[done.method]:
         hook(done, artifact, manifest)
     record("run.succeed", actor=done.created_by, target=done, artifact=artifact.sha256)

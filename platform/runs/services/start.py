@@ -9,11 +9,12 @@ from django.db import transaction
 from django.utils import timezone
 from pydantic import ValidationError
 
-from accounts.errors import Conflict, NotFound, UserError
+from accounts.errors import NotFound, UserError
 from accounts.hints import hint
 from accounts.models import User
 from audit.services import record
 from registry.models import DatasetVersion, ModelVersion
+from registry.services.names import NameTaken, check_slug
 from runs.models import EventKind, Priority, Run, RunEvent, RunInput, RunState
 from runs.services.doorbell import ring
 from runs.services.inputs import BadInput, Given, check_inputs
@@ -22,10 +23,6 @@ from training.recipes import RECIPES, Recipe
 
 class BadRecipe(UserError):
     code = "bad_recipe"
-
-
-class NameTaken(Conflict):
-    code = "name_taken"
 
 
 def start_run(
@@ -80,7 +77,8 @@ def check_recipe(method: str, fields: dict[str, Any], *, preset: str = "") -> Re
 
 
 def check_name(name: str) -> None:
-    """Raises `NameTaken` where a model, a dataset or a run still under way has this name."""
+    """Raises `BadName`, and `NameTaken` where a model, a dataset or a run still under way has this name."""
+    check_slug(name)
     under_way = Run.objects.filter(output_name=name, state__in=[RunState.QUEUED, RunState.RUNNING])
     for things in (ModelVersion.objects.filter(name=name), DatasetVersion.objects.filter(name=name), under_way):
         if things.exists():

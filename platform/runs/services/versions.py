@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.models import Artifact, ArtifactKind, DatasetVersion, ModelVersion
-from registry.services.datasets import register_dataset
+from registry.services.datasets import Tally, register_dataset
 from registry.services.models import register_model
 from runs.models import Run
 from runs.services.inputs import role_of_output
@@ -11,12 +11,12 @@ from runs.services.inputs import role_of_output
 ADAPTER = "adapter_config.json"
 
 
-def make_version(run: Run, artifact: Artifact) -> None:
+def make_version(run: Run, artifact: Artifact, *, tally: Tally | None) -> None:
     """Registers a model or a dataset; a tokenizer or a report stays an artifact. Call it in the run's last transaction."""
     if artifact.kind == ArtifactKind.MODEL:
         make_model(run, artifact)
     elif artifact.kind == ArtifactKind.DATASET:
-        make_dataset(run, artifact)
+        make_dataset(run, artifact, tally=tally)
 
 
 def make_model(run: Run, artifact: Artifact) -> ModelVersion:
@@ -30,10 +30,10 @@ def make_model(run: Run, artifact: Artifact) -> ModelVersion:
     )  # fmt: skip
 
 
-def make_dataset(run: Run, artifact: Artifact) -> DatasetVersion:
+def make_dataset(run: Run, artifact: Artifact, *, tally: Tally | None) -> DatasetVersion:
     parents, models = datasets_of(run), models_of(run)
     return register_dataset(
-        free_name(run), kind=role_of_output(run), artifact=artifact, parents=parents, models_used=models, run=run.pk,
+        free_name(run), kind=role_of_output(run), artifact=artifact, tally=tally, parents=parents, models_used=models, run=run.pk,
         user=run.created_by, query={"method": run.method, "recipe": run.recipe}, is_simulated=is_simulated(models, parents),
     )  # fmt: skip
 
