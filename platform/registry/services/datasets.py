@@ -17,7 +17,7 @@ from accounts.errors import UserError
 from accounts.models import User
 from audit.services import record
 from registry.models import Artifact, ArtifactKind, DatasetVersion, ModelVersion
-from registry.services import cards
+from registry.services import cards, importing
 from registry.services.artifacts import discard, new_stage, store_folder
 from registry.services.names import NameTaken, check_length, check_slug
 from registry.services.schemas import SCHEMAS, SPLITS, RowsHash, complaint_about, prompt_sha256
@@ -63,7 +63,7 @@ def freeze_dataset(
     check_slug(name)
     refuse_taken(name)
     parents, models_used = list(parents), list(models_used)
-    made_simulated = is_simulated or any(made.is_simulated for made in (*parents, *models_used))
+    simulated = [is_simulated, *(d.is_simulated for d in parents), *(m.is_simulated for m in models_used)]
     tally = Tally(kind)
     with new_stage() as stage:
         folder = stage / "dataset"
@@ -75,7 +75,7 @@ def freeze_dataset(
             extra_files(folder)
         facts = cards.Facts(
             name=name, kind=kind, rows_sha256=tally.rows.hexdigest(), splits=tally.splits, licence=licence, text=card,
-            is_simulated=made_simulated or tally.num_simulated > 0,
+            is_simulated=any(simulated) or tally.num_simulated > 0,
         )  # fmt: skip
         (folder / cards.FILE).write_text(cards.card(facts, files=cards.data_files(folder)), encoding="utf-8")
         artifact = store_folder(folder, kind=ArtifactKind.DATASET, move=True)
@@ -87,6 +87,21 @@ def freeze_dataset(
     except BaseException:
         discard(artifact)
         raise
+
+
+def import_dataset(name: str, path: Path, *, kind: str, user: User | None, licence: str = "") -> DatasetVersion:
+    """Freezes the rows of a .jsonl, .parquet or .txt file, all of them or none; a tenth of the prompts is held out.
+
+    Raises what `freeze_dataset` raises, and `importing.BadLines` with the numbers of bad lines.
+    """
+    check_slug(name)
+    refuse_taken(name)
+    seen = importing.survey(path, kind=kind)
+    splits = {split: importing.rows_of(path, kind=kind, split=split, seen=seen) for split in SPLITS}
+    query: dict[str, Any] = {"file": path.name}
+    if seen.left_out:
+        query["columns_left_out"] = sorted(seen.left_out)
+    return freeze_dataset(name, kind=kind, splits=splits, user=user, query=query, licence=licence)
 
 
 def register_dataset(

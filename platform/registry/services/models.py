@@ -54,6 +54,7 @@ def register_model(
     """Raises `NameTaken`, `BadModel`. A model made from simulated rankings, or from such a model, is marked itself."""
     check_length(name)
     parents, datasets = list(parents), list(datasets)
+    simulated = [is_simulated, *(m.is_simulated for m in parents), *(d.is_simulated for d in datasets)]
     if artifact.kind != ArtifactKind.MODEL:
         raise BadModel(f"{name} cannot be made from a {artifact.kind}: it takes a model.")
     if (base is not None) != (ADAPTER in artifact.files):
@@ -62,7 +63,7 @@ def register_model(
         raise BadModel(f"{base.name} is an adapter itself: the base of {name} must be a full model.")
     model = ModelVersion(
         name=name, role=role, artifact=artifact, base=base, run=run, method=method, num_parameters=num_parameters,
-        card=card, created_by=user, is_simulated=is_simulated or any(made.is_simulated for made in (*parents, *datasets)),
+        card=card, created_by=user, is_simulated=any(simulated),
     )  # fmt: skip
     with transaction.atomic():
         try:

@@ -115,7 +115,7 @@ def complaint_about(row: Any, *, kind: str) -> str | None:
 
 def _about_value(value: Any, kind: pa.DataType) -> str | None:
     if kind == MESSAGES:
-        return _about_messages(value)
+        return about_messages(value)
     if pa.types.is_string(kind):
         return _about_text(value)
     if pa.types.is_boolean(kind):
@@ -138,7 +138,7 @@ def _about_text(value: Any) -> str | None:
     return None
 
 
-def _about_messages(value: Any) -> str | None:
+def about_messages(value: Any) -> str | None:
     if not isinstance(value, list) or not value:
         return "has no list of messages"
     for message in value:
