@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 
 from annotation.models import Assignment, Completion
 from annotation.rendering import as_html
+from annotation.services.rank import FLAGS
 
-FLAGS = (("unsafe", "Unsafe"), ("personal_data", "Personal data"), ("wrong_language", "Wrong language"))
 WHO = {"user": "Person", "assistant": "Assistant", "system": "Setting"}
 
 
@@ -86,7 +86,7 @@ def task_page(assignment: Assignment) -> TaskPage:
             for message in assignment.task.prompt.messages
         ),
         texts=tuple(Text(letter, as_html(texts[pk])) for letter, pk in assignment.letters().items()),
-        flags=FLAGS,
+        flags=tuple(FLAGS.items()),
         guideline=as_html(guideline.text) if guideline else None,
         guideline_number=guideline.number if guideline else 0,
         lease_until=assignment.lease_until,

@@ -3,7 +3,7 @@
 import { formatOrder } from "./order.js";
 import { HELP, afterKey, commandOf } from "./keys.js";
 import { drawRail } from "./rail.js";
-import { finalOrder, fromDraft, placeInWords, restInWords, typed } from "./state.js";
+import { finalOrder, fromDraft, placeInWords, restInWords, toggleFlag, typed } from "./state.js";
 
 const DRAFT_AFTER_MS = 800;
 const RENEW_EVERY_MS = 60_000;
@@ -17,11 +17,13 @@ class Page {
     this.letters = form.dataset.letters.split("");
     this.rail = document.querySelector("#rail");
     this.line = form.elements.order;
-    this.state = fromDraft(this.letters, JSON.parse(document.querySelector("#draft").textContent));
+    const draft = JSON.parse(document.querySelector("#draft").textContent);
+    this.state = typed(fromDraft(this.letters, draft), draft.line ?? "").state;
     this.active = Date.now();
     this.worked = 0;
     this.saveTimer = null;
     this.wire();
+    this.line.value = formatOrder(this.state.order);
     this.draw();
     this.clock = setInterval(() => this.tick(), 1_000);
   }
@@ -36,7 +38,11 @@ class Page {
     });
     form.elements.all_bad.addEventListener("change", () => this.change({ ...this.state, allBad: form.elements.all_bad.checked }));
     form.elements.reason.addEventListener("input", () => this.change({ ...this.state, reason: form.elements.reason.value }));
-    for (const box of this.flags()) box.addEventListener("change", () => this.saveSoon());
+    for (const box of this.flags()) {
+      const [letter, flag] = box.value.split(":");
+      box.checked = this.state.flags[letter]?.includes(flag) ?? false;
+      box.addEventListener("change", () => this.change(toggleFlag(this.state, letter, flag, box.checked)));
+    }
     form.addEventListener("htmx:configRequest", () => {
       form.elements.seconds.value = (this.worked / 1000).toFixed(1);
     });
@@ -122,7 +128,6 @@ class Page {
 
   async save() {
     const sent = new FormData(this.form);
-    sent.set("line", formatOrder(this.state.order));
     try {
       const answer = await post(this.form.dataset.draftUrl, sent);
       this.tell(answer.ok ? "saved" : await told(answer));
