@@ -182,7 +182,7 @@ class AssignmentState(models.TextChoices):
 
 ASSIGNMENT_TRANSITIONS: dict[str, frozenset[str]] = {
     AssignmentState.LIVE: frozenset({AssignmentState.DONE, AssignmentState.EXPIRED, AssignmentState.SKIPPED}),
-    AssignmentState.EXPIRED: frozenset({AssignmentState.DONE, AssignmentState.SURPLUS}),
+    AssignmentState.EXPIRED: frozenset({AssignmentState.DONE, AssignmentState.SURPLUS, AssignmentState.SKIPPED}),
     AssignmentState.DONE: frozenset(),
     AssignmentState.SKIPPED: frozenset(),
     AssignmentState.SURPLUS: frozenset(),

@@ -1,0 +1,206 @@
+"""Leases: who ranks what, for how long. A task has `overlap` slots, and what is taken is a slot, so it is never over-assigned."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from accounts.errors import Conflict, NotAllowed, NotFound, UserError
+from accounts.hints import hint
+from accounts.models import User
+from annotation.models import (
+    ASSIGNMENT_TRANSITIONS,
+    Assignment,
+    AssignmentState,
+    Campaign,
+    CampaignState,
+    Membership,
+    Slot,
+)
+from registry.services.schemas import canonical
+
+LARGEST_DRAFT = 64 * 1024  # bytes
+LONGEST_REASON = 200
+SEEN = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.SKIPPED, AssignmentState.SURPLUS)
+
+
+class NotARater(NotAllowed):
+    code = "not_a_rater"
+
+
+class NotOpen(Conflict):
+    code = "campaign_not_open"
+
+
+class LeaseLost(Conflict):
+    code = "lease_lost"
+
+
+class BadDraft(UserError):
+    code = "bad_draft"
+
+
+def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
+    """The task that she has on her desk, else the next one with a free slot; None where nothing waits for her.
+
+    She never gets a task that she has ranked or skipped; one that ran out on her comes back in the same order, with her
+    draft. Raises `NotARater`, `NotOpen`.
+    """
+    with transaction.atomic():
+        check_may_rank(campaign, rater=rater)
+        expire_leases(campaign)
+        held = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE).first()
+        if held is not None:
+            Assignment.objects.filter(pk=held.pk).update(lease_until=lease_end(campaign))
+            return whole(held.pk)
+        slot = take_slot(free_slots(campaign).exclude_seen(rater))
+        if slot is None:
+            return None
+        made = assign(slot, campaign=campaign, rater=rater)
+        hint(f"campaign:{campaign.pk}")
+    return whole(made.pk)
+
+
+def check_may_rank(campaign: Campaign, *, rater: User) -> None:
+    """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
+    member = Membership.objects.select_for_update().filter(campaign=campaign, user=rater, is_active=True).first()
+    if member is None or not rater.is_active:
+        raise NotARater(f"You are not a rater of {campaign.name}.")
+    if not Campaign.objects.filter(pk=campaign.pk, state=CampaignState.OPEN).exists():
+        raise NotOpen(f"{campaign.name} is not open to raters now.")
+
+
+class FreeSlots(QuerySet[Slot]):
+    def exclude_seen(self, rater: User) -> QuerySet[Slot]:
+        """Without the tasks that she ranks now, has ranked, or has skipped."""
+        mine = Assignment.objects.filter(task=OuterRef("task"), rater=rater, state__in=SEEN)
+        return self.filter(~Exists(mine))
+
+
+def free_slots(campaign: Campaign) -> FreeSlots:
+    return FreeSlots(Slot).filter(campaign=campaign, is_free=True).order_by("order_key", "pk")
+
+
+def take_slot(slots: QuerySet[Slot]) -> Slot | None:
+    """Takes the first free one for good, within the caller's transaction, whoever else tries at the same time."""
+    # On PostgreSQL a slot that another transaction is taking is passed over; SQLite has one writer at a time anyway.
+    skips = connection.features.has_select_for_update_skip_locked
+    waiting = slots.select_for_update(skip_locked=True, of=("self",)) if skips else slots
+    while (slot := waiting.first()) is not None:
+        if Slot.objects.filter(pk=slot.pk, is_free=True).update(is_free=False) == 1:
+            return slot
+    return None
+
+
+def free_slot(slot_id: int) -> None:
+    Slot.objects.filter(pk=slot_id, is_free=False).update(is_free=True)
+
+
+def assign(slot: Slot, *, campaign: Campaign, rater: User) -> Assignment:
+    before = Assignment.objects.filter(task=slot.task_id, rater=rater, state=AssignmentState.EXPIRED).first()
+    now = timezone.now()
+    return Assignment.objects.create(
+        slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
+        guideline=campaign.guidelines.first(), leased_at=now, lease_until=lease_end(campaign),
+        draft=before.draft if before else None, draft_at=before.draft_at if before else None,
+    )  # fmt: skip
+
+
+def shuffled(slot: Slot) -> list[str]:
+    """A random order, stored with the assignment, so that a place says nothing about who wrote the text."""
+    order = [str(pk) for pk in slot.task.entries.values_list("completion_id", flat=True)]
+    random.SystemRandom().shuffle(order)
+    return order
+
+
+def lease_end(campaign: Campaign) -> Any:
+    return timezone.now() + timedelta(minutes=campaign.lease_minutes)
+
+
+def whole(pk: Any) -> Assignment:
+    return Assignment.objects.select_related("task__prompt", "guideline", "slot__campaign").get(pk=pk)
+
+
+def expire_leases(campaign: Campaign) -> int:
+    """Gives back the slots of leases that ran out; says of how many."""
+    late = Assignment.objects.filter(
+        slot__campaign=campaign, state=AssignmentState.LIVE, lease_until__lt=timezone.now()
+    ).order_by("pk")
+    skips = connection.features.has_select_for_update_skip_locked
+    with transaction.atomic():
+        found = list(late.select_for_update(skip_locked=True, of=("self",)) if skips else late)
+        return sum(end(assignment, to=AssignmentState.EXPIRED) for assignment in found)
+
+
+def end(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> bool:
+    """Ends a lease and frees its slot, where `ASSIGNMENT_TRANSITIONS` has that; false where somebody was faster."""
+    froms = [state for state, targets in ASSIGNMENT_TRANSITIONS.items() if to in targets]
+    assert assignment.state in froms
+    mine = Assignment.objects.filter(pk=assignment.pk, state=assignment.state)
+    if mine.update(state=to, ended_at=timezone.now(), **fields) != 1:
+        return False
+    if assignment.state == AssignmentState.LIVE:
+        free_slot(assignment.slot_id)
+    return True
+
+
+def own(assignment: Assignment, *, rater: User) -> Assignment:
+    """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
+    mine = Assignment.objects.select_for_update(of=("self",)) if connection.features.has_select_for_update_of else (
+        Assignment.objects.select_for_update()
+    )  # fmt: skip
+    found = mine.select_related("slot__campaign").filter(pk=assignment.pk, rater=rater).first()
+    if found is None:
+        raise NotFound("There is no such task on your desk.", code="no_assignment")
+    return found
+
+
+def renew(assignment: Assignment, *, rater: User) -> Assignment:
+    """Puts off the end of a lease. Raises `LeaseLost` where it was given away, submitted or skipped already."""
+    with transaction.atomic():
+        found = own(assignment, rater=rater)
+        if found.state != AssignmentState.LIVE:
+            raise LeaseLost(AFTER[found.state])
+        found.lease_until = lease_end(found.slot.campaign)
+        found.save(update_fields=["lease_until"])
+    return found
+
+
+AFTER = {
+    AssignmentState.EXPIRED: "This task went back after a long pause. Your ranking is still taken when you submit it.",
+    AssignmentState.DONE: "You have submitted this task already.",
+    AssignmentState.SURPLUS: "You have submitted this task already.",
+    AssignmentState.SKIPPED: "You have skipped this task.",
+}
+
+
+def save_draft(assignment: Assignment, *, rater: User, draft: dict[str, Any]) -> Assignment:
+    """Keeps what she has so far, on a task that ran out too. Raises `LeaseLost` once it is submitted or skipped."""
+    if not isinstance(draft, dict) or len(canonical(draft)) > LARGEST_DRAFT:
+        raise BadDraft(f"A draft is an object of at most {LARGEST_DRAFT // 1024} KiB.")
+    with transaction.atomic():
+        found = own(assignment, rater=rater)
+        if found.state not in (AssignmentState.LIVE, AssignmentState.EXPIRED):
+            raise LeaseLost(AFTER[found.state])
+        found.draft, found.draft_at = draft, timezone.now()
+        found.save(update_fields=["draft", "draft_at"])
+    return found
+
+
+def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment:
+    """Gives a task back for good: she does not get it again. Skipping twice is skipping once."""
+    with transaction.atomic():
+        found = own(assignment, rater=rater)
+        if found.state == AssignmentState.SKIPPED:
+            return found
+        if AssignmentState.SKIPPED not in ASSIGNMENT_TRANSITIONS[found.state]:
+            raise LeaseLost(AFTER[found.state])
+        end(found, to=AssignmentState.SKIPPED, skip_reason=reason.strip()[:LONGEST_REASON], draft=None, draft_at=None)
+        hint(f"campaign:{found.slot.campaign_id}")
+        found.refresh_from_db()
+    return found

@@ -1,0 +1,123 @@
+"""Campaigns: made, given raters and guidelines, opened and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from accounts.errors import Conflict, UserError
+from accounts.hints import hint
+from accounts.models import Capability, User
+from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership
+from audit.services import record
+
+MOST_RATERS = 25  # a task, as the database has it
+LONGEST_LEASE = 24 * 60  # minutes
+LONGEST_NAME = 120
+
+
+class BadCampaign(UserError):
+    code = "bad_campaign"
+
+
+class NameTaken(Conflict):
+    code = "name_taken"
+
+
+class NoSuchMove(Conflict):
+    code = "bad_state"
+
+
+def create_campaign(
+    name: str,
+    *,
+    k: int,
+    overlap: int,
+    guideline: str,
+    user: User | None,
+    raters: Iterable[User] = (),
+    lease_minutes: int = 20,
+) -> Campaign:
+    """Makes a draft with version 1 of its guideline. Raises `BadCampaign`, which names the bound, or `NameTaken`."""
+    name = name.strip()
+    slug = slugify(name)[:LONGEST_NAME]
+    check_campaign(name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes)
+    with transaction.atomic():
+        if (Campaign.objects.filter(name=name) | Campaign.objects.filter(slug=slug)).exists():
+            raise NameTaken(f"A campaign is called {name} or much like it. Choose another name.")
+        campaign = Campaign.objects.create(
+            name=name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes, created_by=user
+        )
+        Guideline.objects.create(campaign=campaign, number=1, text=guideline, created_by=user)
+        add_raters(campaign, raters=raters, user=user)
+        record("campaign.created", actor=user, target=campaign, name=name, k=k, overlap=overlap)
+    return campaign
+
+
+def check_campaign(name: str, *, slug: str, k: int, overlap: int, lease_minutes: int) -> None:
+    if not slug or len(name) > LONGEST_NAME:
+        raise BadCampaign(f"A name has 1 to {LONGEST_NAME} characters, with a letter or a digit among them.", field="name")
+    if not 2 <= k <= 9:
+        raise BadCampaign(f"K is 2 to 9 completions a task, not {k}.", field="k")
+    if not 1 <= overlap <= MOST_RATERS:
+        raise BadCampaign(f"1 to {MOST_RATERS} raters rank a task, not {overlap}.", field="overlap")
+    if not 1 <= lease_minutes <= LONGEST_LEASE:
+        raise BadCampaign(f"A lease lasts 1 to {LONGEST_LEASE} minutes, not {lease_minutes}.", field="lease_minutes")
+
+
+def add_raters(campaign: Campaign, *, raters: Iterable[User], user: User | None) -> int:
+    """Lets people rank here, those removed before included; says how many are new. Raises `BadCampaign`."""
+    people = list(raters)
+    for person in people:
+        if not person.can(Capability.RANK):
+            raise BadCampaign(f"{person.username} may not rank: only raters and reviewers do.", field="raters")
+    with transaction.atomic():
+        known = Membership.objects.filter(campaign=campaign, user__in=people, is_active=True)
+        new = sorted({person.username for person in people} - set(known.values_list("user__username", flat=True)))
+        for person in people:
+            Membership.objects.update_or_create(campaign=campaign, user=person, defaults={"is_active": True})
+        if new:
+            record("campaign.raters_added", actor=user, target=campaign, raters=new)
+    return len(new)
+
+
+def remove_rater(campaign: Campaign, *, rater: User, user: User | None) -> None:
+    """She keeps her rankings and what she has leased, and gets no more work."""
+    with transaction.atomic():
+        if Membership.objects.filter(campaign=campaign, user=rater, is_active=True).update(is_active=False):
+            record("campaign.rater_removed", actor=user, target=campaign, rater=rater.username)
+
+
+def revise_guideline(campaign: Campaign, *, text: str, user: User | None) -> Guideline:
+    """A new version; who is ranking now finishes under the one that she was shown."""
+    with transaction.atomic():
+        Campaign.objects.select_for_update().get(pk=campaign.pk)  # two admins at once get two numbers
+        last = campaign.guidelines.first()
+        if last is not None and last.text == text:
+            return last
+        made = Guideline.objects.create(
+            campaign=campaign, number=last.number + 1 if last else 1, text=text, created_by=user
+        )
+        record("campaign.guideline_revised", actor=user, target=campaign, number=made.number)
+    return made
+
+
+def set_state(campaign: Campaign, *, to: str, user: User | None) -> Campaign:
+    """Moves a campaign along `CAMPAIGN_TRANSITIONS`, and returns it as it is then. Raises `NoSuchMove`."""
+    froms = [state for state, targets in CAMPAIGN_TRANSITIONS.items() if to in targets]
+    with transaction.atomic():
+        moved = Campaign.objects.filter(pk=campaign.pk, state__in=froms).update(state=to) if froms else 0
+        before = campaign.state
+        campaign.refresh_from_db(fields=["state"])
+        if not moved:
+            known = ", ".join(sorted(CAMPAIGN_TRANSITIONS[campaign.state]))
+            raise NoSuchMove(f"A campaign that is {campaign.state} can become {known}, not {to or 'nothing'}.")
+        record("campaign.state", actor=user, target=campaign, before=before, after=to)
+        hint(f"campaign:{campaign.pk}")
+    return campaign
+
+
+def is_open(campaign: Campaign) -> bool:
+    return Campaign.objects.filter(pk=campaign.pk, state=CampaignState.OPEN).exists()

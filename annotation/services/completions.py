@@ -1,0 +1,179 @@
+"""Completions: asked of a model, taken in once its run is done, and put together into tasks with slots."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import batched
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from accounts.errors import Conflict, UserError
+from accounts.hints import hint
+from accounts.models import User
+from annotation.models import Campaign, Completion, Prompt, RankingTask, Slot, TaskCompletion
+from registry.models import DatasetKind, DatasetVersion, ModelRole, ModelVersion
+from registry.services.datasets import freeze_dataset, read_rows
+from runs.models import Priority, Run, RunState
+from runs.services.start import start_run
+
+SHUFFLE_BITS = 40  # of an order key, below its priority
+BATCH = 500
+
+
+class NoPrompts(Conflict):
+    code = "no_prompts"
+
+
+class UnderWay(Conflict):
+    code = "completions_under_way"
+
+
+class NoModel(UserError):
+    code = "no_model"
+
+
+def request_completions(
+    campaign: Campaign,
+    *,
+    model: ModelVersion | None,
+    user: User | None,
+    recipe: dict[str, Any] | None = None,
+    after: Run | None = None,
+    priority: int = Priority.PEOPLE_WAIT,
+) -> Run:
+    """Starts `generate` on the prompts that this model has not answered yet; when it is done they become tasks.
+
+    The model may be the output of a run that isn't done: give that as `after`, and no `model`. A recipe's own `k`, smaller than the campaign's,
+    lets a task mix the completions of several models. Raises `NoModel`, `NoPrompts`, `UnderWay`, and what `start_run` does.
+    """
+    if model is None and after is None:
+        raise NoModel("Choose the model that should write the completions.")
+    if model is not None and model.role == ModelRole.REWARD:
+        raise NoModel(f"{model.name} is a reward model: it writes nothing.")
+    fields = {"k": campaign.k, **(recipe or {})}
+    source = model.artifact if model is not None else after
+    assert source is not None
+    with transaction.atomic():
+        Campaign.objects.select_for_update().get(pk=campaign.pk)  # one request at a time
+        refuse_under_way(campaign, source=source)
+        waiting = unanswered(campaign, model=model)
+        if not waiting.exists():
+            raise NoPrompts("Every prompt has completions of this model." if campaign.prompts.exists() else "Add prompts first.")
+        prompts = freeze_dataset(
+            f"{campaign.slug[:80]}-prompts-{uuid.uuid4().hex[:8]}",
+            kind=DatasetKind.PROMPTS,
+            splits=by_split(waiting),
+            user=user,
+            query={"campaign": campaign.slug, "campaign_name": campaign.name},
+            card=f"Prompts of the campaign \u201c{campaign.name}\u201d that were sent to a model.",
+        )
+        return start_run(
+            "generate", recipe=fields, inputs={"model": source, "prompts": prompts.artifact}, user=user,
+            title=f"Completions for {campaign.name}", priority=priority, context={"campaign": str(campaign.pk)},
+        )  # fmt: skip
+
+
+def refuse_under_way(campaign: Campaign, *, source: Any) -> None:
+    running = Run.objects.filter(
+        method="generate", context__campaign=str(campaign.pk), state__in=[RunState.QUEUED, RunState.RUNNING]
+    )
+    same = {"inputs__after": source} if isinstance(source, Run) else {"inputs__artifact": source}
+    if running.filter(**same).exists():
+        raise UnderWay("This model is writing completions for this campaign now. Wait for that run, or cancel it.")
+
+
+def unanswered(campaign: Campaign, *, model: ModelVersion | None) -> QuerySet[Prompt]:
+    answers = Completion.objects.filter(prompt=OuterRef("pk"))
+    if model is not None:
+        answers = answers.filter(model=model)
+    return Prompt.objects.filter(~Exists(answers), campaign=campaign).order_by("created_at", "pk")
+
+
+def by_split(prompts: QuerySet[Prompt]) -> dict[str, Iterator[dict[str, Any]]]:
+    def rows(split: str) -> Iterator[dict[str, Any]]:
+        for prompt in prompts.filter(split=split).iterator(chunk_size=BATCH):
+            yield {"id": str(prompt.pk), "messages": prompt.messages}
+
+    return {split: rows(split) for split in ("train", "test")}
+
+
+def ingest(campaign: Campaign, *, dataset: DatasetVersion, model: ModelVersion | None) -> int:
+    """Takes in the completions of a finished run and makes tasks of them, within the caller's transaction; says how many tasks.
+
+    Rows of prompts that are not the campaign's are left out; a run that is published twice adds nothing the second time.
+    """
+    mine = set(campaign.prompts.values_list("pk", flat=True))
+    for rows in batched(read_rows(dataset, split="train"), BATCH):
+        Completion.objects.bulk_create(
+            [
+                Completion(
+                    id=uuid.UUID(row["id"]), prompt_id=uuid.UUID(row["prompt_id"]), text=row["text"].replace("\x00", ""),
+                    model=model, dataset=dataset,
+                    sampling={name: row[name] for name in ("index", "seed", "temperature", "top_p", "num_tokens", "ended", "logprob")},
+                )
+                for row in rows
+                if uuid.UUID(row["prompt_id"]) in mine
+            ],
+            ignore_conflicts=True,
+        )  # fmt: skip
+    made = make_tasks(campaign)
+    hint(f"campaign:{campaign.pk}")
+    return made
+
+
+def make_tasks(campaign: Campaign) -> int:
+    """Makes tasks of the completions that stand in none, K of a prompt at a time; what is left over waits for more.
+
+    Completions of the same text are merged: a task shows the text once, so it may have fewer than K, and a prompt
+    whose K texts are all the same gives no task, since there is nothing to rank.
+    """
+    waiting: defaultdict[uuid.UUID, list[Completion]] = defaultdict(list)
+    loose = Completion.objects.filter(prompt__campaign=campaign).exclude(tasks__isnull=False)
+    for completion in loose.order_by("created_at", "dataset_id", "pk").iterator(chunk_size=BATCH):
+        waiting[completion.prompt_id].append(completion)
+    groups = [
+        (prompt, distinct(group))
+        for prompt, found in waiting.items()
+        for group in batched(sorted(found, key=place), campaign.k)
+        if len(group) == campaign.k
+    ]
+    ready = [(prompt, group) for prompt, group in groups if len(group) > 1]
+    for some in batched(ready, BATCH):
+        save_tasks(campaign, some)
+    return len(ready)
+
+
+def place(completion: Completion) -> tuple[Any, ...]:
+    return completion.created_at, completion.sampling.get("index", 0), str(completion.pk)
+
+
+def distinct(completions: Iterable[Completion]) -> list[Completion]:
+    """The first of each text, blanks at its ends aside."""
+    return list({completion.text.strip(): completion for completion in reversed(list(completions))}.values())[::-1]
+
+
+def save_tasks(campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]]) -> None:
+    tasks = [(RankingTask(campaign=campaign, prompt_id=prompt), group) for prompt, group in groups]
+    RankingTask.objects.bulk_create([task for task, _ in tasks])
+    TaskCompletion.objects.bulk_create(
+        [TaskCompletion(task=task, completion=one, index=i) for task, group in tasks for i, one in enumerate(group)]
+    )
+    Slot.objects.bulk_create([slot for task, _ in tasks for slot in slots_of(task, count=campaign.overlap)])
+
+
+def slots_of(task: RankingTask, *, count: int) -> list[Slot]:
+    return [
+        Slot(task=task, campaign_id=task.campaign_id, number=number, order_key=order_key(task, number))
+        for number in range(count)
+    ]
+
+
+def order_key(task: RankingTask, number: int) -> int:
+    """Priority first; within it a shuffle that is stored, so that neither prompts nor models come in groups."""
+    lot = hashlib.sha256(f"{task.pk} {number}".encode()).digest()
+    return (task.priority << SHUFFLE_BITS) + int.from_bytes(lot[: SHUFFLE_BITS // 8], "big")

@@ -1,0 +1,115 @@
+"""Prompts of a campaign: added as rows or from a file, all or none, each content once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from accounts.errors import UserError
+from accounts.hints import hint
+from accounts.models import User
+from annotation.models import Campaign, Prompt
+from annotation.services.texts import BadLine, complaint_about, json_lines, lines_of, refuse
+from audit.services import record
+from registry.services.schemas import ROLES, conversation_sha256, split_of
+
+LONGEST_ID = 120
+LARGEST_PROMPT = 200_000  # characters
+FIELDS = {"prompt", "messages", "id", "source"}
+
+
+class BadPrompt(UserError):
+    code = "bad_prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    num_added: int
+    num_known: int
+
+
+def add_prompts(campaign: Campaign, *, rows: Iterable[dict[str, Any]], user: User | None) -> Added:
+    """Rows are {"messages": [...]} or {"prompt": text or messages}, with an "id" or none. Raises `BadPrompt`."""
+    prompts = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            prompts.append(prompt_of(campaign, row))
+        except BadLine as error:
+            raise BadPrompt(f"Prompt {number}: {error}", row=number) from error
+    return save(campaign, prompts, user=user)
+
+
+def import_prompts(campaign: Campaign, *, path: Path, user: User | None) -> Added:
+    """Reads JSON lines, or a .txt with one prompt a line. Raises `BadLines` with every bad line, and adds nothing then."""
+    prompts: list[Prompt] = []
+    complaints: list[tuple[int, str]] = []
+    rows: Iterable[tuple[int, Any]] = plain_lines(path) if path.suffix.lower() == ".txt" else json_lines(path)
+    for number, row in rows:
+        try:
+            if isinstance(row, BadLine):
+                raise row
+            prompts.append(prompt_of(campaign, row))
+        except BadLine as error:
+            complaints.append((number, str(error)))
+    refuse(complaints)
+    if not prompts:
+        raise BadPrompt("The file has no prompt.", code="no_rows")
+    return save(campaign, prompts, user=user)
+
+
+def plain_lines(path: Path) -> Iterable[tuple[int, Any]]:
+    return ((number, line if isinstance(line, BadLine) else {"prompt": line.strip()}) for number, line in lines_of(path))
+
+
+def prompt_of(campaign: Campaign, row: Any) -> Prompt:
+    """Raises `BadLine`."""
+    if not isinstance(row, dict):
+        raise BadLine("This is not an object with a prompt.")
+    if unknown := sorted(set(row) - FIELDS):
+        raise BadLine(f"There is no field {unknown[0]} in a prompt; there are {', '.join(sorted(FIELDS))}.")
+    if ("prompt" in row) == ("messages" in row):
+        raise BadLine('Give either "prompt" or "messages".')
+    messages = conversation(row.get("messages", row.get("prompt")))
+    if complaint := complaint_about(row):
+        raise BadLine(f"There is {complaint}.")
+    sha256 = conversation_sha256(messages)
+    return Prompt(
+        campaign=campaign, messages=messages, content_hash=sha256, split=split_of(sha256),
+        external_id=str(row.get("id", ""))[:LONGEST_ID],
+    )  # fmt: skip
+
+
+def conversation(given: Any) -> list[dict[str, str]]:
+    """Messages, the last by a user, from a text or a list of messages. Raises `BadLine`."""
+    messages = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    if not isinstance(messages, list) or not messages:
+        raise BadLine("A prompt is a text or a list of messages.")
+    for message in messages:
+        if not isinstance(message, dict) or set(message) != {"role", "content"}:
+            raise BadLine("A message has a role and a content, and nothing else.")
+        if message["role"] not in ROLES:
+            raise BadLine(f"A role is {', '.join(ROLES)}.")
+        if not isinstance(message["content"], str) or not message["content"].strip():
+            raise BadLine("A message's content is a text that isn't blank.")
+    if messages[-1]["role"] != "user":
+        raise BadLine("A prompt ends with a user's turn.")
+    if sum(len(message["content"]) for message in messages) > LARGEST_PROMPT:
+        raise BadLine(f"A prompt has at most {LARGEST_PROMPT} characters.")
+    return messages
+
+
+def save(campaign: Campaign, prompts: list[Prompt], *, user: User | None) -> Added:
+    unique = {prompt.content_hash: prompt for prompt in prompts}
+    with transaction.atomic():
+        Campaign.objects.select_for_update().get(pk=campaign.pk)  # two imports at once count right
+        known = set(campaign.prompts.values_list("content_hash", flat=True))
+        new = [prompt for sha256, prompt in unique.items() if sha256 not in known]
+        Prompt.objects.bulk_create(new, batch_size=500)
+        if new:
+            record("campaign.prompts_added", actor=user, target=campaign, num_added=len(new))
+            hint(f"campaign:{campaign.pk}")
+    return Added(num_added=len(new), num_known=len(prompts) - len(new))

@@ -1,0 +1,197 @@
+"""Rankings: submitted once however often they are sent, kept even when late, corrected by a new row."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.errors import Conflict, NotFound, UserError
+from accounts.hints import hint
+from accounts.models import User
+from annotation import weak_order
+from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Ranking, Slot
+from annotation.services.assign import AFTER, end, own, take_slot
+
+LONGEST_REASON = 4000
+FLAGS = {"unsafe": "Unsafe", "personal_data": "Personal data", "wrong_language": "Wrong language"}
+
+
+class BadRanking(UserError):
+    code = "bad_ranking"
+
+
+class AlreadyRanked(Conflict):
+    code = "already_ranked"
+
+
+class UuidReused(Conflict):
+    code = "client_uuid_reused"
+
+
+class Superseded(Conflict):
+    code = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a rater sends. `tiers` and the keys of `flags` are letters as she saw them, or completion ids.
+
+    Where all are bad, the tiers may be empty: then all are tied.
+    """
+
+    client_uuid: uuid.UUID
+    tiers: Sequence[Sequence[str]]
+    strengths: Sequence[int] = ()
+    all_bad: bool = False
+    flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reason: str = ""
+    seconds: float | None = None
+
+
+def submit_ranking(assignment: Assignment, *, rater: User, submission: Submission) -> Ranking:
+    """Stores a ranking and ends the lease. The same submission again, or a double click, returns the stored row.
+
+    Late, when the lease was given away: takes a slot of the task that is free, else is kept as surplus. Raises `NotFound`,
+    `BadRanking`, `UuidReused` (that uuid came with another body), `AlreadyRanked` (another order was submitted), `Conflict`.
+    """
+    try:
+        with transaction.atomic():
+            found = own(assignment, rater=rater)
+            judged = judgement(submission, order=found.order)
+            if known := replayed(found, submission.client_uuid, judged=judged):
+                return known
+            hold(found)
+            return store(found, submission, judged=judged)
+    except IntegrityError as error:
+        if Ranking.objects.filter(client_uuid=submission.client_uuid).exists():
+            raise UuidReused("This client_uuid was used for another ranking at the same time.") from error
+        raise
+
+
+def judgement(submission: Submission, *, order: list[str]) -> dict[str, Any]:
+    """The body of the row: canonical tiers of completion ids. Raises `BadRanking`."""
+    names = {chr(ord("a") + i): completion for i, completion in enumerate(order)}
+
+    def completion(name: str) -> str:
+        return names.get(name.lower(), name)
+
+    tiers = [[completion(name) for name in tier] for tier in submission.tiers]
+    if submission.all_bad and not tiers:
+        tiers = [list(order)]
+    letters = {completion: letter for letter, completion in names.items()}
+    try:
+        shown = weak_order.canonical([[letters.get(name, name) for name in tier] for tier in tiers], submission.strengths)
+        weak_order.check_complete(shown, names=names)
+    except weak_order.BadOrder as error:
+        raise BadRanking(str(error)) from error
+    told = weak_order.renamed(shown, names)
+    if len(submission.reason) > LONGEST_REASON:
+        raise BadRanking(f"A reason has at most {LONGEST_REASON} characters.")
+    return {
+        "tiers": [list(tier) for tier in told.tiers],
+        "strengths": list(told.strengths),
+        "all_bad": submission.all_bad,
+        "flags": checked_flags({completion(name): flags for name, flags in submission.flags.items()}, known=letters),
+        "reason": submission.reason.strip(),
+    }
+
+
+def checked_flags(flags: Mapping[str, Sequence[str]], *, known: Mapping[str, str]) -> dict[str, list[str]]:
+    for name, given in flags.items():
+        if name not in known:
+            raise BadRanking(f"There is no text {name} to flag.")
+        if unknown := sorted(set(given) - set(FLAGS)):
+            raise BadRanking(f"There is no flag called {unknown[0]}; there are {', '.join(FLAGS)}.")
+    return {name: sorted(set(given)) for name, given in sorted(flags.items()) if given}
+
+
+def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str, Any]) -> Ranking | None:
+    """The stored row of this submission, if it has come before."""
+    known = Ranking.objects.filter(client_uuid=client_uuid).first()
+    if known is not None:
+        if known.assignment_id != assignment.pk or known.body != judged:
+            raise UuidReused("This client_uuid came with another ranking before. Make a new one for a new ranking.")
+        return known
+    if assignment.state not in (AssignmentState.DONE, AssignmentState.SURPLUS):
+        return None
+    stored = Ranking.objects.get(assignment=assignment, is_live=True)
+    if stored.body != judged:  # a second tab: which of the two she means, only she can say
+        raise AlreadyRanked("You have submitted another order of this task. Correct that one if it is wrong.")
+    return stored
+
+
+def hold(assignment: Assignment) -> None:
+    """Marks the assignment done on a slot of its own, or surplus where none is left."""
+    if assignment.state == AssignmentState.SKIPPED:
+        raise Conflict(AFTER[AssignmentState.SKIPPED], code="skipped")
+    fields: dict[str, Any] = {"ended_at": timezone.now(), "draft": None, "draft_at": None}
+    if assignment.state == AssignmentState.LIVE:
+        move(assignment, to=AssignmentState.DONE, **fields)
+        return
+    give_back_other(assignment)
+    free = Slot.objects.filter(task=assignment.task_id, is_free=True).order_by("number")
+    slot = take_slot(free)
+    if slot is None:
+        move(assignment, to=AssignmentState.SURPLUS, **fields)
+    else:
+        move(assignment, to=AssignmentState.DONE, slot=slot, **fields)
+
+
+def move(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> None:
+    changed = Assignment.objects.filter(pk=assignment.pk, state=assignment.state).update(state=to, **fields)
+    assert changed == 1  # it is locked, and was read since
+
+
+def give_back_other(assignment: Assignment) -> None:
+    """She may have been given the task anew after the first lease ran out: what she submits ends both."""
+    others = Assignment.objects.filter(task=assignment.task_id, rater=assignment.rater_id).exclude(pk=assignment.pk)
+    for other in others.select_for_update().filter(state__in=HOLDS_SLOT):
+        if other.state == AssignmentState.DONE:
+            raise AlreadyRanked("You have ranked this task already. Correct that ranking if it is wrong.")
+        end(other, to=AssignmentState.EXPIRED)
+
+
+def store(
+    assignment: Assignment, submission: Submission, *, judged: dict[str, Any], supersedes: Ranking | None = None
+) -> Ranking:
+    made = Ranking.objects.create(
+        client_uuid=submission.client_uuid, assignment=assignment, task_id=assignment.task_id, rater=assignment.rater,
+        guideline=assignment.guideline, is_simulated=assignment.rater.is_simulated, supersedes=supersedes,
+        seconds=capped(submission.seconds, assignment=assignment), **judged,
+    )  # fmt: skip
+    hint(f"campaign:{assignment.slot.campaign_id}")
+    return made
+
+
+def capped(seconds: float | None, *, assignment: Assignment) -> float | None:
+    """The browser's word, no more than the time since the lease began: its clock is only advice."""
+    if seconds is None or not math.isfinite(seconds):
+        return None
+    return min(max(seconds, 0.0), (timezone.now() - assignment.leased_at).total_seconds())
+
+
+def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) -> Ranking:
+    """A new row that supersedes `ranking`; the same correction sent again returns it.
+
+    Raises `NotFound`, `BadRanking`, `UuidReused`, `Superseded` (it was corrected by something else meanwhile).
+    """
+    with transaction.atomic():
+        mine = Ranking.objects.select_for_update().filter(pk=ranking.pk, rater=rater).first()
+        if mine is None:
+            raise NotFound("There is no such ranking of yours.", code="no_ranking")
+        assignment = own(mine.assignment, rater=rater)
+        judged = judgement(submission, order=assignment.order)
+        known = Ranking.objects.filter(client_uuid=submission.client_uuid).first()
+        if known is not None:
+            if known.supersedes_id != mine.pk or known.body != judged:
+                raise UuidReused("This client_uuid came with another ranking before. Make a new one for a correction.")
+            return known
+        if Ranking.objects.filter(pk=mine.pk, is_live=True).update(is_live=False) != 1:
+            raise Superseded("This ranking was corrected already. Correct the newer one.")
+        return store(assignment, submission, judged=judged, supersedes=mine)

@@ -1,0 +1,131 @@
+"""Weak orders: tiers of names, best first, with a strength for each gap. Pure functions over strings, free of Django."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+MOST = 4  # strengths: 1 a little better, 2 better, 3 much better, 4 far better
+TOKEN = re.compile(r"[^\W\d_]|>+|=+|\S")
+
+Tiers = tuple[tuple[str, ...], ...]
+
+
+class BadOrder(ValueError):
+    """An order that can't be read or doesn't rank what it should; its text is a sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeakOrder:
+    """`strengths[i]`, 1 to 4, says how much better tier i is than tier i + 1."""
+
+    tiers: Tiers
+    strengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One comparison of a ranking. `margin` adds up the strengths between the two tiers."""
+
+    better: str
+    worse: str
+    margin: int
+    weight: float
+
+
+def parse_order(line: str) -> WeakOrder:
+    """Reads `b > a=d >> c`: tiers (("b",), ("a", "d"), ("c",)) with strengths (1, 2). Raises `BadOrder`."""
+    tiers: list[list[str]] = []
+    strengths: list[int] = []
+    operator = ""
+    for token in TOKEN.findall(line.lower()):
+        if token[0] in ">=":
+            if complaint := _about_operator(token, before=operator, is_first=not tiers):
+                raise BadOrder(complaint)
+            operator = token
+        elif not ("a" <= token <= "z"):
+            raise BadOrder(f"\u201c{token}\u201d means nothing here: use letters, > and =.")
+        elif tiers and not operator:
+            raise BadOrder(f"Put > or = before {token.upper()}.")
+        else:
+            if operator == "=":
+                tiers[-1].append(token)
+            else:
+                strengths += [len(operator)] if tiers else []
+                tiers.append([token])
+            operator = ""
+    if operator:
+        raise BadOrder(f"Put a letter after {operator}.")
+    return canonical(tiers, strengths)
+
+
+def _about_operator(token: str, *, before: str, is_first: bool) -> str:
+    if is_first:
+        return f"Start with a letter, not with {token}."
+    if before:
+        return f"Put a letter between {before} and {token}."
+    if token.startswith("=") and len(token) > 1:
+        return "One = ties two letters."
+    return f"{MOST} > are the most." if len(token) > MOST else ""
+
+
+def format_order(order: WeakOrder) -> str:
+    """The line that `parse_order` reads back, for names of one letter."""
+    parts = ["=".join(tier) for tier in order.tiers]
+    return "".join(
+        f" {'>' * order.strengths[i - 1]} {part}" if i else part for i, part in enumerate(parts)
+    )  # fmt: skip
+
+
+def canonical(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = ()) -> WeakOrder:
+    """The one way to write an order: names of a tier sorted, a strength (1 where none is given) for every gap.
+
+    Raises `BadOrder` for empty tiers, for a name that stands twice, for strengths that don't fit.
+    """
+    written = tuple(tuple(sorted(tier)) for tier in tiers)
+    names = [name for tier in written for name in tier]
+    if not names or not all(written):
+        raise BadOrder("An order has at least one tier, and no tier is empty.")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadOrder(f"{shown(twice)} stands twice.")
+    gaps = len(written) - 1
+    if strengths and len(strengths) != gaps:
+        raise BadOrder(f"{len(written)} tiers have {gaps} gaps between them, but {len(strengths)} strengths were given.")
+    if any(not 1 <= strength <= MOST for strength in strengths):
+        raise BadOrder(f"A strength is 1 to {MOST}.")
+    return WeakOrder(written, tuple(strengths) or (1,) * gaps)
+
+
+def check_complete(order: WeakOrder, *, names: Iterable[str]) -> None:
+    """Raises `BadOrder` unless the order ranks exactly `names`."""
+    wanted, ranked = set(names), {name for tier in order.tiers for name in tier}
+    if unknown := sorted(ranked - wanted):
+        raise BadOrder(f"There is no text {shown(unknown)}.")
+    if missing := sorted(wanted - ranked):
+        raise BadOrder(f"Not ranked yet: {shown(missing)}.")
+
+
+def shown(names: Iterable[str]) -> str:
+    return ", ".join(name.upper() if len(name) == 1 else name for name in names)
+
+
+def comparisons(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = ()) -> list[Pair]:
+    """Every pair of names from different tiers, better one first; ties give none. The weights of a ranking sum to 1."""
+    order = canonical(tiers, strengths)
+    found = [
+        (better, worse, sum(order.strengths[i:j]))
+        for i, j in _places(len(order.tiers))
+        for better in order.tiers[i]
+        for worse in order.tiers[j]
+    ]
+    return [Pair(better, worse, margin, 1 / len(found)) for better, worse, margin in found]
+
+
+def _places(count: int) -> Iterator[tuple[int, int]]:
+    return ((i, j) for i in range(count) for j in range(i + 1, count))
+
+
+def renamed(order: WeakOrder, names: dict[str, str]) -> WeakOrder:
+    """The same order under other names. Every name must be known."""
+    return canonical([[names[name] for name in tier] for tier in order.tiers], order.strengths)
