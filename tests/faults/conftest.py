@@ -26,7 +26,8 @@ from training import contract
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "tests" / "runs" / "trainer.py"
-SET_UP = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; sys.path.append({str(ROOT / 'platform')!r}); import django; django.setup();"
+PATHS = f"sys.path[:0] = [{str(ROOT)!r}]; sys.path.append({str(ROOT / 'platform')!r})"
+SET_UP = f"import sys; {PATHS}; import django; django.setup();"
 TIMES = {"HEARTBEAT_S": "0.3", "LEASE_S": "2", "CANCEL_GRACE_S": "2"}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +27,9 @@ POLL_S = 0.1
 COPY_S = 0.5  # events are copied, and hinted at, twice a second
 CRASH_ADVICE = "The log holds what it printed last. Resume it to go on from its last checkpoint."
 OOM_ADVICE = "Use a smaller batch or a smaller maximum length, then start it again."
+DISK_FULL = "The disk is full; the last good checkpoint was kept."
+DISK_ADVICE = "Free space, then resume the run."
+FULL_BYTES = 100_000  # a disk with less left is full
 logger = logging.getLogger("steadyhand.runs")
 
 
@@ -63,8 +68,7 @@ def supervise(claim: Claim, *, must_leave: Callable[[], bool] = never) -> None:
         logger.warning("%s Its training process was ended here.", lost)
     except OSError as error:
         # Ours, not the trainer's: the folder cannot be written (a full disk, a lost mount).
-        sentence = f"The worker cannot use the run's folder: {error}"
-        insist(attempt, lambda: fail(attempt, "worker_error", sentence, "Mend the disk, then resume the run."))
+        insist(attempt, lambda: conclude_unusable_folder(attempt, error))
     finally:
         if attempt.child is not None:
             attempt.child.close()
@@ -188,9 +192,20 @@ def conclude_done(attempt: Attempt) -> None:
         fail(attempt, failure.code, failure.sentence, failure.advice)
 
 
+def conclude_unusable_folder(attempt: Attempt, error: OSError) -> None:
+    if error.errno == errno.ENOSPC:
+        fail(attempt, "disk_full", DISK_FULL, DISK_ADVICE)
+    else:
+        fail(attempt, "worker_error", f"The worker cannot use the run's folder: {error}", "Mend it, then resume the run.")
+
+
 def conclude_crash(attempt: Attempt, code: int, child: Child) -> None:
     if printed := child.tail():
         tell(attempt.claim, EventKind.LOG, {"text": printed})
+    if shutil.disk_usage(attempt.run.folder).free < FULL_BYTES:
+        # So full that the process could not even write down why it ended.
+        fail(attempt, "disk_full", DISK_FULL, DISK_ADVICE)
+        return
     if child.ran_out_of_memory():
         fail(attempt, "crashed", "The kernel ended its process, as memory had run out.", OOM_ADVICE)
         return
