@@ -6,8 +6,8 @@ import hashlib
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import batched
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -23,6 +23,7 @@ from runs.services.start import start_run
 
 SHUFFLE_BITS = 40  # of an order key, below its priority
 BATCH = 500
+T = TypeVar("T")
 
 
 class NoPrompts(Conflict):
@@ -177,3 +178,10 @@ def order_key(task: RankingTask, number: int) -> int:
     """Priority first; within it a shuffle that is stored, so that neither prompts nor models come in groups."""
     lot = hashlib.sha256(f"{task.pk} {number}".encode()).digest()
     return (task.priority << SHUFFLE_BITS) + int.from_bytes(lot[: SHUFFLE_BITS // 8], "big")
+
+
+def batched(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """`itertools.batched`, which Python 3.11 does not have yet."""
+    left = iter(things)
+    while batch := tuple(islice(left, size)):
+        yield batch
