@@ -25,7 +25,7 @@ def prepare() -> Iterator[str]:
         model = ModelVersion.objects.filter(name=steps.CHAT_MODEL).first()
         request_completions(campaign, model=model, after=importing, user=admin, priority=Priority.PEOPLE_WAIT)
         yield "Queued: import the chat model, then four completions for each prompt"
-    steps.held_out_prompts(admin)
+    steps.prompts_dataset(admin)
     data = steps.in_house_data(admin)
     steps.in_house_models(admin, data=data, preset="demo")
     yield "Queued: a tokenizer, a base model and an SFT model from zero"

@@ -16,6 +16,7 @@ from annotation.services.campaigns import create_campaign, set_state
 from annotation.services.prompts import add_prompts
 from registry.models import Artifact, DatasetKind, DatasetVersion
 from registry.services.datasets import freeze_dataset
+from registry.services.schemas import conversation_sha256, split_of
 from registry.services.uploads import stage_upload
 from rlhf.demo import corpus, instructions
 from runs.models import Priority, Run, RunState
@@ -24,7 +25,7 @@ from training.recipes import RECIPES
 
 FOLDER = Path(__file__).parent
 CHAT_MODEL = "smollm2-135m-instruct"
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+PROMPTS = "everyday-prompts"
 
 
 class NoDemoData(UserError):
@@ -112,6 +113,18 @@ def in_house_models(user: User, *, data: tuple[DatasetVersion, DatasetVersion], 
         "sft", output_name="sotu-sft", preset=preset, inputs={"model": base, "instructions": talks}, user=user,
         title="SFT on questions about the addresses", priority=background,
     )  # fmt: skip
+
+
+def prompts_dataset(user: User, *, num_train: int | None = None, num_held_out: int | None = None) -> DatasetVersion:
+    """What PPO writes to and policies are compared on. A prompt that campaigns hold out by its content is held out here."""
+    known = DatasetVersion.objects.filter(name=PROMPTS).first()
+    if known:
+        return known
+    rows = read_prompts("prompts.jsonl")[:num_train]
+    by_split: dict[str, list[dict[str, Any]]] = {"train": [], "test": read_prompts("held_out.jsonl")[:num_held_out]}
+    for row in rows:
+        by_split[split_of(conversation_sha256(row["messages"]))].append(row)
+    return freeze_dataset(PROMPTS, kind=DatasetKind.PROMPTS, splits=dict(by_split), user=user, licence="Apache-2.0")
 
 
 def read_prompts(name: str) -> list[dict[str, Any]]:

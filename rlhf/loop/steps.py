@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from accounts.models import User
 from annotation.models import Campaign
@@ -20,8 +21,10 @@ from rlhf.models import Round
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
 from runs.services.work import work_queue
+from training.recipes import RECIPES
 
 CAMPAIGN = "Everyday questions"
+K = 4
 SEED = 0
 SHUFFLE_SEED = 1
 
@@ -71,7 +74,7 @@ def go(scale: Scale, *, tell: Callable[[str], None]) -> Outcome:
         overlap=scale.overlap,
     )
     if not campaign.tasks.exists():
-        request_completions(campaign, model=model, user=admin, recipe=demo.generate_recipe(scale.preset))
+        request_completions(campaign, model=model, user=admin, recipe=generate_recipe(scale))
     rows += work(tell)
 
     began = time.monotonic()
@@ -85,6 +88,10 @@ def go(scale: Scale, *, tell: Callable[[str], None]) -> Outcome:
         rounds["control"] = turn(campaign, scale, model=model, prompts=prompts, admin=admin, shuffled_seed=SHUFFLE_SEED)
         rows += work(tell)
     return Outcome(tuple(rows), rounds)
+
+
+def generate_recipe(scale: Scale) -> dict[str, Any]:
+    return {**RECIPES["generate"].presets[scale.preset], "k": K}
 
 
 def turn(

@@ -131,20 +131,10 @@ export function finalOrder(state) {
   return unranked(state.order, state.letters).length ? null : state.order;
 }
 
-/** What is worth keeping in a draft, and nothing of the moment. */
-export function toDraft({ order, allBad, flags, reason }) {
-  return { tiers: order.tiers, strengths: order.strengths, all_bad: allBad, flags, reason };
-}
-
+/** The state that a kept draft describes; its typed line is read by `typed`. */
 export function fromDraft(letters, draft) {
   const state = freshState(letters);
-  if (!draft) return state;
-  const tiers = (draft.tiers ?? []).map((tier) => tier.filter((x) => letters.includes(x))).filter((tier) => tier.length);
-  const strengths = tiers.slice(1).map((_, i) => draft.strengths?.[i] ?? 1);
-  return {
-    ...state, order: { tiers, strengths }, allBad: Boolean(draft.all_bad), flags: draft.flags ?? {},
-    reason: draft.reason ?? "",
-  };
+  return { ...state, allBad: Boolean(draft.all_bad), flags: draft.flags ?? {}, reason: draft.reason ?? "" };
 }
 
 /** Where a letter stands, in words for a screen reader. */
