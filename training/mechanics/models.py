@@ -136,7 +136,7 @@ def add_lora(model: Any, lora: LoRA, *, task: Literal["causal", "reward"]) -> An
 def publish_model(model: Any, tokenizer: Any, folder: Path, *, adapter_allowed: bool = True) -> None:
     """Writes the model and its tokenizer; of an adapter its own weights where `adapter_allowed`, else all, merged."""
     if isinstance(model, PeftModel) and adapter_allowed:
-        model.save_pretrained(folder)
+        model.save_pretrained(str(folder))
         (folder / "README.md").unlink(missing_ok=True)  # peft's blank form
         forget_base_path(folder / ADAPTER_CONFIG)
     else:

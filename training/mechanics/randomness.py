@@ -29,7 +29,8 @@ class RandomState:
 
 
 def capture() -> RandomState:
-    name, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)
+    drawn: Any = np.random.get_state(legacy=True)
+    name, keys, place, has_gauss, gauss = drawn
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     version, words, second = random.getstate()
     return RandomState(
@@ -41,8 +42,8 @@ def restore(state: RandomState) -> None:
     torch.set_rng_state(state.torch)
     if state.cuda:
         torch.cuda.set_rng_state_all(state.cuda)
-    name, keys, *rest = state.numpy
-    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    name, keys, place, has_gauss, gauss = state.numpy
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), place, has_gauss, gauss))
     version, words, second = state.python
     random.setstate((version, tuple(words), second))
 

@@ -29,7 +29,7 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError
 def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, ImportModelRecipe)
-    transformers_logging.disable_progress_bar()  # the events say it
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the events say it
     tell(context, "checking", 0)
     upload = Path(context.input("upload").path)
     found = find_model(upload)
@@ -108,7 +108,7 @@ def read_model(found: Found, recipe: ImportModelRecipe) -> Any:
     is_reward = recipe.role_of_model == "reward"
     if found.gguf is not None and is_reward:
         raise Failure("no_reward_head", "A GGUF file holds a language model and no reward head.")
-    auto = AutoModelForSequenceClassification if is_reward else AutoModelForCausalLM
+    auto: Any = AutoModelForSequenceClassification if is_reward else AutoModelForCausalLM
     more: dict[str, Any] = {"num_labels": 1} if is_reward else {}
     if found.gguf is not None:
         # Left in blocks, the weights could be neither stored as safetensors nor trained.
