@@ -104,20 +104,28 @@ def check_plain(source: Path) -> None:
 
 @contextmanager
 def new_stage() -> Iterator[Path]:
-    """A folder in the store that no artifact is named by, gone at the end. A full disk leaves it as `DiskFull`."""
+    """A folder in the store that no artifact is named by, gone at the end. Raises `DiskFull`."""
     store = Path(settings.ARTIFACTS_DIR)
     stage = store / f"{STAGE}{uuid.uuid4()}"
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        remove_torn_stages(store)
-        stage.mkdir()
-        yield stage
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            raise DiskFull("The disk of the artifact store is full. Make room, then try again.") from error
-        raise
+        with told_if_full("the artifact store"):
+            store.mkdir(parents=True, exist_ok=True)
+            remove_torn_stages(store)
+            stage.mkdir()
+            yield stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def told_if_full(what: str) -> Iterator[None]:
+    """Raises `DiskFull` where the block runs out of disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise DiskFull(f"The disk of {what} is full. Make room, then try again.") from error
 
 
 def remove_torn_stages(store: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 FILE = "README.md"
@@ -12,7 +12,7 @@ SIMULATED = (
     "**Simulated.** Rows with `simulated: true`, or models that these rows come from, were judged by simulated raters:"
     " programs, not people."
 )
-LICENCES = {"public domain": "other", "": "unknown"}  # words of ours as the hub's identifiers
+KNOWN_LICENCES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0")  # identifiers of the Hugging Face hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,6 @@ class Facts:
     licence: str
     text: str
     is_simulated: bool
-    columns: dict[str, str] = field(default_factory=dict)  # name -> what it holds
 
 
 Files = dict[str, dict[str, str]]  # configuration -> split -> path or pattern
@@ -44,17 +43,24 @@ def data_files(folder: Path) -> Files:
 
 def card(facts: Facts, *, files: Files) -> str:
     tags = ["steadyhand", facts.kind, *(["simulated"] if facts.is_simulated else [])]
-    lines = ["---", f"pretty_name: {json.dumps(facts.name)}"]
-    lines += [f"license: {json.dumps(LICENCES.get(facts.licence, 'other'))}"]
-    if LICENCES.get(facts.licence, "other") == "other":
-        lines += [f"license_name: {json.dumps(facts.licence)}"]
+    lines = ["---", f"pretty_name: {quoted(facts.name)}"]
+    licence = facts.licence.lower()
+    if licence in KNOWN_LICENCES:
+        lines += [f"license: {licence}"]
+    elif licence:
+        lines += ["license: other", f"license_name: {quoted(facts.licence)}"]
     lines += ["task_categories:", "- text-generation"]
     lines += ["tags:", *(f"- {tag}" for tag in tags), "configs:"]
     for config, splits in files.items():
         lines += [f"- config_name: {config}", *(["  default: true"] if config == "default" else []), "  data_files:"]
         for split, path in splits.items():
-            lines += [f"  - split: {split}", f"    path: {json.dumps(path)}"]
+            lines += [f"  - split: {split}", f"    path: {quoted(path)}"]
     return "\n".join([*lines, "---", "", *_body(facts)]) + "\n"
+
+
+def quoted(text: str) -> str:
+    """A JSON string is a YAML string too."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _body(facts: Facts) -> list[str]:
@@ -66,11 +72,4 @@ def _body(facts: Facts) -> list[str]:
     rows = ", ".join(f"{count} {split}" for split, count in sorted(facts.splits.items(), reverse=True))
     lines += [f"- kind: {facts.kind}", f"- rows: {rows}", f"- licence: {facts.licence or 'not given'}"]
     lines += [f"- sha256 of the rows: `{facts.rows_sha256}`"]
-    if facts.columns:
-        lines += [
-            "",
-            "| column | holds |",
-            "| --- | --- |",
-            *(f"| {n} | {what} |" for n, what in facts.columns.items()),
-        ]
     return lines

@@ -27,6 +27,11 @@ class Command(UserCommand):
             options["name"], options["file"], kind=options["kind"], user=user, licence=options["licence"]
         )
         return {
-            "dataset": dataset.name, "id": str(dataset.pk), "kind": dataset.kind, "rows": dataset.num_rows,
-            "splits": dataset.splits, "rows_sha256": dataset.rows_sha256, "columns_left_out": dataset.query.get("columns_left_out", []),
-        }  # fmt: skip
+            "dataset": dataset.name,
+            "id": str(dataset.pk),
+            "kind": dataset.kind,
+            "rows": dataset.num_rows,
+            "splits": dataset.splits,
+            "rows_sha256": dataset.rows_sha256,
+            "columns_left_out": dataset.query.get("columns_left_out", []),
+        }
