@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path
 
-from accounts import views
+from accounts import reference, views
 from accounts.access import public
 
 login = LoginView.as_view(template_name="accounts/login.html", redirect_authenticated_user=True)
@@ -19,6 +19,8 @@ urlpatterns: list[URLPattern] = [
     path("people/<int:pk>/role/", views.person_role, name="person_role"),
     path("people/<int:pk>/active/", views.person_active, name="person_active"),
     path("people/<int:pk>/password/", views.person_password, name="person_password"),
+    path("api/", reference.reference, name="api"),
+    path("api/schema/", reference.SchemaView.as_view(), name="api_schema"),
     path("tokens/", views.tokens, name="tokens"),
     path("tokens/<str:key>/revoke/", views.token_revoke, name="token_revoke"),
 ]

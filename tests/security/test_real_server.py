@@ -8,18 +8,15 @@ import os
 import re
 import socket
 import struct
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from tests.accounts.people import PASSWORD
 from tests.security.walk import addresses
+from tests.web_server import WebServer, web_server
 
 pytestmark = pytest.mark.slow
 
@@ -28,54 +25,22 @@ TOPIC = "nothing"  # no app declares it: nobody may follow it
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    port: int
+    web: WebServer
     cookie: str  # of an admin who is logged in
-    process: subprocess.Popen[bytes]
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return self.web.host
+
+    @property
+    def port(self) -> int:
+        return self.web.port
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, "STEADYHAND_HOME": str(home), "STEADYHAND_PASSWORD": PASSWORD}
-    environment["PYTHONPATH"] = os.pathsep.join([str(settings.BASE_DIR), str(settings.BASE_DIR / "platform")])
-    environment["STEADYHAND_DATABASE_URL"] = f"sqlite:///{home / 'db.sqlite3'}"
-    for command in (
-        ["migrate", "--verbosity", "0"],
-        ["create_user", "grace", "--role", "admin"],
-        ["collectstatic", "--no-input", "--verbosity", "0"],
-    ):
-        subprocess.run(
-            [sys.executable, "manage.py", *command], check=True, env=environment, cwd=settings.BASE_DIR, timeout=120
-        )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "config.asgi:application"],
-        env=environment, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_until_it_answers(port)
-        yield Server(port, logged_in(port), process)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def wait_until_it_answers(port: int) -> None:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < until, "the server did not start"
-            time.sleep(0.1)
-        else:
-            return
+    with web_server(tmp_path_factory.mktemp("home")) as web:
+        yield Server(web, logged_in(web.port))
 
 
 def ask(
@@ -152,7 +117,7 @@ def test_an_undeclared_topic_is_refused(server):
 def test_a_page_that_sends_anything_is_cut_off_and_the_server_lives(server, size):
     status, wire = handshake(server, origin=f"http://{server.host}", cookie=server.cookie)
     assert status == 101
-    before = resident_of(server.process.pid)
+    before = resident_of(server.web.process.pid)
     try:
         wire.sendall(b"\x81\xff" + struct.pack("!Q", size) + b"\0\0\0\0")
         for _ in range(size // 100_000 + 1):
@@ -161,7 +126,7 @@ def test_a_page_that_sends_anything_is_cut_off_and_the_server_lives(server, size
     except (BrokenPipeError, ConnectionResetError):
         pass  # it hung up before we were done
     wire.close()
-    assert resident_of(server.process.pid) - before < 20_000_000
+    assert resident_of(server.web.process.pid) - before < 20_000_000
     assert ask(server.port, "GET", "/login/")[0] == 200
 
 

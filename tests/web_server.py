@@ -1,0 +1,87 @@
+"""The web server as it is run: ASGI, a home and a database of its own, gone when the test is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.accounts.people import PASSWORD
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class WebServer:
+    """`grace`, an admin, has PASSWORD here."""
+
+    port: int
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}"
+
+    def manage(self, *arguments: str) -> None:
+        manage(self.environment, *arguments)
+
+
+def manage(environment: dict[str, str], *arguments: str) -> None:
+    """Runs a command of the same installation in a process of its own."""
+    command = [sys.executable, "manage.py", *arguments]
+    subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=120, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def web_server(home: Path) -> Iterator[WebServer]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("STEADYHAND_", "DJANGO_"))}
+    environment |= {
+        "STEADYHAND_HOME": str(home),
+        "STEADYHAND_PASSWORD": PASSWORD,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
+    }
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
+    manage(environment, "create_user", "grace", "--role", "admin")
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "config.asgi:application"],
+        env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until_it_answers(port, process)
+        yield WebServer(port, environment, process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_it_answers(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > until or process.poll() is not None:
+                raise RuntimeError("the web server did not start") from None
+            time.sleep(0.1)
+        else:
+            return
