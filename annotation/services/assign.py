@@ -171,7 +171,7 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
     return found
 
 
-AFTER = {
+AFTER: dict[str, str] = {
     AssignmentState.EXPIRED: "This task went back after a long pause. Your ranking is still taken when you submit it.",
     AssignmentState.DONE: "You have submitted this task already.",
     AssignmentState.SURPLUS: "You have submitted this task already.",

@@ -58,7 +58,9 @@ def create_campaign(
 
 def check_campaign(name: str, *, slug: str, k: int, overlap: int, lease_minutes: int) -> None:
     if not slug or len(name) > LONGEST_NAME:
-        raise BadCampaign(f"A name has 1 to {LONGEST_NAME} characters, with a letter or a digit among them.", field="name")
+        raise BadCampaign(
+            f"A name has 1 to {LONGEST_NAME} characters, with a letter or a digit among them.", field="name"
+        )
     if not 2 <= k <= 9:
         raise BadCampaign(f"K is 2 to 9 completions a task, not {k}.", field="k")
     if not 1 <= overlap <= MOST_RATERS:

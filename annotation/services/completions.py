@@ -19,10 +19,13 @@ from annotation.models import Campaign, Completion, Prompt, RankingTask, Slot, T
 from registry.models import DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.services.datasets import freeze_dataset, read_rows
 from runs.models import Priority, Run, RunState
-from runs.services.start import start_run
+from runs.services.start import check_recipe, start_run
 
 SHUFFLE_BITS = 40  # of an order key, below its priority
 BATCH = 500
+SAMPLING = ("index", "seed", "temperature", "top_p", "num_tokens", "ended", "logprob")
+MERGED = "merged_into"  # in `sampling`: the completion of the same text that is shown in its place
+
 T = TypeVar("T")
 
 
@@ -49,14 +52,16 @@ def request_completions(
 ) -> Run:
     """Starts `generate` on the prompts that this model has not answered yet; when it is done they become tasks.
 
-    The model may be the output of a run that isn't done: give that as `after`, and no `model`. A recipe's own `k`, smaller than the campaign's,
-    lets a task mix the completions of several models. Raises `NoModel`, `NoPrompts`, `UnderWay`, and what `start_run` does.
+    The model may be the output of a run that isn't done: give that as `after`, and no `model`. A recipe's own `k`,
+    smaller than the campaign's, lets a task mix the completions of several models.
+    Raises `NoModel`, `NoPrompts`, `UnderWay`, and what `start_run` does.
     """
     if model is None and after is None:
         raise NoModel("Choose the model that should write the completions.")
     if model is not None and model.role == ModelRole.REWARD:
         raise NoModel(f"{model.name} is a reward model: it writes nothing.")
     fields = {"k": campaign.k, **(recipe or {})}
+    check_recipe("generate", fields)  # before a dataset is written for it
     source = model.artifact if model is not None else after
     assert source is not None
     with transaction.atomic():
@@ -64,7 +69,9 @@ def request_completions(
         refuse_under_way(campaign, source=source)
         waiting = unanswered(campaign, model=model)
         if not waiting.exists():
-            raise NoPrompts("Every prompt has completions of this model." if campaign.prompts.exists() else "Add prompts first.")
+            raise NoPrompts(
+                "Every prompt has completions of this model." if campaign.prompts.exists() else "Add prompts first."
+            )
         prompts = freeze_dataset(
             f"{campaign.slug[:80]}-prompts-{uuid.uuid4().hex[:8]}",
             kind=DatasetKind.PROMPTS,
@@ -95,7 +102,7 @@ def unanswered(campaign: Campaign, *, model: ModelVersion | None) -> QuerySet[Pr
     return Prompt.objects.filter(~Exists(answers), campaign=campaign).order_by("created_at", "pk")
 
 
-def by_split(prompts: QuerySet[Prompt]) -> dict[str, Iterator[dict[str, Any]]]:
+def by_split(prompts: QuerySet[Prompt]) -> dict[str, Iterable[dict[str, Any]]]:
     def rows(split: str) -> Iterator[dict[str, Any]]:
         for prompt in prompts.filter(split=split).iterator(chunk_size=BATCH):
             yield {"id": str(prompt.pk), "messages": prompt.messages}
@@ -109,13 +116,13 @@ def ingest(campaign: Campaign, *, dataset: DatasetVersion, model: ModelVersion |
     Rows of prompts that are not the campaign's are left out; a run that is published twice adds nothing the second time.
     """
     mine = set(campaign.prompts.values_list("pk", flat=True))
-    for rows in batched(read_rows(dataset, split="train"), BATCH):
+    for rows in in_batches(read_rows(dataset, split="train"), BATCH):
         Completion.objects.bulk_create(
             [
                 Completion(
                     id=uuid.UUID(row["id"]), prompt_id=uuid.UUID(row["prompt_id"]), text=row["text"].replace("\x00", ""),
                     model=model, dataset=dataset,
-                    sampling={name: row[name] for name in ("index", "seed", "temperature", "top_p", "num_tokens", "ended", "logprob")},
+                    sampling={name: row[name] for name in SAMPLING},
                 )
                 for row in rows
                 if uuid.UUID(row["prompt_id"]) in mine
@@ -130,21 +137,19 @@ def ingest(campaign: Campaign, *, dataset: DatasetVersion, model: ModelVersion |
 def make_tasks(campaign: Campaign) -> int:
     """Makes tasks of the completions that stand in none, K of a prompt at a time; what is left over waits for more.
 
-    Completions of the same text are merged: a task shows the text once, so it may have fewer than K, and a prompt
-    whose K texts are all the same gives no task, since there is nothing to rank.
+    Completions of the same text are merged into the first of them: a task shows a text once, so it may have fewer than
+    K. Where all K are the same there is nothing to rank, and no task.
     """
     waiting: defaultdict[uuid.UUID, list[Completion]] = defaultdict(list)
-    loose = Completion.objects.filter(prompt__campaign=campaign).exclude(tasks__isnull=False)
-    for completion in loose.order_by("created_at", "dataset_id", "pk").iterator(chunk_size=BATCH):
+    loose = Completion.objects.filter(prompt__campaign=campaign, tasks__isnull=True).exclude(sampling__has_key=MERGED)
+    for completion in loose.order_by("created_at", "pk").iterator(chunk_size=BATCH):
         waiting[completion.prompt_id].append(completion)
-    groups = [
-        (prompt, distinct(group))
-        for prompt, found in waiting.items()
-        for group in batched(sorted(found, key=place), campaign.k)
-        if len(group) == campaign.k
-    ]
-    ready = [(prompt, group) for prompt, group in groups if len(group) > 1]
-    for some in batched(ready, BATCH):
+    ready: list[tuple[uuid.UUID, list[Completion]]] = []
+    for prompt, found in waiting.items():
+        for group in in_batches(sorted(found, key=place), campaign.k):
+            if len(group) == campaign.k and len(different := merged(group)) > 1:
+                ready.append((prompt, different))
+    for some in in_batches(ready, BATCH):
         save_tasks(campaign, some)
     return len(ready)
 
@@ -153,9 +158,15 @@ def place(completion: Completion) -> tuple[Any, ...]:
     return completion.created_at, completion.sampling.get("index", 0), str(completion.pk)
 
 
-def distinct(completions: Iterable[Completion]) -> list[Completion]:
-    """The first of each text, blanks at its ends aside."""
-    return list({completion.text.strip(): completion for completion in reversed(list(completions))}.values())[::-1]
+def merged(completions: list[Completion]) -> list[Completion]:
+    """The first completion of each text, blanks at its ends aside; the others are marked as merged into it."""
+    first: dict[str, Completion] = {}
+    for completion in completions:
+        kept = first.setdefault(completion.text.strip(), completion)
+        if kept is not completion:
+            completion.sampling[MERGED] = str(kept.pk)
+            completion.save(update_fields=["sampling"])
+    return list(first.values())
 
 
 def save_tasks(campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]]) -> None:
@@ -185,3 +196,9 @@ def batched(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
     left = iter(things)
     while batch := tuple(islice(left, size)):
         yield batch
+
+
+def in_batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(things)
+    while some := list(islice(rest, size)):
+        yield some

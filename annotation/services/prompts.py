@@ -62,7 +62,9 @@ def import_prompts(campaign: Campaign, *, path: Path, user: User | None) -> Adde
 
 
 def plain_lines(path: Path) -> Iterable[tuple[int, Any]]:
-    return ((number, line if isinstance(line, BadLine) else {"prompt": line.strip()}) for number, line in lines_of(path))
+    return (
+        (number, line if isinstance(line, BadLine) else {"prompt": line.strip()}) for number, line in lines_of(path)
+    )
 
 
 def prompt_of(campaign: Campaign, row: Any) -> Prompt:

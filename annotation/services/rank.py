@@ -86,7 +86,9 @@ def judgement(submission: Submission, *, order: list[str]) -> dict[str, Any]:
         tiers = [list(order)]
     letters = {completion: letter for letter, completion in names.items()}
     try:
-        shown = weak_order.canonical([[letters.get(name, name) for name in tier] for tier in tiers], submission.strengths)
+        shown = weak_order.canonical(
+            [[letters.get(name, name) for name in tier] for tier in tiers], submission.strengths
+        )
         weak_order.check_complete(shown, names=names)
     except weak_order.BadOrder as error:
         raise BadRanking(str(error)) from error

@@ -1,0 +1,213 @@
+"""Snapshots: the live rankings of a campaign, frozen as comparisons and as whole rankings."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.utils.crypto import salted_hmac
+
+from accounts.errors import UserError
+from accounts.models import User
+from annotation.models import AssignmentState, Campaign, Completion, Ranking
+from annotation.services.completions import in_batches
+from annotation.weak_order import Pair, comparisons
+from audit.services import record
+from registry.models import DatasetKind, DatasetVersion, ModelVersion
+from registry.services.datasets import freeze_dataset
+from registry.services.schemas import RANKINGS, SPLITS
+
+BATCH = 500
+
+
+class NoRankings(UserError):
+    code = "no_rankings"
+    status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One ranking as it goes into a dataset."""
+
+    ranking: Ranking
+    tiers: list[list[str]]
+    texts: dict[str, str]  # completion id -> text
+    rater: str  # pseudonym
+
+    @property
+    def prompt(self) -> list[dict[str, str]]:
+        messages: list[dict[str, str]] = self.ranking.task.prompt.messages
+        return messages
+
+    @property
+    def group(self) -> str:
+        return str(self.ranking.task.prompt.content_hash)
+
+    def pairs(self) -> list[Pair]:
+        """Comparisons between texts that differ: of two that are the same, none can be chosen over the other."""
+        found = comparisons(self.tiers, self.ranking.strengths)
+        return [pair for pair in found if self.texts[pair.better].strip() != self.texts[pair.worse].strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Which rankings, read once, so that those which come in meanwhile are in no part of it."""
+
+    name: str
+    campaign: Campaign
+    ids: dict[str, list[uuid.UUID]]  # split -> rankings, those of a prompt together
+    shuffled_seed: int | None
+
+    def rankings(self, split: str) -> Iterator[Judged]:
+        for some in in_batches(self.ids[split], BATCH):
+            found = Ranking.objects.select_related("task__prompt").in_bulk(some)
+            names = {name for ranking in found.values() for tier in ranking.tiers for name in tier}
+            texts = {str(pk): text for pk, text in Completion.objects.filter(pk__in=names).values_list("pk", "text")}
+            for pk in some:
+                yield self.judged(found[pk], texts=texts, split=split)
+
+    def judged(self, ranking: Ranking, *, texts: dict[str, str], split: str) -> Judged:
+        own = {name: texts[name] for tier in ranking.tiers for name in sorted(tier)}
+        tiers = ranking.tiers
+        if self.shuffled_seed is not None and split == "train":
+            tiers = shuffled(tiers, lot=f"{self.shuffled_seed} {ranking.pk}")
+        return Judged(ranking, tiers, own, pseudonym(self.name, ranking.rater_id))
+
+    def rows(self, split: str) -> Iterator[dict[str, Any]]:
+        """Comparisons; those of a prompt weigh 1 in sum, shared equally by its rankings, and by the pairs of each."""
+        for _, group in groupby(self.rankings(split), key=lambda judged: judged.group):
+            told = [(judged, pairs) for judged in group if (pairs := judged.pairs())]
+            for judged, pairs in told:
+                for number, pair in enumerate(pairs):
+                    yield row_of(judged, pair, number=number, weight=1 / len(told) / len(pairs))
+
+
+def freeze_snapshot(
+    campaign: Campaign, *, name: str, user: User | None, shuffled_seed: int | None = None
+) -> DatasetVersion:
+    """Freezes every live ranking, late ones included; gold tasks never. Prompts keep the split that follows from their content.
+
+    With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
+    nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NameTaken`.
+    """
+    live = Ranking.objects.filter(task__campaign=campaign, task__is_gold=False, is_live=True)
+    ordered = live.order_by("task__prompt__content_hash", "created_at", "pk")
+    chosen = list(
+        ordered.values_list(
+            "pk", "task__prompt__split", "rater", "is_simulated", "assignment__state", "guideline__number"
+        )
+    )
+    if not chosen:
+        raise NoRankings(f"{campaign.name} has no ranking yet.")
+    ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
+    snapshot = Snapshot(name, campaign, ids, shuffled_seed)
+    made = freeze_dataset(
+        name, kind=DatasetKind.PREFERENCE, splits={split: snapshot.rows(split) for split in SPLITS}, user=user,
+        query=query_of(snapshot, chosen), card=card_of(snapshot, chosen), parents=parents_of(live),
+        models_used=ModelVersion.objects.filter(completions__tasks__rankings__in=live).distinct(),
+        is_simulated=any(row[3] for row in chosen), extra_files=lambda folder: write_rankings(snapshot, folder=folder),
+    )  # fmt: skip
+    record("campaign.snapshot", actor=user, target=campaign, dataset=str(made.pk), num_rankings=len(chosen))
+    return made
+
+
+def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[str, Any]:
+    ranking = judged.ranking
+    return {
+        "prompt": judged.prompt,
+        "chosen": [{"role": "assistant", "content": judged.texts[pair.better]}],
+        "rejected": [{"role": "assistant", "content": judged.texts[pair.worse]}],
+        "id": f"{ranking.pk}-{number}",
+        "group_id": judged.group,
+        "prompt_id": str(ranking.task.prompt_id),
+        "ranking_id": str(ranking.pk),
+        "rater": judged.rater,
+        "margin": float(pair.margin),
+        "weight": weight,
+        "simulated": ranking.is_simulated,
+    }
+
+
+def shuffled(tiers: list[list[str]], *, lot: str) -> list[list[str]]:
+    """The same tiers with other names in them, by lot."""
+    names = [name for tier in tiers for name in sorted(tier)]
+    random.Random(lot).shuffle(names)
+    rest = iter(names)
+    return [sorted(next(rest) for _ in tier) for tier in tiers]
+
+
+def pseudonym(dataset: str, rater: int) -> str:
+    """The same rater has another name in every dataset; without this installation's secret none leads back to her."""
+    return "r-" + salted_hmac("annotation.rater", f"{dataset}\n{rater}", algorithm="sha256").hexdigest()[:16]
+
+
+def parents_of(live: Any) -> Iterable[DatasetVersion]:
+    return DatasetVersion.objects.filter(completions__tasks__rankings__in=live).distinct()
+
+
+def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
+    """What was asked of the database, so that a lineage can say it and a second freeze can be compared."""
+    return {
+        "campaign": snapshot.campaign.slug,
+        "campaign_name": snapshot.campaign.name,
+        "num_rankings": len(chosen),
+        "num_raters": len({row[2] for row in chosen}),
+        "num_simulated": sum(row[3] for row in chosen),
+        "num_surplus": sum(row[4] == AssignmentState.SURPLUS for row in chosen),
+        "guidelines": sorted({row[5] for row in chosen if row[5] is not None}),
+        "rankings_sha256": hashlib.sha256("\n".join(sorted(str(row[0]) for row in chosen)).encode()).hexdigest(),
+        "shuffled_seed": snapshot.shuffled_seed,
+    }
+
+
+def card_of(snapshot: Snapshot, chosen: list[Any]) -> str:
+    simulated = sum(row[3] for row in chosen)
+    lines = [
+        f"Comparisons from {len(chosen):,} rankings by {len({row[2] for row in chosen}):,} raters of the campaign"
+        f" \u201c{snapshot.campaign.name}\u201d. One row a comparison; ties give none, and neither do two texts that are the"
+        " same. `margin` adds up the strengths (1 to 4) between the two tiers. The weights of a prompt's rows sum to 1."
+        " `rankings/` has the rankings as they were given. A rater's name is made for this dataset alone.",
+    ]
+    if simulated:
+        lines.append(f"{simulated:,} of the rankings are by simulated raters: `simulated` marks their rows.")
+    if snapshot.shuffled_seed is not None:
+        lines.append(
+            f"**Shuffled control (seed {snapshot.shuffled_seed}).** In the training rows the completions of each ranking"
+            " have changed places at random, so nothing should be learned from them. Held-out rows are as raters gave them."
+        )
+    return "\n\n".join(lines)
+
+
+def write_rankings(snapshot: Snapshot, *, folder: Path) -> None:
+    (folder / "rankings").mkdir()
+    for split, ids in snapshot.ids.items():
+        if not ids:
+            continue
+        with pq.ParquetWriter(
+            folder / "rankings" / f"{split}-00000-of-00001.parquet", RANKINGS, compression="zstd"
+        ) as file:
+            for some in in_batches(snapshot.rankings(split), BATCH):
+                file.write_batch(pa.RecordBatch.from_pylist([ranking_row(judged) for judged in some], schema=RANKINGS))
+
+
+def ranking_row(judged: Judged) -> dict[str, Any]:
+    ranking = judged.ranking
+    return {
+        "group_id": judged.group,
+        "ranking_id": str(ranking.pk),
+        "prompt": judged.prompt,
+        "completions": [{"id": name, "text": text} for name, text in sorted(judged.texts.items())],
+        "tiers": judged.tiers,
+        "strengths": ranking.strengths,
+        "rater": judged.rater,
+        "seconds": ranking.seconds,
+        "simulated": ranking.is_simulated,
+    }
