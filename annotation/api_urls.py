@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-api_urlpatterns: list[URLPattern] = []
+from annotation import api_views as views
+
+CAMPAIGN = "annotation/campaigns/<slug:slug>/"
+TASK = "annotation/assignments/<uuid:pk>/"
+
+api_urlpatterns: list[URLPattern] = [
+    path("annotation/campaigns/", views.CampaignsView.as_view(), name="api_campaigns"),
+    path("annotation/campaigns/mine/", views.MyCampaignsView.as_view(), name="api_my_campaigns"),
+    path(CAMPAIGN, views.CampaignView.as_view(), name="api_campaign"),
+    path(f"{CAMPAIGN}progress/", views.ProgressView.as_view(), name="api_campaign_progress"),
+    path(f"{CAMPAIGN}state/", views.StateView.as_view(), name="api_campaign_state"),
+    path(f"{CAMPAIGN}prompts/", views.PromptsView.as_view(), name="api_campaign_prompts"),
+    path(f"{CAMPAIGN}completions/", views.CompletionsView.as_view(), name="api_campaign_completions"),
+    path(f"{CAMPAIGN}snapshots/", views.SnapshotView.as_view(), name="api_campaign_snapshots"),
+    path(f"{CAMPAIGN}next/", views.NextView.as_view(), name="api_next"),
+    path(TASK, views.AssignmentView.as_view(), name="api_assignment"),
+    path(f"{TASK}draft/", views.DraftView.as_view(), name="api_draft"),
+    path(f"{TASK}renew/", views.RenewView.as_view(), name="api_renew"),
+    path(f"{TASK}skip/", views.SkipView.as_view(), name="api_skip"),
+    path(f"{TASK}rankings/", views.SubmitView.as_view(), name="api_submit"),
+    path("annotation/rankings/", views.MyRankingsView.as_view(), name="api_my_rankings"),
+    path("annotation/rankings/<uuid:pk>/corrections/", views.CorrectView.as_view(), name="api_correct"),
+]

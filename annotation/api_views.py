@@ -1,0 +1,223 @@
+"""The API of campaigns and of raters' work. A rater is shown her own; what is not hers does not exist for her."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.generics import ListAPIView, get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.access import signed_in
+from accounts.api import StrictSerializer
+from accounts.models import Capability, User
+from annotation import serializers as shapes
+from annotation.models import Assignment, Campaign, Ranking
+from annotation.services.assign import lease_next, renew, save_draft, skip, whole
+from annotation.services.campaigns import BadCampaign, create_campaign, set_state
+from annotation.services.completions import request_completions
+from annotation.services.progress import campaign_progress
+from annotation.services.prompts import add_prompts
+from annotation.services.rank import correct_ranking, submit_ranking
+from annotation.services.snapshot import freeze_snapshot
+from registry.models import ModelVersion
+
+
+def told(body: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    """The body of a request, checked."""
+    given = body(data=request.data)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+def campaign_of(slug: str) -> Campaign:
+    return get_object_or_404(Campaign.objects.select_related("created_by"), slug=slug)
+
+
+class CampaignsView(ListAPIView[Campaign]):
+    capability = Capability.STUDY
+    write_capability = Capability.MANAGE
+    serializer_class = shapes.CampaignSerializer
+    queryset = Campaign.objects.select_related("created_by")
+
+    @extend_schema(request=shapes.NewCampaignSerializer, responses={201: shapes.CampaignSerializer})
+    def post(self, request: Request) -> Response:
+        given = told(shapes.NewCampaignSerializer, request)
+        raters = people(given.pop("raters"))
+        made = create_campaign(given.pop("name"), raters=raters, user=signed_in(request), **given)
+        return Response(shapes.CampaignSerializer(made).data, status=201)
+
+
+def people(names: list[str]) -> list[User]:
+    found = {user.username: user for user in User.objects.filter(username__in=names)}
+    if unknown := sorted(set(names) - set(found)):
+        raise BadCampaign(f"There is no user called {unknown[0]}.", field="raters")
+    return list(found.values())
+
+
+class CampaignView(APIView):
+    capability = Capability.STUDY
+
+    @extend_schema(responses=shapes.CampaignSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(shapes.CampaignSerializer(campaign_of(slug)).data)
+
+
+class ProgressView(APIView):
+    capability = Capability.STUDY
+
+    @extend_schema(responses=shapes.ProgressSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(asdict(campaign_progress(campaign_of(slug))))
+
+
+class StateView(APIView):
+    capability = Capability.MANAGE
+
+    @extend_schema(request=shapes.StateSerializer, responses=shapes.CampaignSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        to = told(shapes.StateSerializer, request)["to"]
+        return Response(shapes.CampaignSerializer(set_state(campaign_of(slug), to=to, user=signed_in(request))).data)
+
+
+class PromptsView(APIView):
+    capability = Capability.MANAGE
+
+    @extend_schema(request=shapes.PromptsSerializer, responses=shapes.AddedSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        rows = told(shapes.PromptsSerializer, request)["rows"]
+        return Response(asdict(add_prompts(campaign_of(slug), rows=rows, user=signed_in(request))))
+
+
+class CompletionsView(APIView):
+    capability = Capability.MANAGE
+
+    @extend_schema(request=shapes.RequestSerializer, responses={201: shapes.StartedSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        given = told(shapes.RequestSerializer, request)
+        model = get_object_or_404(ModelVersion.objects.select_related("artifact"), name=given["model"])
+        run = request_completions(campaign_of(slug), model=model, user=signed_in(request), recipe=given["recipe"])
+        return Response(shapes.StartedSerializer(run).data, status=201)
+
+
+class SnapshotView(APIView):
+    capability = Capability.STUDY
+
+    @extend_schema(request=shapes.SnapshotSerializer, responses={201: shapes.FrozenSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        given = told(shapes.SnapshotSerializer, request)
+        made = freeze_snapshot(campaign_of(slug), user=signed_in(request), **given)
+        return Response(shapes.FrozenSerializer(made).data, status=201)
+
+
+class MyCampaignsView(ListAPIView[Campaign]):
+    capability = Capability.RANK
+    serializer_class = shapes.MyCampaignSerializer
+
+    def get_queryset(self) -> QuerySet[Campaign]:
+        if getattr(self, "swagger_fake_view", False):  # the schema is made without a request
+            return Campaign.objects.none()
+        mine = {"membership__user": signed_in(self.request), "membership__is_active": True}
+        return Campaign.objects.filter(**mine).order_by("-created_at", "-pk")
+
+
+def my_campaign(slug: str, rater: User) -> Campaign:
+    return get_object_or_404(Campaign, slug=slug, membership__user=rater, membership__is_active=True)
+
+
+def my_assignment(pk: uuid.UUID, rater: User) -> Assignment:
+    return get_object_or_404(Assignment, pk=pk, rater=rater)
+
+
+class NextView(APIView):
+    """Leases the next task, or returns the one that the rater has; 204 where nothing waits for her."""
+
+    capability = Capability.RANK
+
+    @extend_schema(
+        request=None, responses={200: shapes.TaskSerializer, 204: OpenApiResponse(description="Nothing waits.")}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        rater = signed_in(request)
+        assignment = lease_next(my_campaign(slug, rater), rater=rater)
+        return Response(status=204) if assignment is None else Response(shapes.TaskSerializer(assignment).data)
+
+
+class AssignmentView(APIView):
+    capability = Capability.RANK
+
+    @extend_schema(responses=shapes.TaskSerializer)
+    def get(self, request: Request, pk: uuid.UUID) -> Response:
+        return Response(shapes.TaskSerializer(whole(my_assignment(pk, signed_in(request)).pk)).data)
+
+
+class DraftView(APIView):
+    capability = Capability.RANK
+
+    @extend_schema(request=shapes.DraftSerializer, responses=shapes.LeaseSerializer)
+    def put(self, request: Request, pk: uuid.UUID) -> Response:
+        rater = signed_in(request)
+        draft = told(shapes.DraftSerializer, request)["draft"]
+        return Response(shapes.LeaseSerializer(save_draft(my_assignment(pk, rater), rater=rater, draft=draft)).data)
+
+
+class RenewView(APIView):
+    capability = Capability.RANK
+
+    @extend_schema(request=None, responses=shapes.LeaseSerializer)
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        rater = signed_in(request)
+        return Response(shapes.LeaseSerializer(renew(my_assignment(pk, rater), rater=rater)).data)
+
+
+class SkipView(APIView):
+    capability = Capability.RANK
+
+    @extend_schema(request=shapes.SkipSerializer, responses=shapes.LeaseSerializer)
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        rater = signed_in(request)
+        reason = told(shapes.SkipSerializer, request)["reason"]
+        return Response(shapes.LeaseSerializer(skip(my_assignment(pk, rater), rater=rater, reason=reason)).data)
+
+
+class SubmitView(APIView):
+    """Submits a ranking. Safe to send again: the same client_uuid with the same judgement is answered with the stored row."""
+
+    capability = Capability.RANK
+
+    @extend_schema(request=shapes.SubmissionSerializer, responses={201: shapes.RankingSerializer})
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        rater = signed_in(request)
+        body = shapes.SubmissionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = submit_ranking(my_assignment(pk, rater), rater=rater, submission=body.submission())
+        return Response(shapes.RankingSerializer(made).data, status=201)
+
+
+class MyRankingsView(ListAPIView[Ranking]):
+    capability = Capability.RANK
+    serializer_class = shapes.RankingSerializer
+
+    def get_queryset(self) -> QuerySet[Ranking]:
+        if getattr(self, "swagger_fake_view", False):
+            return Ranking.objects.none()
+        mine = Ranking.objects.filter(rater=signed_in(self.request))
+        return mine.select_related("assignment", "task__campaign").order_by("-created_at", "-pk")
+
+
+class CorrectView(APIView):
+    capability = Capability.RANK
+
+    @extend_schema(request=shapes.SubmissionSerializer, responses={201: shapes.RankingSerializer})
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        rater = signed_in(request)
+        mine = get_object_or_404(Ranking.objects.select_related("assignment"), pk=pk, rater=rater)
+        body = shapes.SubmissionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = correct_ranking(mine, rater=rater, submission=body.submission())
+        return Response(shapes.RankingSerializer(made).data, status=201)
