@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import random
 import threading
 import uuid
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,7 +59,7 @@ class Taste:
         liking = {letter: self.utility(text) for letter, text in texts.items()}
         ranked = sorted(liking, key=lambda letter: (-liking[letter], letter))
         tiers, strengths = [[ranked[0]]], []
-        for better, worse in zip(ranked, ranked[1:], strict=False):
+        for better, worse in pairwise(ranked):
             gap = liking[better] - liking[worse]
             if gap < TIE:
                 tiers[-1].append(worse)
@@ -91,6 +93,8 @@ def simulate_raters(
     """
     if not 1 <= num_raters <= MOST_RATERS:
         raise SimulationFailed(f"1 to {MOST_RATERS} raters can be simulated, not {num_raters}.")
+    if not (math.isfinite(noise) and noise >= 0):
+        raise SimulationFailed("Noise is a standard deviation: 0 or more.")
     people = [simulated_person(number, by=user) for number in range(1, num_raters + 1)]
     add_raters(campaign, raters=people, user=user)
     with tokens_of(people) as secrets, server_at(url) as address, ThreadPoolExecutor(num_raters) as pool:

@@ -1,0 +1,30 @@
+"""`manage.py snapshot`: freezes the rankings of a campaign as a preference dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from accounts.commands import UserCommand, acting_user
+from annotation.management.commands.simulate_raters import campaign_called
+from annotation.services.snapshot import freeze_snapshot
+
+
+class Command(UserCommand):
+    help = "Freeze the rankings of a campaign as a dataset of comparisons."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("--campaign", required=True, metavar="SLUG")
+        parser.add_argument("--name", required=True, help="of the dataset")
+        parser.add_argument("--shuffled-seed", type=int, help="a control: orders shuffled by this seed")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        made = freeze_snapshot(
+            campaign_called(options["campaign"]), name=options["name"], user=acting_user(options["username"]),
+            shuffled_seed=options["shuffled_seed"],
+        )  # fmt: skip
+        return {
+            "dataset": made.name, "comparisons": made.num_rows, "splits": made.splits, "rows_sha256": made.rows_sha256,
+            "simulated": made.is_simulated, **{name: made.query[name] for name in ("num_rankings", "num_raters")},
+        }  # fmt: skip
