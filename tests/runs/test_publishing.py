@@ -1,0 +1,89 @@
+"""What a successful run leaves: versions with lineage, hooks in the same transaction, nothing where it fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from accounts.errors import Conflict
+from registry.models import Artifact, DatasetVersion, ModelVersion
+from runs import publishing
+from runs.models import RunState
+from runs.services.control import resume_run
+from runs.services.start import start_run
+from tests.runs.conftest import a_dataset, a_model, work_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def hooks(monkeypatch):
+    """The hooks of this test alone."""
+    monkeypatch.setattr(publishing, "HOOKS", type(publishing.HOOKS)(list))
+
+
+def sample(user=None, **fields):
+    model, prompts = a_model("addresses-sft", role="sft", **fields), a_dataset("questions", kind="prompts")
+    inputs = {"model": model.artifact, "prompts": prompts.artifact}
+    return start_run("generate", recipe={}, preset="tiny", inputs=inputs, user=user, context={"campaign": 7})
+
+
+def test_sampled_rows_become_a_dataset_that_names_model_and_prompts(trainer, hooks):
+    queued = sample()
+    run = work_once()
+    assert run.state == RunState.SUCCEEDED, run.failure
+    dataset = DatasetVersion.objects.get(run=run.pk)
+    assert (dataset.kind, dataset.num_rows, dataset.name) == ("completions", 5, f"generate-{str(queued.pk)[:8]}")
+    assert [parent.name for parent in dataset.parents.all()] == ["questions"]
+    assert [model.name for model in dataset.models_used.all()] == ["addresses-sft"]
+
+
+def test_a_hook_sees_the_run_its_artifact_and_its_manifest_once(trainer, hooks):
+    seen = []
+    publishing.publishes("generate")(lambda run, artifact, manifest: seen.append((run.context, artifact.kind, manifest["kind"])))
+    sample()
+    work_once()
+    assert seen == [({"campaign": 7}, "dataset", "dataset")]
+
+
+def test_a_hook_that_refuses_fails_the_run_publishes_nothing_and_is_asked_again_on_resume(trainer, hooks):
+    answers = [Conflict("The campaign is closed.", code="campaign_closed"), None]
+
+    def hook(run, artifact, manifest) -> None:
+        if answer := answers.pop(0):
+            raise answer
+
+    publishing.publishes("generate")(hook)
+    sample()
+    before = Artifact.objects.count()
+    run = work_once()
+    assert (run.state, run.failure_code) == (RunState.FAILED, "campaign_closed")
+    assert Artifact.objects.count() == before
+    assert not DatasetVersion.objects.filter(run=run.pk).exists()
+    resume_run(run, user=None)
+    assert work_once().state == RunState.SUCCEEDED
+
+
+def test_an_adapter_names_the_full_model_that_it_was_trained_on(ada, trainer, hooks):
+    trainer("adapter")
+    base, lessons = a_model("addresses-base", role="base"), a_dataset("lessons", kind="instructions")
+    inputs = {"model": base.artifact, "instructions": lessons.artifact}
+    start_run("sft", recipe={}, preset="tiny", inputs=inputs, user=ada, output_name="addresses-lora")
+    assert work_once().state == RunState.SUCCEEDED
+    assert ModelVersion.objects.get(name="addresses-lora").base == base
+
+
+def test_a_name_that_was_taken_meanwhile_does_not_cost_the_work(trainer, hooks):
+    base, lessons = a_model("addresses-base", role="base"), a_dataset("lessons", kind="instructions")
+    inputs = {"model": base.artifact, "instructions": lessons.artifact}
+    start_run("sft", recipe={}, preset="tiny", inputs=inputs, user=None, output_name="addresses-sft")
+    a_model("addresses-sft", role="sft")
+    run = work_once()
+    assert ModelVersion.objects.get(run=run.pk).name == f"addresses-sft-{str(run.pk)[:8]}"
+
+
+def test_nothing_of_a_published_run_is_kept_twice(trainer, hooks):
+    sample()
+    run = work_once()
+    assert not (run.folder / "output").exists()
+    assert not (run.folder / "checkpoints").exists()
+    assert (run.folder / "manifest.json").exists()
