@@ -15,6 +15,15 @@ import { shown, tableOf, withInterval } from "./chart_table.js";
 const LABEL_FONT = 11; // px
 const plots = new Map(); // figure -> {plot, spec, signature}
 
+// A panel beside this one may come later and take half of the width.
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const held = plots.get(target.closest(".chart"));
+    if (held?.plot && held.plot.width !== target.clientWidth)
+      held.plot.setSize({ width: target.clientWidth, height: held.plot.height });
+  }
+});
+
 // A token's colour as the canvas needs it: `light-dark()` is settled only where it is used.
 function colour(token) {
   const probe = document.createElement("span");
@@ -186,6 +195,7 @@ function isEmpty(spec) {
 export function draw(figure, spec) {
   const held = plots.get(figure);
   const place = figure.querySelector(".chart-plot");
+  resized.observe(place);
   figure.querySelector(".more .table-wrap")?.replaceChildren(tableOf(spec));
   const now = figure.querySelector(".chart-now");
   if (now) now.textContent = spec.y.unit ?? "";
@@ -250,25 +260,19 @@ function redrawAll() {
   }
 }
 
-const resized = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
-    const held = plots.get(target.closest("[data-chart]"));
-    if (held?.plot && held.plot.width !== target.clientWidth)
-      held.plot.setSize({ width: target.clientWidth, height: held.plot.height });
-  }
-});
-
 export function start(root = document) {
   for (const figure of root.querySelectorAll("[data-chart]")) {
     if (figure.dataset.started) continue;
     figure.dataset.started = "yes";
-    resized.observe(figure.querySelector(".chart-plot"));
     figure.addEventListener("hint", () => load(figure));
     load(figure);
   }
 }
 
-document.fonts.ready.then(() => start());
+document.fonts.ready.then(() => {
+  redrawAll(); // what a script drew before the letters were there
+  start();
+});
 document.addEventListener("htmx:afterSettle", () => {
   for (const [figure, { plot }] of [...plots])
     if (!figure.isConnected) {
