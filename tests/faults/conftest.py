@@ -53,7 +53,9 @@ class Site:
 
     def python(self, code: str) -> Any:
         """Runs code with Django set up; what it gives to `print` is read as JSON."""
-        done = subprocess.run([sys.executable, "-c", f"{SET_UP}\n{code}"], env=self.env(), capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", f"{SET_UP}\n{code}"], env=self.env(), capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout or "null")
 

@@ -39,7 +39,9 @@ def test_sampled_rows_become_a_dataset_that_names_model_and_prompts(trainer, hoo
 
 def test_a_hook_sees_the_run_its_artifact_and_its_manifest_once(trainer, hooks):
     seen = []
-    publishing.publishes("generate")(lambda run, artifact, manifest: seen.append((run.context, artifact.kind, manifest["kind"])))
+    publishing.publishes("generate")(
+        lambda run, artifact, manifest: seen.append((run.context, artifact.kind, manifest["kind"]))
+    )
     sample()
     work_once()
     assert seen == [({"campaign": 7}, "dataset", "dataset")]

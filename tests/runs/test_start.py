@@ -16,7 +16,9 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_run_stores_its_whole_recipe_so_that_it_can_be_repeated(ada, corpus):
-    run = start_run("tokenizer", recipe={"min_frequency": 3}, preset="tiny", inputs={"corpus": corpus.artifact}, user=ada)
+    run = start_run(
+        "tokenizer", recipe={"min_frequency": 3}, preset="tiny", inputs={"corpus": corpus.artifact}, user=ada
+    )
     assert run.recipe == {"vocab_size": 512, "min_frequency": 3}
 
 
@@ -64,7 +66,9 @@ def test_the_output_of_an_earlier_run_is_checked_by_what_it_will_be(corpus):
     lessons = a_dataset("lessons", kind="instructions")
     with pytest.raises(BadInput, match="must be a model, not a tokenizer"):
         start_run("sft", recipe={}, inputs={"model": earlier, "instructions": lessons.artifact}, user=None)
-    waiting = start_run("pretrain", recipe={}, preset="tiny", inputs={"tokenizer": earlier, "corpus": corpus.artifact}, user=None)
+    waiting = start_run(
+        "pretrain", recipe={}, preset="tiny", inputs={"tokenizer": earlier, "corpus": corpus.artifact}, user=None
+    )
     assert waiting.inputs.get(name="tokenizer").after == earlier
 
 
