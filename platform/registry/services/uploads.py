@@ -21,6 +21,7 @@ TEXT = {".json", ".txt", ".md", ".jinja"}
 TAKEN = TEXT | {".safetensors", ".gguf", ".model"}  # .model: the pieces of a SentencePiece tokenizer
 ABOUT = ("LICENSE", "LICENCE", "NOTICE", ".gitattributes")  # begin names of files that no one loads
 GGUF = b"GGUF"
+PIECE = b"\n"  # the tag of the first piece in a SentencePiece model
 ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"\x89HDF", b"\x93NUM")
 # Protocols 2 to 5 begin with \x80 and their number; the older ones with the opcodes that build an object.
 PICKLE = (*(bytes([0x80, protocol]) for protocol in range(2, 6)), b"c__", b"cos\n", b"cposix", b"(dp", b"(lp", b"(i")
@@ -104,6 +105,8 @@ def refuse_hostile(path: Path) -> None:
         raise BadUpload(f"{path.name} has no place in a model of safetensors: take it out.", code="unknown_file")
     if suffix == ".gguf" and not first.startswith(GGUF):
         raise BadUpload(f"{path.name} does not begin as a GGUF file does.", code="not_gguf")
+    if suffix == ".model" and not first.startswith(PIECE):
+        raise PickleRefused(f"{path.name} does not begin as a SentencePiece model does.", code="not_sentencepiece")
     if suffix == ".safetensors":
         check_safetensors(path)
     if suffix in TEXT:
