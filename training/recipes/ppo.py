@@ -18,10 +18,10 @@ class PpoRecipe(Recipe):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"lora": None, "episodes": 384, "batch_size": 32, "minibatch_size": 16, "max_new_tokens": 24,
                  "learning_rate": 1e-3, "target_kl": 6.0, "kl_horizon": 500, "bf16": False},
-        # Two passes and 48 tokens: on 2 cores the passes are most of the time. So few steps need a rate like DPO's, and
+        # Two passes and 48 tokens: on 2 cores the passes are most of the time. So few steps need a high rate, and
         # a controller that reacts within the run's own number of episodes.
         "demo": {"episodes": 512, "batch_size": 32, "minibatch_size": 8, "epochs": 2, "max_new_tokens": 48,
-                 "learning_rate": 1e-4, "kl_horizon": 500},
+                 "learning_rate": 2e-4, "kl_horizon": 500},
     }  # fmt: skip
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter; none trains the whole model.")
@@ -44,7 +44,9 @@ class PpoRecipe(Recipe):
         6.0, gt=0, description="Nats a completion that the price is steered to; none keeps it fixed."
     )
     kl_horizon: int = Field(10_000, ge=1, description="Episodes in which the price reacts.")
-    stop_kl: float = Field(0.2, gt=0, description="A rollout's passes end when the mean approximate KL to it is above.")
+    stop_kl: float = Field(
+        0.1, gt=0, description="Nats a token: a rollout's passes end when a minibatch has moved further from it."
+    )
     gamma: float = Field(1.0, gt=0, le=1, description="Discount.")
     lam: float = Field(0.95, ge=0, le=1, description="Of generalised advantage estimation.")
     clip: float = Field(0.2, gt=0, lt=1, description="Of the policy's ratio.")
