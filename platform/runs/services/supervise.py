@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
@@ -68,7 +69,7 @@ def supervise(claim: Claim, *, must_leave: Callable[[], bool] = never) -> None:
         logger.warning("%s Its training process was ended here.", lost)
     except OSError as error:
         # Ours, not the trainer's: the folder cannot be written (a full disk, a lost mount).
-        insist(attempt, lambda: conclude_unusable_folder(attempt, error))
+        insist(attempt, partial(conclude_unusable_folder, attempt, error))
     finally:
         if attempt.child is not None:
             attempt.child.close()
