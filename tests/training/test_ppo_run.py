@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.training import tiny
-from tests.training.tiny_reward import ppo_inputs
+from tests.training.tiny_reward import ppo_inputs, write_reward_model
 from training import contract
 from training.recipes import RECIPES
 
@@ -149,3 +149,24 @@ def test_a_reward_model_without_a_scale_is_refused(tmp_path):
     run_dir = tiny.make_run(tmp_path / "run", "ppo", SHORT, inputs)
     assert tiny.finish(run_dir) == contract.EXIT_FAILED
     assert tiny.failure(run_dir)["code"] == "no_reward_scale"
+
+
+def test_prompts_that_leave_no_room_are_left_out_and_counted(tmp_path):
+    rows = [{"id": str(i), "messages": [tiny.user("x" * (400 if i == 0 else 2))]} for i in range(4)]
+    inputs = ppo_inputs(tmp_path) | {"prompts": tiny.write_dataset(tmp_path / "long", rows)}
+    run_dir = tiny.make_run(tmp_path / "run", "ppo", SHORT, inputs)
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    (warning,) = tiny.events(run_dir, "warning")
+    assert warning["code"] == "left_out_long" and warning["sentence"].startswith("1 of 4 prompts")
+
+
+def test_a_reward_that_says_nothing_of_the_text_teaches_nothing(tmp_path):
+    """The control: at a reward model of one and the same score, only the end is paid for."""
+    recipe = TINY | {"episodes": 128, "missing_eos_penalty": 0.0}
+    inputs = ppo_inputs(tmp_path)
+    constant = tmp_path / "constant"
+    inputs["reward"] = write_reward_model(constant, blind=True)
+    run_dir = tiny.make_run(tmp_path / "run", "ppo", recipe, inputs)
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    assert set(tiny.curve(run_dir, "reward").values()) == {0.0}
+    assert contract.read_manifest(run_dir)["metrics"]["kl"] < 0.5

@@ -16,8 +16,11 @@ CAPITAL, SHARE, OTHER = 0, 1, 2  # dimensions of its hidden states
 WIDTH = 8
 
 
-def write_reward_model(folder: Path, *, scale: tuple[float, float] = (0.0, 0.1), poison: bool = False) -> Input:
-    """One head that attends alike to all tokens, and so takes their mean: how many of them are capitals."""
+def write_reward_model(folder: Path, *, blind: bool = False, poison: bool = False) -> Input:
+    """One head that attends alike to all tokens, and so takes their mean: how many of them are capitals.
+
+    `blind` scores everything 0; `poison` scores everything NaN.
+    """
     words = tiny.tokenizer()
     config = LlamaConfig(
         vocab_size=len(words),
@@ -42,10 +45,10 @@ def write_reward_model(folder: Path, *, scale: tuple[float, float] = (0.0, 0.1),
         attention = model.model.layers[0].self_attn  # queries and keys stay 0: all weigh the same
         attention.v_proj.weight[CAPITAL, CAPITAL] = WIDTH**-0.5  # its input is normalised to a length of sqrt(WIDTH)
         attention.o_proj.weight[SHARE, CAPITAL] = 1.0
-        model.score.weight[0, SHARE] = float("nan") if poison else 1.0
+        model.score.weight[0, SHARE] = float("nan") if poison else float(not blind)
     model.save_pretrained(folder)
     words.save_pretrained(folder)
-    models.write_reward_scale(folder, *scale)
+    models.write_reward_scale(folder, 0.0, 0.1)
     return tiny.given(folder, "model")
 
 
