@@ -27,7 +27,7 @@ class Pages(CursorPagination):
     page_size = 50
     max_page_size = 500
     page_size_query_param = "page_size"
-    ordering = ("-created_at", "-pk")
+    ordering: tuple[str, ...] = ("-created_at", "-pk")
 
 
 def api_error(exception: Exception, context: dict[str, Any]) -> Response | None:

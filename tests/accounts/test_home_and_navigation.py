@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import home
 from accounts.context import PLACES
@@ -64,6 +65,20 @@ def test_pages_lose_nothing_while_rows_are_added(db):
     assert (first.first_url, second.first_url, second.next_url) == ("", "/people/?role=rater", "")
 
 
-def test_a_forged_cursor_is_told_and_not_a_crash(db):
+def test_rows_that_share_a_moment_are_all_on_one_page_or_another(db):
+    moment = timezone.now()
+    made = {person(Role.RATER, name=f"b{number}").pk for number in range(5)}
+    User.objects.update(date_joined=moment)
+    seen, address = [], "/people/"
+    while address:
+        page = page_of(User.objects.all(), RequestFactory().get(address), by="-date_joined", size=2)
+        seen += [user.pk for user in page.items]
+        address = page.next_url
+    assert seen == sorted(made, reverse=True)
+
+
+@pytest.mark.parametrize("cursor", ["x%00y~1", "1", "~", "1~x", "2026-13-45T00:00~1", "%00~1"])
+@pytest.mark.parametrize("by", ["-pk", "-date_joined"])
+def test_a_forged_cursor_is_told_and_not_a_crash(db, cursor, by):
     with pytest.raises(BadCursor):
-        page_of(User.objects.all(), RequestFactory().get("/people/?after=x%00y'"), by="-pk")
+        page_of(User.objects.all(), RequestFactory().get(f"/people/?after={cursor}"), by=by)
