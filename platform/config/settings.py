@@ -191,6 +191,17 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["accounts.permissions.HasCapability"],
+    # Fields of one name with different choices: what their types are called.
+    "ENUM_NAME_OVERRIDES": {
+        "UserRoleEnum": "accounts.models.Role",
+        "ModelRoleEnum": "registry.models.ModelRole",
+        "DatasetKindEnum": "registry.models.DatasetKind",
+        "RunStateEnum": "runs.models.RunState",
+        "EventKindEnum": "runs.models.EventKind",
+        "CampaignStateEnum": "annotation.models.CampaignState",
+        "AssignmentStateEnum": "annotation.models.AssignmentState",
+        "RoundStateEnum": "rlhf.models.RoundState",
+    },
 }
 
 # --- workers: Celery is the doorbell, the Run row is the truth ---
@@ -203,13 +214,16 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE_FILENAME = str(env.HOME / "beat-schedule")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 if env.REDIS_URL:
+    # redis-py 8 gives up a read after 5 s, which is as long as channels-redis waits for a message: an idle websocket
+    # would be cut off every 5 s. The layer's own wait bounds the read.
+    REDIS_HOST = {"address": env.REDIS_URL, "socket_timeout": None}
     CELERY_BROKER_URL = env.REDIS_URL
     CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [env.REDIS_URL]}}
+        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_HOST]}}
     }
 else:
     _QUEUE = env.HOME / "queue"
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"  # a name, or kombu warns that there is none
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_QUEUE / "messages"),
         "data_folder_out": str(_QUEUE / "messages"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -67,7 +67,9 @@ class ModelVersion(models.Model):
     artifact = models.OneToOneField(Artifact, on_delete=models.PROTECT, related_name="model")
     base = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="adapters")
     parents = models.ManyToManyField("self", symmetrical=False, related_name="children", blank=True)
-    datasets = models.ManyToManyField("DatasetVersion", related_name="models", blank=True)
+    datasets: models.ManyToManyField[DatasetVersion, Any] = models.ManyToManyField(
+        "DatasetVersion", related_name="models", blank=True
+    )
     run = models.UUIDField(
         null=True, blank=True, db_index=True
     )  # the run that made it; runs know this app, not the reverse

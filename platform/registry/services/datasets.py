@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def freeze_dataset(
     name: str,
     *,
     kind: str,
-    splits: dict[str, Rows],
+    splits: Mapping[str, Rows],
     user: User | None,
     query: dict[str, Any] | None = None,
     card: str = "",

@@ -73,7 +73,8 @@ def survey(path: Path, *, kind: str) -> Survey:
         raise BadFile(f"No file of {kind} can be imported; there are {', '.join(KINDS)}.", code="bad_kind")
     if not path.is_file():
         raise NotFound(f"There is no file at {path}.", code="no_file")
-    seen, wrong = Survey(), []
+    seen = Survey()
+    wrong: list[tuple[int, str]] = []
     num_bad = 0
     for line in lines_of(path, kind=kind):
         if isinstance(line, tuple):

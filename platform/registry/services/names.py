@@ -10,6 +10,7 @@ LONGEST = 120  # characters, as the columns have them
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ALIAS = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?")
 LONGEST_ALIAS = 64
+FILE = re.compile(r"(\.gitattributes|[A-Za-z0-9_][A-Za-z0-9._ -]*)")
 
 
 class BadName(UserError):
@@ -37,3 +38,11 @@ def check_alias(name: str) -> None:
         raise BadName(
             f"An alias is written like sft/current: small letters, digits and dashes, at most {LONGEST_ALIAS}."
         )
+
+
+def check_file_name(name: str) -> str:
+    """The name of an uploaded file, which becomes one of ours: no path, nothing hidden but what git leaves."""
+    check_length(name)
+    if not FILE.fullmatch(name):
+        raise BadName("A file's name has letters, digits, dots, dashes and underscores.")
+    return name

@@ -54,6 +54,10 @@ def zipped(files: Iterable[tuple[str, Iterator[bytes]]]) -> Iterator[bytes]:
     yield spill.take()
 
 
+def next_of(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
 class ZipDownload(StreamingHttpResponse):
     """Sends the pieces as they are made. Under ASGI, Django would first make a list of all of them."""
 
@@ -64,5 +68,5 @@ class ZipDownload(StreamingHttpResponse):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = iter(self)
-        while (piece := await sync_to_async(next)(pieces, None)) is not None:
+        while (piece := await sync_to_async(next_of)(pieces)) is not None:
             yield piece
