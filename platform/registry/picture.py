@@ -55,7 +55,9 @@ def draw(graph: Graph) -> Picture:
         top = (height - len(column) * (BOX_HEIGHT + GAP_Y) + GAP_Y) // 2
         for j, node in enumerate(column):
             places[node.id] = (MARGIN + i * (BOX_WIDTH + GAP_X), top + j * (BOX_HEIGHT + GAP_Y))
-    boxes = tuple(box_of(node, *places[node.id], is_focus=node.id == graph.focus) for column in columns for node in column)
+    boxes = tuple(
+        box_of(node, *places[node.id], is_focus=node.id == graph.focus) for column in columns for node in column
+    )
     return Picture(
         width=2 * MARGIN + len(columns) * (BOX_WIDTH + GAP_X) - GAP_X,
         height=height,

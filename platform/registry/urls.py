@@ -1,7 +1,16 @@
-"""Addresses of this app's pages."""
+"""Addresses of the pages of models and datasets."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from registry import views
+
+urlpatterns = [
+    path("models/", views.model_list, name="models"),
+    path("models/<uuid:model_id>/", views.model_detail, name="model"),
+    path("datasets/", views.dataset_list, name="datasets"),
+    path("datasets/<uuid:dataset_id>/", views.dataset_detail, name="dataset"),
+    path("datasets/<uuid:dataset_id>/export/<slug:fmt>/", views.dataset_export, name="dataset_export"),
+    path("lineage/<slug:kind>/<uuid:thing_id>/", views.lineage, name="lineage"),
+]

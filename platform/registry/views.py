@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from accounts.access import requires
-from accounts.models import Capability
+from accounts.models import Capability, User
 from accounts.paging import page_of
 from registry import picture
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
@@ -68,9 +70,9 @@ def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
     context = {
         "dataset": dataset,
         "split": split,
-        "rows": list(read_rows(dataset, split=split, limit=ROWS_SHOWN)),
+        "rows": [shown_row(row) for row in read_rows(dataset, split=split, limit=ROWS_SHOWN)],
         "formats": export.formats_of(dataset),
-        "models": dataset.models.order_by("created_at", "pk"),
+        "models": ModelVersion.objects.filter(datasets=dataset).order_by("created_at", "pk"),
         "picture": picture.draw(lineage_of(dataset)),
     }
     return render(request, "registry/dataset.html", context)
@@ -78,22 +80,42 @@ def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
 
 @require_GET
 @requires(Capability.STUDY)
-def dataset_export(request: HttpRequest, dataset_id: uuid.UUID, fmt: str) -> FileResponse | StreamingHttpResponse:
-    dataset = get_object_or_404(DatasetVersion, pk=dataset_id)
-    return export.stream_export(dataset, fmt=fmt)
+def dataset_export(request: HttpRequest, dataset_id: uuid.UUID, fmt: str) -> StreamingHttpResponse:
+    dataset = get_object_or_404(DatasetVersion.objects.select_related("artifact"), pk=dataset_id)
+    return export.stream_export(dataset, fmt=fmt, user=person(request))
 
 
 @require_GET
 @requires(Capability.STUDY)
 def lineage(request: HttpRequest, kind: str, thing_id: uuid.UUID) -> HttpResponse:
     """The whole picture on a page of its own, with the thing in question in the middle."""
-    things: dict[str, type[ModelVersion] | type[DatasetVersion]] = {"model": ModelVersion, "dataset": DatasetVersion}
-    if kind not in things:
+    if kind not in ("model", "dataset"):
         raise Http404(f"There is no lineage of a {kind}.")
-    thing = get_object_or_404(things[kind], pk=thing_id)
+    is_model = kind == "model"
+    thing = get_object_or_404(ModelVersion, pk=thing_id) if is_model else get_object_or_404(DatasetVersion, pk=thing_id)
     return render(
         request, "registry/lineage.html", {"thing": thing, "kind": kind, "picture": picture.draw(lineage_of(thing))}
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A value of a row: a text, or a conversation."""
+
+    text: str = ""
+    turns: tuple[dict[str, str], ...] = ()
+
+
+def shown_row(row: dict[str, Any]) -> list[tuple[str, Shown]]:
+    return [
+        (name.replace("_", " "), Shown(turns=tuple(value)) if isinstance(value, list) else Shown(text=str(value)))
+        for name, value in row.items()
+    ]
+
+
+def person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the view asks for a capability
+    return request.user
 
 
 def shown_metrics(metrics: dict[str, object]) -> list[tuple[str, object]]:
