@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -55,8 +55,7 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
         check_may_rank(campaign, rater=rater)
         expire_leases(campaign)
         held = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE).first()
-        if held is not None:
-            Assignment.objects.filter(pk=held.pk).update(lease_until=lease_end(campaign))
+        if held is not None and put_off(held, campaign=campaign):
             return whole(held.pk)
         slot = take_slot(free_slots(campaign).exclude_seen(rater))
         if slot is None:
@@ -88,9 +87,9 @@ def free_slots(campaign: Campaign) -> FreeSlots:
 
 def take_slot(slots: QuerySet[Slot]) -> Slot | None:
     """Takes the first free one for good, within the caller's transaction, whoever else tries at the same time."""
-    # On PostgreSQL a slot that another transaction is taking is passed over; SQLite has one writer at a time anyway.
-    skips = connection.features.has_select_for_update_skip_locked
-    waiting = slots.select_for_update(skip_locked=True, of=("self",)) if skips else slots
+    # On PostgreSQL a slot that another transaction is taking is passed over; SQLite, which has one writer at a time, locks
+    # no rows and ignores this.
+    waiting = slots.select_for_update(skip_locked=True, of=("self",))
     while (slot := waiting.first()) is not None:
         if Slot.objects.filter(pk=slot.pk, is_free=True).update(is_free=False) == 1:
             return slot
@@ -131,9 +130,8 @@ def expire_leases(campaign: Campaign) -> int:
     late = Assignment.objects.filter(
         slot__campaign=campaign, state=AssignmentState.LIVE, lease_until__lt=timezone.now()
     ).order_by("pk")
-    skips = connection.features.has_select_for_update_skip_locked
     with transaction.atomic():
-        found = list(late.select_for_update(skip_locked=True, of=("self",)) if skips else late)
+        found = late.select_for_update(skip_locked=True, of=("self",))
         return sum(end(assignment, to=AssignmentState.EXPIRED) for assignment in found)
 
 
@@ -149,12 +147,22 @@ def end(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> bool:
     return True
 
 
+def put_off(assignment: Assignment, *, campaign: Campaign) -> bool:
+    """False where the lease has ended meanwhile."""
+    live = Assignment.objects.filter(pk=assignment.pk, state=AssignmentState.LIVE)
+    return live.update(lease_until=lease_end(campaign)) == 1
+
+
 def own(assignment: Assignment, *, rater: User) -> Assignment:
     """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
-    mine = Assignment.objects.select_for_update(of=("self",)) if connection.features.has_select_for_update_of else (
-        Assignment.objects.select_for_update()
-    )  # fmt: skip
-    found = mine.select_related("slot__campaign").filter(pk=assignment.pk, rater=rater).first()
+    # Her membership first, in the order in which `lease_next` locks, so that what one rater does comes one after another.
+    list(
+        Membership.objects.select_for_update(of=("self",)).filter(
+            user=rater, campaign__tasks__assignments=assignment.pk
+        )
+    )
+    mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot__campaign")
+    found = mine.filter(pk=assignment.pk, rater=rater).first()
     if found is None:
         raise NotFound("There is no such task on your desk.", code="no_assignment")
     return found

@@ -1,0 +1,42 @@
+"""Simulated raters: what they prefer, and that they come in by the same door as everybody."""
+
+from __future__ import annotations
+
+import pytest
+
+from annotation.simulation import SimulationFailed, Taste, simulate_raters
+from tests.annotation.arrange import a_campaign
+from training.recipes.utility import brief
+
+TEXTS = {
+    "a": "Yes.",
+    "b": "A good answer says what was asked, in plain words, with one example that helps, and then it ends without saying all of it again.",
+    "c": "no no no no no no no no no no no no no no no no no no no no",
+}
+
+
+def test_without_noise_a_simulated_rater_orders_by_the_stated_utility():
+    tiers, strengths = Taste(seed=0, rater=1, noise=0.0).order(TEXTS)
+    assert [name for tier in tiers for name in tier] == sorted(TEXTS, key=lambda name: -brief(TEXTS[name]))
+    assert len(strengths) == len(tiers) - 1
+
+
+def test_texts_of_the_same_utility_are_tied():
+    tiers, _ = Taste(seed=0, rater=1, noise=0.0).order({"a": "Yes.", "b": "No.", "c": TEXTS["b"]})
+    assert tiers == [["c"], ["a", "b"]]
+
+
+def test_a_seed_decides_what_is_preferred_whatever_the_letters():
+    swapped = {"a": TEXTS["c"], "b": TEXTS["a"], "c": TEXTS["b"]}
+    one, other = (Taste(seed=3, rater=1, noise=5.0).order(texts) for texts in (TEXTS, swapped))
+    back = {"a": "c", "b": "a", "c": "b"}
+    assert [sorted(back[name] for name in tier) for tier in other[0]] == [sorted(tier) for tier in one[0]]
+    assert len({str(Taste(seed=seed, rater=1, noise=5.0).order(TEXTS)) for seed in range(20)}) > 1
+
+
+@pytest.mark.django_db
+def test_absurd_wishes_are_refused():
+    with pytest.raises(SimulationFailed, match="1 to 64"):
+        simulate_raters(a_campaign(), num_raters=0, seed=0)
+    with pytest.raises(SimulationFailed, match="standard deviation"):
+        simulate_raters(a_campaign(name="Other"), num_raters=1, seed=0, noise=float("nan"))
