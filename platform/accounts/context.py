@@ -22,6 +22,8 @@ class Place:
 
 PLACES = (
     Place("Runs", "runs", Capability.STUDY),
+    Place("Models", "models", Capability.STUDY),
+    Place("Datasets", "datasets", Capability.STUDY),
     Place("People", "people", Capability.MANAGE),
     Place("Audit", "audit", Capability.MANAGE),
 )
