@@ -36,13 +36,24 @@ def free_port(wanted: int) -> int:
 
 
 def commands(port: int) -> dict[str, list[str]]:
-    celery = [sys.executable, "-m", "celery", "-A", "config", "worker", "--loglevel", "WARNING", "--pool", "solo"]
+    celery = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "celery",
+        "-A",
+        "config",
+        "--quiet",
+        "worker",
+        "--loglevel",
+        "WARNING",
+    ]
     return {
         "web": [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0", "config.asgi:application"],
         # Runs have a worker of their own: a sweep or an import must not wait behind an hour of training.
-        "runs": [*celery, "-Q", "runs", "-n", "runs@%h"],
-        "tasks": [sys.executable, "-m", "celery", "-A", "config", "worker", "--loglevel", "WARNING", "-c", "1", "-B",
-                  "-Q", "default", "-n", "tasks@%h", "--schedule", ""],
+        "runs": [*celery, "--pool", "solo", "-Q", "runs", "-n", "runs@%h"],
+        "tasks": [*celery, "-c", "1", "-B", "-Q", "default", "-n", "tasks@%h", "--schedule", str(settings.STEADYHAND_HOME / "beat")],
         "demo": [sys.executable, str(settings.BASE_DIR / "manage.py"), "demo", "--follow"],
     }  # fmt: skip
 

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         sys.exit(done.returncode)
 
     def work(self, name: str, *, as_json: bool) -> None:
-        settings.STEADYHAND_HOME.mkdir(parents=True, exist_ok=True)
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         call_command("migrate", verbosity=0)
         began = time.monotonic()
         try:
