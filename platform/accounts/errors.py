@@ -46,7 +46,7 @@ class Conflict(UserError):
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/") or (
+    return request.path.startswith("/api/v1/") or (
         request.accepts("application/json") and not request.accepts("text/html")
     )
 

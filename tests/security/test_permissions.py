@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from accounts.access import PUBLIC
 from accounts.middleware import DenyByDefault
 from accounts.models import Role, User
-from tests.accounts.people import person
+from tests.accounts.people import client_of, person
 from tests.security.walk import Address, addresses, holders
 
 TABLE = Path(__file__).parents[2] / "docs" / "permissions.md"
@@ -77,8 +77,8 @@ def test_strangers_get_nowhere(db, address):
 
 @pytest.mark.parametrize("role", Role.values)
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.route)
-def test_each_role_gets_as_far_as_the_table_says(db, logged_in, address, role):
-    client = logged_in[role]
+def test_each_role_gets_as_far_as_the_table_says(db, address, role):
+    client = client_of(person(role))
     for method in methods(address):
         may = role in holders(address.read if method in ("GET", "HEAD") else address.write)
         if may and method not in ("GET", "HEAD"):
@@ -92,15 +92,6 @@ def methods(address: Address) -> tuple[str, ...]:
 
 def is_refused(answer: HttpResponse) -> bool:
     return answer.status_code in REFUSED
-
-
-@pytest.fixture
-def logged_in(db) -> dict[str, Client]:
-    clients = {}
-    for role in Role.values:
-        clients[role] = Client()
-        clients[role].force_login(person(role))
-    return clients
 
 
 def test_an_undeclared_view_is_open_to_nobody(rf, db):
