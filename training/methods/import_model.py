@@ -29,7 +29,7 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError
 def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, ImportModelRecipe)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the events say it
+    transformers_logging.disable_progress_bar()  # the events say it
     tell(context, "checking", 0)
     upload = Path(context.input("upload").path)
     found = find_model(upload)
