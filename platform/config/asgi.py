@@ -17,5 +17,5 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from config.sockets import routes  # noqa: E402
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([*routes])))}
+    {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(routes)))}
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from accounts import sockets as accounts_sockets
 
-routes = [*accounts_sockets.routes]
+routes: list[Any] = [*accounts_sockets.routes]
