@@ -16,6 +16,7 @@ from audit.services import record
 MOST_RATERS = 25  # a task, as the database has it
 LONGEST_LEASE = 24 * 60  # minutes
 LONGEST_NAME = 120
+RESERVED = "new"  # the address of the form that makes campaigns
 
 
 class BadCampaign(UserError):
@@ -46,7 +47,7 @@ def create_campaign(
     check_campaign(name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes)
     with transaction.atomic():
         if (Campaign.objects.filter(name=name) | Campaign.objects.filter(slug=slug)).exists():
-            raise NameTaken(f"A campaign is called {name} or much like it. Choose another name.")
+            raise NameTaken(f"A campaign is called {name} or much like it. Choose another name.", field="name")
         campaign = Campaign.objects.create(
             name=name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes, created_by=user
         )
@@ -60,6 +61,10 @@ def check_campaign(name: str, *, slug: str, k: int, overlap: int, lease_minutes:
     if not slug or len(name) > LONGEST_NAME:
         raise BadCampaign(
             f"A name has 1 to {LONGEST_NAME} characters, with a letter or a digit among them.", field="name"
+        )
+    if slug == RESERVED:
+        raise BadCampaign(
+            f"A campaign can't be called {name}: that is the address of the form. Choose another name.", field="name"
         )
     if not 2 <= k <= 9:
         raise BadCampaign(f"K is 2 to 9 completions a task, not {k}.", field="k")

@@ -153,8 +153,8 @@ def move(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> None:
 def give_back_other(assignment: Assignment) -> None:
     """She may have been given the task anew after the first lease ran out: what she submits ends both."""
     others = Assignment.objects.filter(task=assignment.task_id, rater=assignment.rater_id).exclude(pk=assignment.pk)
-    for other in others.select_for_update().filter(state__in=HOLDS_SLOT):
-        if other.state == AssignmentState.DONE:
+    for other in others.select_for_update().filter(state__in=[*HOLDS_SLOT, AssignmentState.SURPLUS]):
+        if other.state != AssignmentState.LIVE:
             raise AlreadyRanked("You have ranked this task already. Correct that ranking if it is wrong.")
         end(other, to=AssignmentState.EXPIRED)
 

@@ -91,6 +91,18 @@ def test_late_where_the_slot_was_given_away_it_is_kept_as_surplus(ada, bea):
     assert lease_next(campaign, rater=ada) is None  # she has ranked it
 
 
+def test_of_two_leases_that_ran_out_on_one_rater_only_one_is_ranked(ada, bea):
+    campaign = a_campaign(raters=[ada, bea], num_prompts=1, overlap=1)
+    leases = []
+    for _ in range(2):
+        leases.append(lease_next(campaign, rater=ada))
+        run_out(leases[-1])
+    lease_next(campaign, rater=bea)
+    submit_ranking(leases[0], rater=ada, submission=a_submission("a>b>c"))
+    with pytest.raises(AlreadyRanked):
+        submit_ranking(leases[1], rater=ada, submission=a_submission("c>b>a"))
+
+
 def test_what_was_skipped_cannot_be_submitted(campaign, ada):
     assignment = lease_next(campaign, rater=ada)
     skip(assignment, rater=ada)

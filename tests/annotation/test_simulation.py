@@ -10,7 +10,7 @@ from training.recipes.utility import brief
 
 TEXTS = {
     "a": "Yes.",
-    "b": "A good answer says what was asked, in plain words, with one example that helps, and then it ends without saying all of it again.",
+    "b": "A good answer says what was asked, in plain words, with one example that helps, and then it ends.",
     "c": "no no no no no no no no no no no no no no no no no no no no",
 }
 

@@ -1,0 +1,183 @@
+"""A program: raters at once on a database of its own, and what came of it as JSON. Run by test_races."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.db import connection  # noqa: E402
+from django.db.models import Count, Q  # noqa: E402
+
+from accounts.errors import UserError  # noqa: E402
+from accounts.models import User  # noqa: E402
+from annotation.models import HOLDS_SLOT, Assignment, Campaign, Ranking, RankingTask, Slot  # noqa: E402
+from annotation.services.assign import lease_next, skip  # noqa: E402
+from annotation.services.rank import correct_ranking, submit_ranking  # noqa: E402
+from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out  # noqa: E402
+
+ORDERS = ("a>b>c", "c>b>a", "b>a=c", "a=b=c")
+
+
+def at_once(*deeds: Callable[[], Any]) -> list[Any]:
+    """Each in a thread of its own, all let loose together; what it returned, or the code of its refusal."""
+    gate = threading.Barrier(len(deeds))
+    results: list[Any] = [None] * len(deeds)
+
+    def run(i: int, deed: Callable[[], Any]) -> None:
+        try:
+            gate.wait()
+            results[i] = deed()
+        except UserError as error:
+            results[i] = error.code
+        except Exception as error:  # shown by the test
+            results[i] = f"{type(error).__name__}: {error}"
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=each) for each in enumerate(deeds)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def most_held() -> int:
+    """The most slots of one task that are live or done, seen in one statement."""
+    held = Count("assignments", filter=Q(assignments__state__in=HOLDS_SLOT))
+    return max(RankingTask.objects.order_by().annotate(held=held).values_list("held", flat=True), default=0)
+
+
+def people(prefix: str, count: int) -> list[User]:
+    return [a_person(f"{prefix}-{i}") for i in range(count)]
+
+
+def one_task_for_all() -> list[dict[str, Any]]:
+    """Twelve raters ask at once for a task that three may rank; five times."""
+    told = []
+    for number in range(5):
+        raters = people(f"crowd{number}", 12)
+        campaign = a_campaign(raters=raters, num_prompts=1, overlap=3, name=f"Crowd {number}")
+        leases = at_once(*(partial(lease_next, campaign, rater=rater) for rater in raters))
+        told.append(
+            {
+                "leases": sum(isinstance(lease, Assignment) for lease in leases),
+                "none": sum(lease is None for lease in leases),
+                "slots": len({lease.slot_id for lease in leases if isinstance(lease, Assignment)}),
+            }
+        )
+    return told
+
+
+def one_rater_many_tabs() -> dict[str, Any]:
+    rater = a_person("tabs")
+    campaign = a_campaign(raters=[rater], num_prompts=5, name="Tabs")
+    leases = at_once(*[lambda: str(lease_next(campaign, rater=rater).pk)] * 8)
+    return {"different": len(set(leases)), "live": Assignment.objects.filter(rater=rater).count()}
+
+
+def double_submits() -> dict[str, Any]:
+    rater = a_person("double")
+    campaign = a_campaign(raters=[rater], num_prompts=2, name="Double")
+    first, same = lease_next(campaign, rater=rater), a_submission("a>b>c")
+    answers = at_once(*[lambda: str(submit_ranking(first, rater=rater, submission=same).pk)] * 8)
+    second = lease_next(campaign, rater=rater)
+    tabs = at_once(
+        *(
+            lambda line=line: str(submit_ranking(second, rater=rater, submission=a_submission(line)).pk)
+            for line in ORDERS * 2
+        )
+    )
+    ranking = Ranking.objects.get(assignment=second)
+    fixes = at_once(
+        *(lambda: str(correct_ranking(ranking, rater=rater, submission=a_submission("b>c>a")).pk) for _ in range(8))
+    )
+    return {
+        "answers": sorted(set(answers)),
+        "stored": [str(pk) for pk in Ranking.objects.filter(assignment=first).values_list("pk", flat=True)],
+        "tabs": Counter("row" if answer == str(ranking.pk) else answer for answer in tabs),
+        "fixes": Counter(fix if fix == "superseded" else "row" for fix in fixes),
+        "live": Ranking.objects.filter(assignment=second, is_live=True).count(),
+    }
+
+
+def a_busy_day() -> dict[str, Any]:
+    """Eight raters, thirty tasks wanted three times; some click twice, skip, walk away, or come back late."""
+    raters = people("busy", 8)
+    campaign = a_campaign(raters=raters, num_prompts=30, overlap=3, name="Busy")
+    over, stop = [], threading.Event()
+
+    def watch() -> int:
+        while not stop.wait(0.005):
+            over.append(most_held())
+        return max(over)
+
+    def finish() -> list[Any]:
+        try:
+            return at_once(
+                *(
+                    lambda i=i, rater=rater: a_day(campaign, rater, lot=random.Random(i))
+                    for i, rater in enumerate(raters)
+                )
+            )
+        finally:
+            stop.set()
+
+    most, days = at_once(watch, finish)
+    held = Assignment.objects.filter(slot__campaign=campaign, state__in=HOLDS_SLOT)
+    twice = (
+        Ranking.objects.filter(task__campaign=campaign, is_live=True).values("task", "rater").annotate(n=Count("pk"))
+    )
+    acknowledged = [pk for day in days for pk in day] if all(isinstance(day, list) for day in days) else days
+    return {
+        "most": most,
+        "looks": len(over),
+        "days": [day if isinstance(day, str) else len(day) for day in days],
+        "acknowledged": len(set(acknowledged)),
+        "stored": Ranking.objects.filter(task__campaign=campaign).count(),
+        "twice": twice.filter(n__gt=1).count(),
+        "free_but_held": Slot.objects.filter(campaign=campaign, is_free=True, assignments__in=held).count(),
+        "taken_by_nobody": Slot.objects.filter(campaign=campaign, is_free=False).exclude(assignments__in=held).count(),
+        "states": dict(Counter(Assignment.objects.filter(slot__campaign=campaign).values_list("state", flat=True))),
+    }
+
+
+def a_day(campaign: Campaign, rater: User, *, lot: random.Random) -> list[str]:
+    """Returns the rankings that were acknowledged to her."""
+    done, late = [], []
+    for _ in range(30):
+        assignment = lease_next(campaign, rater=rater)
+        if assignment is None:
+            break
+        chance = lot.random()
+        if chance < 0.1:
+            skip(assignment, rater=rater)
+        elif chance < 0.3:
+            run_out(assignment)  # anybody's next request gives it away
+            late.append(assignment)
+        else:
+            submission = a_submission(lot.choice(ORDERS), client_uuid=uuid.UUID(int=lot.getrandbits(128)))
+            for _ in range(1 + (chance < 0.5)):
+                done.append(str(submit_ranking(assignment, rater=rater, submission=submission).pk))
+    for assignment in late:
+        try:
+            done.append(str(submit_ranking(assignment, rater=rater, submission=a_submission()).pk))
+        except UserError as error:
+            if error.code not in ("already_ranked", "skipped"):  # she got it anew and is done with it
+                raise
+    return done
+
+
+if __name__ == "__main__":
+    scenes = (one_task_for_all, one_rater_many_tabs, double_submits, a_busy_day)
+    print(json.dumps({scene.__name__: scene() for scene in scenes}))
