@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from annotation.models import Assignment, Completion
+from annotation.models import Assignment, Campaign, Completion, Ranking
 from annotation.rendering import as_html
 from annotation.services.rank import FLAGS
+from annotation.weak_order import canonical, format_order
 
 WHO = {"user": "Person", "assistant": "Assistant", "system": "Setting"}
 
@@ -26,24 +28,37 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """`html` is empty where the text is blank. `flags` are (name, label, whether it is set)."""
+
     letter: str
     html: SafeString
+    flags: tuple[tuple[str, str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """The guideline that a ranking is made under; `is_new` where the rater's last ranking here was under another."""
+
+    number: int
+    html: SafeString
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """`line`, `reason` and `all_bad` come from the draft, so that the page without scripts shows it too."""
+    """One task to rank, or one ranking to correct; `draft` is what stands in the form: line, all_bad, flags, reason."""
 
     assignment: uuid.UUID
     client_uuid: uuid.UUID
     turns: tuple[Turn, ...]
     texts: tuple[Text, ...]
-    flags: tuple[tuple[str, str], ...]
-    guideline: SafeString | None
-    guideline_number: int
-    lease_until: datetime
-    draft_at: datetime | None
-    draft: dict[str, Any]
+    guide: Guide | None
+    submit_url: str
+    draft_url: str = ""  # without them, nothing is saved before it is submitted, and no lease runs
+    renew_url: str = ""
+    lease_seconds: int = 0
+    draft_at: datetime | None = None
+    draft: dict[str, Any] = field(default_factory=dict)
 
     @property
     def letters(self) -> str:
@@ -55,41 +70,77 @@ class TaskPage:
         first, *rest = self.letters
         return f"{rest[0]} > {first}" if len(rest) == 1 else f"{rest[0]} > {first} = {rest[1]}"
 
-    @property
-    def line(self) -> str:
-        return str(self.draft.get("line", ""))
 
-    @property
-    def reason(self) -> str:
-        return str(self.draft.get("reason", ""))
-
-    @property
-    def all_bad(self) -> bool:
-        return bool(self.draft.get("all_bad"))
-
-    @property
-    def draft_json(self) -> str:
-        """For a script element: the characters that could end one are escaped."""
-        escapes = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
-        return json.dumps(self.draft).translate(escapes)
-
-
-def task_page(assignment: Assignment) -> TaskPage:
-    completions = Completion.objects.in_bulk([uuid.UUID(pk) for pk in assignment.order])
-    texts = {str(pk): completion.text for pk, completion in completions.items()}
-    guideline = assignment.guideline
+def task_page(assignment: Assignment, *, campaign: Campaign) -> TaskPage:
+    """The task on a rater's desk, as her draft has it."""
+    draft = assignment.draft or {}
     return TaskPage(
         assignment=assignment.pk,
         client_uuid=uuid.uuid4(),
-        turns=tuple(
-            Turn(message["role"], WHO.get(message["role"], message["role"]), as_html(message["content"]))
-            for message in assignment.task.prompt.messages
-        ),
-        texts=tuple(Text(letter, as_html(texts[pk])) for letter, pk in assignment.letters().items()),
-        flags=tuple(FLAGS.items()),
-        guideline=as_html(guideline.text) if guideline else None,
-        guideline_number=guideline.number if guideline else 0,
-        lease_until=assignment.lease_until,
+        turns=turns_of(assignment),
+        texts=texts_of(assignment, flags=draft.get("flags", {})),
+        guide=guide_of(assignment),
+        submit_url=reverse("rank_submit", args=[campaign.slug]),
+        draft_url=reverse("rank_draft", args=[campaign.slug]),
+        renew_url=reverse("rank_renew", args=[campaign.slug]),
+        lease_seconds=seconds_left(assignment),
         draft_at=assignment.draft_at,
-        draft=assignment.draft or {},
+        draft=draft,
     )
+
+
+def correction_page(ranking: Ranking) -> TaskPage:
+    """A ranking of her own, to be corrected: the same texts under the same letters."""
+    assignment = ranking.assignment
+    letter_of = {completion: letter for letter, completion in assignment.letters().items()}
+    flags = {letter_of[completion]: names for completion, names in ranking.flags.items()}
+    draft = {"line": line_of(ranking), "all_bad": ranking.all_bad, "flags": flags, "reason": ranking.reason}
+    return TaskPage(
+        assignment=assignment.pk,
+        client_uuid=uuid.uuid4(),
+        turns=turns_of(assignment),
+        texts=texts_of(assignment, flags=flags),
+        guide=guide_of(assignment),
+        submit_url=reverse("rank_correct", args=[ranking.pk]),
+        draft=draft,
+    )
+
+
+def line_of(ranking: Ranking) -> str:
+    """The order in the letters that the rater saw."""
+    letter_of = {completion: letter for letter, completion in ranking.assignment.letters().items()}
+    tiers = [[letter_of[completion] for completion in tier] for tier in ranking.tiers]
+    return format_order(canonical(tiers, ranking.strengths))
+
+
+def turns_of(assignment: Assignment) -> tuple[Turn, ...]:
+    return tuple(
+        Turn(message["role"], WHO[message["role"]], as_html(message["content"]))
+        for message in assignment.task.prompt.messages
+    )
+
+
+def texts_of(assignment: Assignment, *, flags: dict[str, list[str]]) -> tuple[Text, ...]:
+    completions = Completion.objects.in_bulk([uuid.UUID(pk) for pk in assignment.order])
+    return tuple(
+        Text(
+            letter=letter,
+            html=as_html(completions[uuid.UUID(pk)].text.strip("\n")),
+            flags=tuple((name, label, name in flags.get(letter, ())) for name, label in FLAGS.items()),
+        )
+        for letter, pk in assignment.letters().items()
+    )
+
+
+def guide_of(assignment: Assignment) -> Guide | None:
+    guideline = assignment.guideline
+    if guideline is None:
+        return None
+    mine = Ranking.objects.filter(rater=assignment.rater, guideline__campaign=guideline.campaign_id)
+    last = mine.order_by("-created_at", "-pk").values_list("guideline", flat=True).first()
+    return Guide(guideline.number, as_html(guideline.text), is_new=last is not None and last != guideline.pk)
+
+
+def seconds_left(assignment: Assignment) -> int:
+    """By the server's clock: the browser's may be off by hours."""
+    return max(0, round((assignment.lease_until - timezone.now()).total_seconds()))

@@ -91,7 +91,9 @@ def canonical(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = ()) -> 
         raise BadOrder(f"{shown(twice)} stands twice.")
     gaps = len(written) - 1
     if strengths and len(strengths) != gaps:
-        raise BadOrder(f"{len(written)} tiers have {gaps} gaps between them, but {len(strengths)} strengths were given.")
+        raise BadOrder(
+            f"{len(written)} tiers have {gaps} gaps between them, but {len(strengths)} strengths were given."
+        )
     if any(not 1 <= strength <= MOST for strength in strengths):
         raise BadOrder(f"A strength is 1 to {MOST}.")
     return WeakOrder(written, tuple(strengths) or (1,) * gaps)

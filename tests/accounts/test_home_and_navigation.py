@@ -47,7 +47,7 @@ def test_every_place_in_the_navigation_opens(db, role):
         is_offered = f'href="{address}"' in page.split("</nav>")[0]
         assert is_offered == User(role=role).can(place.capability), place
         if is_offered:
-            assert client.get(address).status_code == 200, place
+            assert client.get(address, follow=True).status_code == 200, place
 
 
 def test_the_navigation_names_where_one_is(grace):

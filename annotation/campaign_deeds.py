@@ -1,0 +1,145 @@
+"""What is done to a campaign from its page: one form each; one that is refused comes back with what is wrong."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
+
+from accounts.access import requires, signed_in
+from accounts.errors import UserError
+from accounts.models import Capability, User
+from annotation.campaign_views import show
+from annotation.forms import CompletionsForm, GuidelineForm, PromptsForm, RatersForm, SnapshotForm, tell
+from annotation.models import Campaign, CampaignState
+from annotation.services.campaigns import add_raters, remove_rater, revise_guideline, set_state
+from annotation.services.completions import request_completions
+from annotation.services.prompts import Added, import_prompts
+from annotation.services.snapshot import freeze_snapshot
+
+STATES_IN_WORDS = {
+    CampaignState.OPEN: "is open: raters find it on their home page",
+    CampaignState.PAUSED: "is paused: raters get no new task",
+    CampaignState.CLOSED: "is closed",
+}
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def campaign_state(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    moved = set_state(campaign, to=request.POST.get("to", ""), user=signed_in(request))
+    messages.success(request, f"{moved.name} {STATES_IN_WORDS[CampaignState(moved.state)]}.")
+    return redirect("campaign", slug)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def campaign_prompts(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    form = PromptsForm(request.POST, request.FILES)
+
+    def add() -> str:
+        added = import_upload(campaign, form.cleaned_data["file"], user=signed_in(request))
+        return f"{counted(added.num_added, 'prompt')} added, {added.num_known} were here already."
+
+    return done(request, campaign, form, name="prompts_form", do=add)
+
+
+def import_upload(campaign: Campaign, file: UploadedFile, *, user: User) -> Added:
+    """Of the upload's own name only the ending is kept, which says how to read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"prompts{Path(file.name or '').suffix[:8].lower()}"
+        with path.open("wb") as out:
+            for chunk in file.chunks():
+                out.write(chunk)
+        return import_prompts(campaign, path=path, user=user)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def campaign_completions(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    form = CompletionsForm(request.POST, k=campaign.k)
+
+    def ask() -> str:
+        recipe = {name: form.cleaned_data[name] for name in ("k", "max_new_tokens")}
+        model = form.cleaned_data["model"]
+        request_completions(campaign, model=model, user=signed_in(request), recipe=recipe)
+        return f"{model.name} writes as soon as a worker is free; its completions become tasks by themselves."
+
+    return done(request, campaign, form, name="completions_form", do=ask)
+
+
+@require_POST
+@requires(Capability.STUDY)
+def campaign_snapshot(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    form = SnapshotForm(request.POST)
+
+    def freeze() -> str:
+        dataset = freeze_snapshot(campaign, name=form.cleaned_data["name"], user=signed_in(request))
+        return f"{dataset.name} is frozen with {counted(dataset.num_rows, 'comparison')}."
+
+    return done(request, campaign, form, name="snapshot_form", do=freeze)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def campaign_raters(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    form = RatersForm(request.POST, campaign=campaign)
+
+    def add() -> str:
+        num_new = add_raters(campaign, raters=form.cleaned_data["raters"], user=signed_in(request))
+        return f"{counted(num_new, 'rater')} added."
+
+    return done(request, campaign, form, name="raters_form", do=add)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def campaign_rater_remove(request: HttpRequest, slug: str, username: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    rater = get_object_or_404(User, username=username, memberships__campaign=campaign)
+    remove_rater(campaign, rater=rater, user=signed_in(request))
+    messages.success(request, f"{rater.username} gets no more tasks here; the rankings so far stay.")
+    return redirect("campaign", slug)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def campaign_guideline(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    form = GuidelineForm(request.POST)
+
+    def revise() -> str:
+        made = revise_guideline(campaign, text=form.cleaned_data["text"], user=signed_in(request))
+        return f"Version {made.number} of the guideline is in force for every task that is given out from now on."
+
+    return done(request, campaign, form, name="guideline_form", do=revise)
+
+
+def done(request: HttpRequest, campaign: Campaign, form: Form, *, name: str, do: Callable[[], str]) -> HttpResponse:
+    """Does it and says so on the campaign's page, or shows that page with the form and what is wrong with it."""
+    status = 400
+    if form.is_valid():
+        try:
+            messages.success(request, do())
+        except UserError as error:
+            tell(form, error)
+            status = error.status
+        else:
+            return redirect("campaign", campaign.slug)
+    return show(request, campaign, status=status, **{name: form})
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -1,0 +1,92 @@
+"""A rater's own work: where some waits for her, what she ranked, and correcting it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts.access import requires, signed_in
+from accounts.models import Capability
+from accounts.paging import page_of
+from annotation.models import Ranking
+from annotation.pages import correction_page, line_of
+from annotation.posted import draft_of, submission_of
+from annotation.services.desk import desks_of
+from annotation.services.rank import BadRanking, correct_ranking
+
+PAGE = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One of a rater's own rankings, in the letters that she saw."""
+
+    id: uuid.UUID
+    asked: str
+    campaign: str
+    line: str
+    all_bad: bool
+    seconds: int | None
+    at: datetime
+    is_corrected: bool
+
+
+@require_GET
+@never_cache
+@requires(Capability.RANK)
+def my_work(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    mine = Ranking.objects.filter(rater=user, is_live=True)
+    rows = mine.select_related("assignment", "task__prompt", "task__campaign")
+    page = page_of(rows, request, by="-created_at", size=PAGE)
+    entries = [entry_of(ranking) for ranking in page.items]
+    return render(request, "annotation/my_work.html", {"page": page, "entries": entries, "desks": desks_of(user)})
+
+
+def entry_of(ranking: Ranking) -> Entry:
+    return Entry(
+        id=ranking.pk,
+        asked=ranking.task.prompt.messages[-1]["content"],
+        campaign=ranking.task.campaign.name,
+        line=line_of(ranking),
+        all_bad=ranking.all_bad,
+        seconds=None if ranking.seconds is None else round(ranking.seconds),
+        at=ranking.created_at,
+        is_corrected=ranking.supersedes_id is not None,
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@requires(Capability.RANK)
+def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
+    """One's own ranking, once more: what is submitted supersedes it, and nothing is overwritten."""
+    mine = Ranking.objects.filter(rater=signed_in(request))
+    ranking = get_object_or_404(
+        mine.select_related("assignment__task__prompt", "assignment__guideline", "task__campaign"), pk=ranking_id
+    )
+    if request.method != "POST":
+        if newer := mine.filter(supersedes=ranking).first():
+            return redirect("rank_correct", newer.pk)
+        return correction(request, ranking)
+    try:
+        correct_ranking(ranking, rater=signed_in(request), submission=submission_of(request))
+    except BadRanking as error:
+        return correction(request, ranking, error=error.sentence)
+    messages.success(request, "Your correction is kept; the ranking before it stays on record.")
+    return redirect("my_work")
+
+
+def correction(request: HttpRequest, ranking: Ranking, *, error: str = "") -> HttpResponse:
+    task = correction_page(ranking)
+    if error:
+        task = replace(task, draft=draft_of(request))
+    context = {"campaign": ranking.task.campaign, "task": task, "error": error, "is_correction": True}
+    return render(request, "annotation/rank.html", context, status=400 if error else 200)
