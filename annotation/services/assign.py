@@ -22,6 +22,7 @@ from annotation.models import (
     Membership,
     Slot,
 )
+from annotation.services.texts import complaint_about
 from registry.services.schemas import canonical
 
 LARGEST_DRAFT = 64 * 1024  # bytes
@@ -189,8 +190,12 @@ AFTER: dict[str, str] = {
 
 def save_draft(assignment: Assignment, *, rater: User, draft: dict[str, Any]) -> Assignment:
     """Keeps what she has so far, on a task that ran out too. Raises `LeaseLost` once it is submitted or skipped."""
-    if not isinstance(draft, dict) or len(canonical(draft)) > LARGEST_DRAFT:
-        raise BadDraft(f"A draft is an object of at most {LARGEST_DRAFT // 1024} KiB.")
+    if not isinstance(draft, dict):
+        raise BadDraft("A draft is an object.")
+    if complaint := complaint_about(draft):
+        raise BadDraft(f"There is {complaint} in the draft.")
+    if len(canonical(draft)) > LARGEST_DRAFT:
+        raise BadDraft(f"A draft has at most {LARGEST_DRAFT // 1024} KiB.")
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state not in (AssignmentState.LIVE, AssignmentState.EXPIRED):
@@ -202,13 +207,14 @@ def save_draft(assignment: Assignment, *, rater: User, draft: dict[str, Any]) ->
 
 def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment:
     """Gives a task back for good: she does not get it again. Skipping twice is skipping once."""
+    reason = reason.replace("\x00", "").strip()[:LONGEST_REASON]
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state == AssignmentState.SKIPPED:
             return found
         if AssignmentState.SKIPPED not in ASSIGNMENT_TRANSITIONS[found.state]:
             raise LeaseLost(AFTER[found.state])
-        end(found, to=AssignmentState.SKIPPED, skip_reason=reason.strip()[:LONGEST_REASON], draft=None, draft_at=None)
+        end(found, to=AssignmentState.SKIPPED, skip_reason=reason, draft=None, draft_at=None)
         hint(f"campaign:{found.slot.campaign_id}")
         found.refresh_from_db()
     return found

@@ -16,7 +16,7 @@ from audit.services import record
 MOST_RATERS = 25  # a task, as the database has it
 LONGEST_LEASE = 24 * 60  # minutes
 LONGEST_NAME = 120
-RESERVED = "new"  # the address of the form that makes campaigns
+RESERVED = ("new", "mine")  # what addresses have where a campaign's slug would stand
 
 
 class BadCampaign(UserError):
@@ -62,10 +62,8 @@ def check_campaign(name: str, *, slug: str, k: int, overlap: int, lease_minutes:
         raise BadCampaign(
             f"A name has 1 to {LONGEST_NAME} characters, with a letter or a digit among them.", field="name"
         )
-    if slug == RESERVED:
-        raise BadCampaign(
-            f"A campaign can't be called {name}: that is the address of the form. Choose another name.", field="name"
-        )
+    if slug in RESERVED:
+        raise BadCampaign(f"A campaign can't be called {name}: an address has that word. Choose another.", field="name")
     if not 2 <= k <= 9:
         raise BadCampaign(f"K is 2 to 9 completions a task, not {k}.", field="k")
     if not 1 <= overlap <= MOST_RATERS:

@@ -17,6 +17,7 @@ from accounts.models import User
 from annotation import weak_order
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Ranking, Slot
 from annotation.services.assign import AFTER, end, own, take_slot
+from annotation.services.texts import complaint_about
 
 LONGEST_REASON = 4000
 FLAGS = {"unsafe": "Unsafe", "personal_data": "Personal data", "wrong_language": "Wrong language"}
@@ -95,6 +96,8 @@ def judgement(submission: Submission, *, order: list[str]) -> dict[str, Any]:
     told = weak_order.renamed(shown, names)
     if len(submission.reason) > LONGEST_REASON:
         raise BadRanking(f"A reason has at most {LONGEST_REASON} characters.")
+    if complaint := complaint_about(submission.reason):
+        raise BadRanking(f"There is {complaint} in the reason.")
     return {
         "tiers": [list(tier) for tier in told.tiers],
         "strengths": list(told.strengths),

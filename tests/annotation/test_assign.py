@@ -111,6 +111,12 @@ def test_a_draft_too_large_is_refused(campaign, ada):
         save_draft(lease_next(campaign, rater=ada), rater=ada, draft={"reason": "x" * 70_000})
 
 
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800"])
+def test_a_draft_that_no_database_could_keep_is_refused(campaign, ada, text):
+    with pytest.raises(BadDraft, match="in the draft"):
+        save_draft(lease_next(campaign, rater=ada), rater=ada, draft={"reason": text})
+
+
 def test_only_members_of_an_open_campaign_get_work(campaign, ada):
     with pytest.raises(NotARater):
         lease_next(campaign, rater=a_person("eve"))

@@ -6,14 +6,16 @@ import pytest
 
 from accounts.models import Role
 from annotation.models import Campaign, CampaignState, Completion, RankingTask, Slot
+from annotation.publishing import take_in
 from annotation.services.campaigns import BadCampaign, NameTaken, NoSuchMove, add_raters, create_campaign, set_state
-from annotation.services.completions import NoModel, NoPrompts, UnderWay, ingest, make_tasks, request_completions
+from annotation.services.completions import NoModel, NoPrompts, UnderWay, make_tasks, request_completions
 from annotation.services.progress import campaign_progress, rater_counts
 from annotation.services.prompts import BadPrompt, add_prompts, import_prompts
 from annotation.services.texts import BadLines
 from audit.models import AuditEvent
 from registry.services.datasets import freeze_dataset, read_rows
 from registry.services.schemas import conversation_sha256, split_of
+from runs.publishing import HOOKS
 from tests.annotation.arrange import a_campaign, a_file, a_person, answers
 from tests.runs.conftest import a_model
 
@@ -28,7 +30,7 @@ def grace(db):
 @pytest.mark.parametrize(
     ("fields", "field"),
     [({"k": 1}, "k"), ({"k": 10}, "k"), ({"overlap": 0}, "overlap"), ({"overlap": 26}, "overlap"),
-     ({"lease_minutes": 0}, "lease_minutes"), ({"name": "   "}, "name"), ({"name": "?!"}, "name")],
+     ({"lease_minutes": 0}, "lease_minutes"), ({"name": "   "}, "name"), ({"name": "?!"}, "name"), ({"name": "Mine"}, "name")],
 )  # fmt: skip
 def test_a_campaign_out_of_bounds_is_refused_before_the_database_sees_it(grace, fields, field):
     with pytest.raises(BadCampaign) as told:
@@ -151,21 +153,24 @@ def test_a_request_without_prompts_or_of_a_reward_model_is_refused(grace):
         request_completions(campaign, model=a_model("judge", role="reward"), user=grace)
 
 
-def test_rows_of_a_run_are_taken_in_once(grace):
+def test_what_a_run_of_the_campaign_wrote_becomes_tasks_once(grace):
     campaign = create_campaign("Everyday", k=2, overlap=1, guideline="", user=grace)
     add_prompts(campaign, rows=[{"prompt": "Why?"}], user=grace)
     prompt, model = campaign.prompts.get(), a_model("writer", role="sft")
+    run = request_completions(campaign, model=model, user=grace)
     rows = [
         {"id": f"00000000-0000-4000-8000-00000000000{i}", "prompt_id": str(prompt.pk), "index": i, "text": f"Because {i}.",
          "seed": i, "temperature": 1.0, "top_p": 1.0, "num_tokens": 3, "ended": True, "logprob": -1.0}
         for i in range(2)
     ]  # fmt: skip
     dataset = freeze_dataset("made", kind="completions", splits={"train": rows}, user=grace)
-    assert ingest(campaign, dataset=dataset, model=model) == 1
-    assert ingest(campaign, dataset=dataset, model=model) == 0
-    assert [(c.text, c.model, c.sampling["seed"]) for c in prompt.completions.order_by("pk")] == [
-        ("Because 0.", model, 0),
-        ("Because 1.", model, 1),
+    assert HOOKS["generate"] == [take_in]
+    for _ in range(2):
+        take_in(run, dataset.artifact, {})
+    assert RankingTask.objects.count() == 1
+    assert [(c.text, c.model, c.dataset, c.sampling["seed"]) for c in prompt.completions.order_by("pk")] == [
+        ("Because 0.", model, dataset, 0),
+        ("Because 1.", model, dataset, 1),
     ]
 
 

@@ -122,6 +122,7 @@ def test_what_was_skipped_cannot_be_submitted(campaign, ada):
         ("a>b>c", {"flags": {"z": ["unsafe"]}}, "no text z"),
         ("a>b>c", {"flags": {"a": ["boring"]}}, "no flag called boring"),
         ("a>b>c", {"reason": "x" * 5000}, "at most 4000"),
+        ("a>b>c", {"reason": "a\x00b"}, "a NUL character"),
     ],
 )
 def test_a_judgement_that_does_not_fit_is_refused_in_one_sentence(campaign, ada, tiers, fields, complaint):
