@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -58,6 +60,14 @@ def test_what_rows_say_is_shown_and_never_run(researcher, rex):
     shown = page(researcher, "dataset", dataset.pk)
     assert "<script>alert(1)" not in shown and "<img src=x" not in shown
     assert "&lt;script&gt;alert(1)" in shown
+
+
+def test_those_who_manage_are_led_to_the_import_and_to_the_run_that_made_a_model(grace, tmp_path):
+    client, run = Client(), uuid.uuid4()
+    client.force_login(grace)
+    model = a_model(tmp_path, "made", method="dpo", run=run)
+    assert reverse("launch", args=["import_model"]) in page(client, "models")
+    assert reverse("run", args=[run]) in page(client, "model", model.pk)
 
 
 def test_a_model_shows_what_it_learned_from(researcher, preferences, tmp_path):
