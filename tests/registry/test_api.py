@@ -86,7 +86,9 @@ def test_a_dataset_is_taken_away_as_a_zip(researcher, preferences):
 
 def test_a_file_is_imported_or_its_bad_lines_told(researcher, rex):
     file = SimpleUploadedFile("p.txt", b"Why?\nHow?\n")
-    answer = researcher.post(f"{API}/datasets/import/", {"name": "p", "kind": "prompts", "file": file, "licence": "mit"})
+    answer = researcher.post(
+        f"{API}/datasets/import/", {"name": "p", "kind": "prompts", "file": file, "licence": "mit"}
+    )
     assert answer.status_code == 201, answer.content
     dataset = DatasetVersion.objects.get(name="p")
     assert (dataset.num_rows, dataset.created_by, dataset.licence) == (2, rex, "mit")

@@ -26,10 +26,16 @@ def test_a_file_goes_in_and_comes_out_as_a_folder(grace, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["import_dataset", "asked", "{}/p.jsonl", "--kind", "prompts"], "bad_rows: p.jsonl, line 1 is no JSON. Nothing"),
+        (
+            ["import_dataset", "asked", "{}/p.jsonl", "--kind", "prompts"],
+            "bad_rows: p.jsonl, line 1 is no JSON. Nothing",
+        ),
         (["import_dataset", "a b", "{}/p.jsonl", "--kind", "prompts"], "bad_name: "),
         (["import_dataset", "asked", "{}/none.jsonl", "--kind", "prompts"], "no_file: There is no file at"),
-        (["export", "nothing", "--format", "trl-jsonl", "--out", "{}/out"], "no_dataset: There is no dataset called nothing"),
+        (
+            ["export", "nothing", "--format", "trl-jsonl", "--out", "{}/out"],
+            "no_dataset: There is no dataset called nothing",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_told_with_its_code_and_exit_status_1(db, tmp_path, capsys, argv, told):

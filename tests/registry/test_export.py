@@ -42,7 +42,9 @@ def loaded(folders: list[Path], tmp_path: Path) -> dict[str, dict]:
 
 def test_load_dataset_opens_both_splits_of_every_format_and_of_the_stored_folder(preferences, prompts, tmp_path):
     folders = [export_dataset(preferences, fmt=fmt, out=tmp_path / fmt) for fmt in FORMATS]
-    folders += [export_dataset(prompts, fmt=fmt, out=tmp_path / f"prompts-{fmt}") for fmt in ("trl-jsonl", "trl-parquet")]
+    folders += [
+        export_dataset(prompts, fmt=fmt, out=tmp_path / f"prompts-{fmt}") for fmt in ("trl-jsonl", "trl-parquet")
+    ]
     folders += [preferences.artifact.folder]
     found = loaded(folders, tmp_path)
     for folder in folders:

@@ -27,8 +27,12 @@ def all_rows(dataset: DatasetVersion) -> list[dict]:
 
 
 def test_bad_lines_are_told_by_number_and_nothing_is_imported(rex, tmp_path):
-    path = lines(tmp_path / "p.jsonl", {"prompt": "Why?"}, "", "{", {"prompt": ""}, {"messages": 3}, {"prompt": 7}, "[1]")
-    with pytest.raises(BadLines, match=r"p.jsonl, line 3 is no JSON, and 3 more lines are bad\. Nothing was") as refused:
+    path = lines(
+        tmp_path / "p.jsonl", {"prompt": "Why?"}, "", "{", {"prompt": ""}, {"messages": 3}, {"prompt": 7}, "[1]"
+    )
+    with pytest.raises(
+        BadLines, match=r"p.jsonl, line 3 is no JSON, and 3 more lines are bad\. Nothing was"
+    ) as refused:
         import_dataset("p", path, kind="prompts", user=rex)
     assert [line["line"] for line in refused.value.data["lines"]] == [3, 5, 6, 7]
     assert not DatasetVersion.objects.exists() and not Artifact.objects.exists()
@@ -53,7 +57,9 @@ def test_prompts_by_line_are_split_by_content_whatever_their_order(rex, tmp_path
 
 
 def test_a_file_too_small_to_hold_a_tenth_out_is_for_training(rex, tmp_path):
-    question = next(q for i in range(1000) if split_of(conversation_sha256([turn("user", q := f"Question {i}?")])) == "test")
+    question = next(
+        q for i in range(1000) if split_of(conversation_sha256([turn("user", q := f"Question {i}?")])) == "test"
+    )
     dataset = import_dataset("small", lines(tmp_path / "a.txt", question), kind="prompts", user=rex)
     assert dataset.splits == {"train": 1}
 

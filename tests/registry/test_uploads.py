@@ -60,7 +60,9 @@ def test_a_gguf_file_is_taken_alone_or_in_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "tokenizer.model", "LICENSE", "x.gguf", "w.bin"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "tokenizer.json", "tokenizer.model", "LICENSE", "x.gguf", "w.bin"]
+)
 def test_a_pickle_is_refused_under_any_name_and_never_opened(tmp_path, name, protocol):
     canary = tmp_path / "canary"
     raw = pickle.dumps(Canary(canary), protocol=protocol)

@@ -224,7 +224,9 @@ def raw_rows(path: Path, *, kind: str) -> Iterator[tuple[int, Any]]:
         case ".txt" if kind in (DatasetKind.CORPUS, DatasetKind.PROMPTS):
             return passages(path) if kind == DatasetKind.CORPUS else prompts_by_line(path)
         case _:
-            raise BadFile(f"{path.name} is no file of {kind}: .jsonl and .parquet are read, and .txt as corpus or prompts.")
+            raise BadFile(
+                f"{path.name} is no file of {kind}: .jsonl and .parquet are read, and .txt as corpus or prompts."
+            )
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
