@@ -15,6 +15,7 @@ export const HELP = [
   ["/", "write a reason"],
   ["f", "flag the text in hand (Shift+F where there is a text F)"],
   ["s", "skip this task"],
+  ["u", "correct the ranking that you submitted last"],
   ["Ctrl Enter", "submit"],
   ["?", "show these keys"],
 ];
@@ -34,9 +35,9 @@ export function afterKey(state, key) {
   return null;
 }
 
-/** The command of a key, for what is no change of the order: "all_bad", "reason", "flag", "skip", "help". */
+/** The command of a key, for what is no change of the order: "all_bad", "reason", "flag", "skip", "undo", "help". */
 export function commandOf(state, key) {
-  const commands = { x: "all_bad", "/": "reason", f: "flag", s: "skip", "?": "help" };
+  const commands = { x: "all_bad", "/": "reason", f: "flag", s: "skip", u: "undo", "?": "help" };
   if (state.letters.includes(key)) return null;
   return commands[key.toLowerCase()] ?? commands[key] ?? null;
 }

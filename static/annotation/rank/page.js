@@ -1,196 +1,226 @@
-// The ranking page: keeps the form, the typed line and the rail in one state, saves drafts, holds the lease.
+// The ranking page: the form, the typed line, the texts and the rail in one state. Without it the form works by itself.
 
-import { formatOrder } from "./order.js";
+import { Draft } from "./draft.js";
 import { HELP, afterKey, commandOf } from "./keys.js";
-import { drawRail } from "./rail.js";
+import { Lease } from "./lease.js";
+import { formatOrder, tierOf } from "./order.js";
+import { drawRail, dropped } from "./rail.js";
 import { finalOrder, fromDraft, placeInWords, restInWords, toggleFlag, typed } from "./state.js";
+import { markFlags, markHeld, openTexts } from "./texts.js";
 
-const DRAFT_AFTER_MS = 800;
-const RENEW_EVERY_MS = 60_000;
-const IDLE_AFTER_MS = 90_000; // a rater who touched nothing for so long is not working on this task
+const TICK_MS = 1_000;
+const LOOK_AGAIN_MS = 10_000;
+const NO_KEYS = "rank.no-single-keys";
 
-let page = null;
+const $ = (selector) => document.querySelector(selector);
+const say = (words) => ($("#said").textContent = words);
+const write = (selector) => (words) => {
+  if ($(selector).textContent !== words) $(selector).textContent = words;
+};
 
 class Page {
   constructor(form) {
     this.form = form;
-    this.letters = form.dataset.letters.split("");
-    this.rail = document.querySelector("#rail");
     this.line = form.elements.order;
-    const draft = JSON.parse(document.querySelector("#draft").textContent);
-    this.state = typed(fromDraft(this.letters, draft), draft.line ?? "").state;
-    this.active = Date.now();
-    this.worked = 0;
-    this.saveTimer = null;
+    this.letters = form.dataset.letters.split("");
+    this.draft = new Draft(form, write("#saving"));
+    this.lease = new Lease(form, write("#lease"));
+    const kept = this.draft.unsent();
+    const draft = kept ?? JSON.parse($("#draft").textContent);
+    const { state, error } = typed(fromDraft(this.letters, draft), draft.line ?? "");
+    this.state = state;
+    openTexts($("#rail"), {
+      hold: (letter) => this.hold(letter),
+      drop: (letter, where) => this.change(dropped(this.state, letter, where)),
+    });
     this.wire();
-    this.line.value = formatOrder(this.state.order);
+    if (!error) this.writeLine(); // a line that can't be read stays as it was typed
     this.draw();
-    this.clock = setInterval(() => this.tick(), 1_000);
+    if (kept) this.draft.changed(kept);
+    this.clock = setInterval(() => this.tick(), TICK_MS);
+    this.tick();
   }
 
   wire() {
-    const { form } = this;
+    const { all_bad: allBad, reason } = this.form.elements;
     this.line.addEventListener("input", () => {
       const { state, error } = typed(this.state, this.line.value);
-      this.line.setCustomValidity(error);
-      document.querySelector("#order-error").textContent = error;
-      if (!error) this.change(state, { keepLine: true });
+      this.complain(error, { isOfLine: true });
+      this.change(state, { keepsLine: true });
     });
-    form.elements.all_bad.addEventListener("change", () => this.change({ ...this.state, allBad: form.elements.all_bad.checked }));
-    form.elements.reason.addEventListener("input", () => this.change({ ...this.state, reason: form.elements.reason.value }));
-    for (const box of this.flags()) {
+    this.line.addEventListener("change", () => this.line.validity.valid && this.writeLine());
+    allBad.addEventListener("change", () => this.change({ ...this.state, allBad: allBad.checked }));
+    reason.addEventListener("input", () => this.change({ ...this.state, reason: reason.value }));
+    reason.value = this.state.reason;
+    for (const box of document.querySelectorAll("input[name=flag]")) {
       const [letter, flag] = box.value.split(":");
       box.checked = this.state.flags[letter]?.includes(flag) ?? false;
       box.addEventListener("change", () => this.change(toggleFlag(this.state, letter, flag, box.checked)));
     }
-    form.addEventListener("htmx:configRequest", () => {
-      form.elements.seconds.value = (this.worked / 1000).toFixed(1);
-    });
   }
 
-  flags() {
-    return document.querySelectorAll("input[name=flag]");
-  }
-
-  change(state, { keepLine = false } = {}) {
-    const moved = state.order !== this.state.order;
-    const heldNow = state.held !== this.state.held ? state.held : null;
+  change(state, { keepsLine = false } = {}) {
+    const before = this.state;
     this.state = state;
-    if (moved && !keepLine) this.line.value = formatOrder(state.order) + (state.pending ? ` ${state.pending}` : "");
-    if (!keepLine) {
-      this.line.setCustomValidity("");
-      document.querySelector("#order-error").textContent = "";
+    if (!keepsLine) {
+      this.writeLine();
+      this.complain("");
     }
-    if (heldNow) document.querySelector(`#text-${heldNow}`)?.scrollIntoView({ block: "nearest", behavior: "smooth" });
-    if (moved && state.held) this.say(placeInWords(state, state.held));
-    this.draw();
-    this.saveSoon();
+    const isTaken = state.held !== null && state.held !== before.held;
+    if (state.held && (isTaken || state.order !== before.order)) say(placeInWords(state, state.held));
+    this.draw({ scroll: isTaken });
+    this.draft.changed(this.asDraft());
   }
 
-  draw() {
-    drawRail(this.rail, this.state, {
-      change: (state) => this.change(state),
-      hold: (letter) => this.change({ ...this.state, held: this.state.held === letter ? null : letter }),
-    });
-    for (const text of document.querySelectorAll(".text")) text.classList.toggle("held", text.id === `text-${this.state.held}`);
-    const { all_bad: allBad } = this.form.elements;
-    allBad.checked = this.state.allBad;
-    document.querySelector("#rest").textContent = restInWords(this.state);
-    this.form.querySelector("[name=submit]").disabled = finalOrder(this.state) === null;
+  hold(letter) {
+    const held = this.state.held === letter ? null : letter;
+    this.state = { ...this.state, held, pending: "" };
+    if (held) say(`${letter.toUpperCase()} in hand. ${placeInWords(this.state, letter)}`);
+    this.writeLine();
+    this.draw({ scroll: held !== null });
   }
 
-  say(words) {
-    document.querySelector("#said").textContent = words;
+  asDraft() {
+    return { line: this.line.value, all_bad: this.state.allBad, flags: this.state.flags, reason: this.state.reason };
+  }
+
+  /** The line of the order, with the operator that waits for its letter where that stands at the end. */
+  writeLine() {
+    const { order, held, pending } = this.state;
+    const isLast = held !== null && tierOf(order, held) === order.tiers.length - 1;
+    this.line.value = formatOrder(order) + (pending && isLast ? ` ${pending}` : "");
+  }
+
+  draw({ scroll = false } = {}) {
+    drawRail($("#rail"), this.state, { change: (state) => this.change(state), hold: (letter) => this.hold(letter) });
+    markHeld(this.state.held, { scroll });
+    markFlags();
+    this.form.elements.all_bad.checked = this.state.allBad;
+    write("#rest")(restInWords(this.state));
+    $("#submit").setAttribute("aria-disabled", String(finalOrder(this.state) === null));
+  }
+
+  complain(words, { isOfLine = false } = {}) {
+    this.line.setCustomValidity(isOfLine ? words : "");
+    this.line.setAttribute("aria-invalid", String(isOfLine && words !== ""));
+    write("#order-error")(words);
+  }
+
+  /** Before the form is sent, by whichever way: it is whole, or it says what is missing. */
+  submitting(event) {
+    const order = finalOrder(this.state);
+    if (order === null) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      this.complain(restInWords(this.state));
+      return;
+    }
+    this.line.value = formatOrder(order);
+    this.form.elements.seconds.value = (this.lease.workedMs / 1000).toFixed(1);
   }
 
   key(event) {
+    if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      if (finalOrder(this.state)) this.form.requestSubmit(this.form.querySelector("[name=submit]"));
-      else this.say(restInWords(this.state));
+      this.form.requestSubmit();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches("input:not([type=checkbox]), textarea, select")) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
+    if (stored(NO_KEYS)) return;
     const next = afterKey(this.state, event.key);
-    if (next) {
-      event.preventDefault();
-      this.change(next);
-      return;
-    }
-    const command = commandOf(this.state, event.key);
-    if (command) {
-      event.preventDefault();
-      this.obey(command);
-    }
+    const command = next ? null : commandOf(this.state, event.key);
+    if (!next && !command) return;
+    event.preventDefault();
+    if (next) this.change(next);
+    else this.obey(command);
   }
 
   obey(command) {
     if (command === "all_bad") this.change({ ...this.state, allBad: !this.state.allBad });
     if (command === "reason") this.form.elements.reason.focus();
-    if (command === "skip") document.querySelector("#skip").showModal();
-    if (command === "help") document.querySelector("#keys").showModal();
-    if (command === "flag") {
-      const flags = document.querySelector(`#text-${this.state.held ?? this.letters[0]} details.flags`);
+    if (command === "skip") $("#skip")?.showModal();
+    if (command === "undo") $("#undo")?.click();
+    if (command === "help") $("#keys").showModal();
+    if (command === "flag" && !this.state.held) this.complain("Take a text in hand first: press its letter.");
+    if (command === "flag" && this.state.held) {
+      const flags = $(`#text-${this.state.held} details.flags`);
       flags.open = !flags.open;
-      flags.querySelector("input")?.focus();
+      flags.querySelector(flags.open ? "input" : "summary").focus();
     }
-  }
-
-  saveSoon() {
-    clearTimeout(this.saveTimer);
-    this.tell("not saved yet");
-    this.saveTimer = setTimeout(() => this.save(), DRAFT_AFTER_MS);
-  }
-
-  async save() {
-    const sent = new FormData(this.form);
-    try {
-      const answer = await post(this.form.dataset.draftUrl, sent);
-      this.tell(answer.ok ? "saved" : await told(answer));
-    } catch {
-      this.tell("offline: kept on this page");
-      this.saveTimer = setTimeout(() => this.save(), 5_000);
-    }
-  }
-
-  tell(words) {
-    document.querySelector("#saving").textContent = words;
   }
 
   tick() {
-    const now = Date.now();
-    if (!document.hidden && now - this.active < IDLE_AFTER_MS) this.worked += 1_000;
-    const left = Math.max(0, Math.round((new Date(this.form.dataset.leaseUntil) - now) / 1000));
-    const lease = document.querySelector("#lease");
-    lease.textContent = left
-      ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left, renews while you work`
-      : "The lease is over: the task may go to somebody else. What you submit is still kept.";
-    if (now - (this.renewed ?? this.active) > RENEW_EVERY_MS && now - this.active < RENEW_EVERY_MS) this.renew();
-  }
-
-  async renew() {
-    this.renewed = Date.now();
-    const answer = await post(this.form.dataset.renewUrl, new FormData(this.form)).catch(() => null);
-    if (answer?.ok) this.form.dataset.leaseUntil = (await answer.json()).lease_until;
+    this.lease.tick(TICK_MS);
+    this.draft.tick();
   }
 
   close() {
     clearInterval(this.clock);
-    clearTimeout(this.saveTimer);
+    this.draft.end();
   }
 }
 
-function post(url, body) {
-  return fetch(url, { method: "POST", body, headers: { Accept: "application/json" } });
+function stored(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null; // storage is off in this browser: keys are on
+  }
 }
 
-async function told(answer) {
-  const { error } = await answer.json().catch(() => ({ error: null }));
-  return error?.message ?? `not saved (${answer.status})`;
-}
+let page = null;
+let waiting = null;
 
+/** Takes up what stands on the page now: a task, another task after a swap, or none. */
 function open() {
-  const form = document.querySelector("form#judgement");
+  const form = $("form#judgement");
   if (page?.form === form) return;
   page?.close();
+  clearInterval(waiting);
   page = form ? new Page(form) : null;
+  const none = $("#task[data-look-again]");
+  if (!none) return;
+  none.addEventListener("hint", lookAgain);
+  waiting = setInterval(lookAgain, LOOK_AGAIN_MS);
 }
 
-function fillHelp() {
-  const list = document.querySelector("#keys dl");
+// A task is leased to whoever looks: a tab that nobody sees does not.
+function lookAgain() {
+  const url = $("#task[data-look-again]")?.dataset.lookAgain;
+  if (url && !document.hidden) window.htmx.ajax("GET", url, { target: "#task", swap: "outerHTML" });
+}
+
+function openHelp() {
+  const list = $("#keys dl");
   for (const [key, meaning] of HELP) {
     const term = document.createElement("dt");
     term.append(Object.assign(document.createElement("kbd"), { textContent: key }));
     list.append(term, Object.assign(document.createElement("dd"), { textContent: meaning }));
   }
+  const box = $("#keys-on");
+  box.checked = !stored(NO_KEYS);
+  box.addEventListener("change", () => {
+    if (box.checked) localStorage.removeItem(NO_KEYS);
+    else localStorage.setItem(NO_KEYS, "yes");
+  });
 }
 
 addEventListener("keydown", (event) => page?.key(event));
-for (const kind of ["pointerdown", "keydown", "scroll"]) addEventListener(kind, () => page && (page.active = Date.now()), { passive: true, capture: true });
-document.addEventListener("htmx:afterSettle", open);
-fillHelp();
+addEventListener("submit", (event) => event.target === page?.form && page.submitting(event), { capture: true });
+addEventListener("pagehide", () => page?.draft.leave());
+for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"])
+  addEventListener(kind, () => page?.lease.touched(), { passive: true, capture: true });
+document.addEventListener("htmx:afterSettle", (event) => {
+  const wasOpen = page;
+  open();
+  if (event.target.id !== "task" || !wasOpen) return;
+  $("#task").focus({ preventScroll: true });
+  say(page ? "The next task is here." : "No task waits for you.");
+});
+openHelp();
 open();

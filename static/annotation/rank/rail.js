@@ -1,25 +1,32 @@
 // The rail: letters in the tray, in tiers, and the gaps between. Drawn anew from the state; texts on the page never move.
 
+import { draggable } from "./drag.js";
 import { STRENGTHS, unranked } from "./order.js";
 import { inserted, tied, withOrder, withStrength, without } from "./state.js";
 
 /** Draws `state` into `root`. `change(state)` is called with what a hand did; `hold(letter)` when a letter is picked up. */
 export function drawRail(root, state, { change, hold }) {
-  const focused = document.activeElement?.closest("#rail [data-letter]")?.dataset.letter;
+  const focused = document.activeElement?.closest("#rail [data-key]")?.dataset.key;
   const { tiers, strengths } = state.order;
-  const parts = [tray(state), word("Best")];
-  parts.push(slot(0));
+  const order = [place("slot 0", "slot")];
   tiers.forEach((tier, i) => {
-    parts.push(tierBox(tier, i, state));
-    parts.push(i < strengths.length ? gap(i, strengths[i], (strength) => change(withStrength(state, i, strength))) : slot(tiers.length));
+    order.push(tierBox(tier, i, state));
+    if (i < strengths.length) order.push(gap(i, strengths[i], (strength) => change(withStrength(state, i, strength))));
+    else order.push(place(`slot ${tiers.length}`, "slot"));
   });
-  parts.push(word("Worst"));
-  root.replaceChildren(...parts);
-  root.querySelectorAll("[data-letter]").forEach((button) => {
-    button.addEventListener("click", () => hold(button.dataset.letter));
-    button.addEventListener("pointerdown", (event) => drag(event, button, root, (target) => change(dropped(state, button.dataset.letter, target))));
-  });
-  if (focused) root.querySelector(`[data-letter="${focused}"]`)?.focus();
+  const ends = tiers.length ? [word("Best"), ...order, word("Worst")] : [word("Best"), firstPlace(), word("Worst")];
+  root.replaceChildren(tray(state), ...ends);
+  for (const button of root.querySelectorAll("button.letter")) {
+    const { letter } = button.dataset;
+    button.addEventListener("click", (event) => {
+      event.stopPropagation();
+      hold(letter);
+    });
+    draggable(button, root, (where) => change(dropped(state, letter, where)));
+  }
+  for (const target of root.querySelectorAll("[data-drop]"))
+    target.addEventListener("click", () => state.held && change(dropped(state, state.held, target.dataset.drop)));
+  if (focused) root.querySelector(`[data-key="${focused}"]`)?.focus();
 }
 
 function make(tag, className, text = "") {
@@ -30,93 +37,72 @@ function word(text) {
   return make("span", "end tiny", text);
 }
 
+function place(where, className) {
+  const box = make("span", className);
+  box.dataset.drop = where;
+  return box;
+}
+
+function group(where, className, label) {
+  const box = place(where, className);
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", label);
+  return box;
+}
+
+function firstPlace() {
+  const box = place("slot 0", "slot first tiny");
+  box.append("drag a letter here, or press one and click here");
+  return box;
+}
+
 function letterButton(letter, state) {
   const button = make("button", "letter", letter.toUpperCase());
   button.type = "button";
   button.dataset.letter = letter;
+  button.dataset.key = letter;
   button.setAttribute("aria-pressed", String(state.held === letter));
   button.setAttribute("aria-label", `Text ${letter.toUpperCase()}`);
   return button;
 }
 
 function tray(state) {
-  const box = make("span", "tray");
-  box.dataset.drop = "tray";
-  box.setAttribute("role", "group");
-  box.setAttribute("aria-label", "Not ranked yet");
+  const box = group("tray", "tray", "Not ranked yet");
   const rest = unranked(state.order, state.letters);
   box.append(...rest.map((letter) => letterButton(letter, state)));
-  if (!rest.length) box.append(make("span", "tiny", "all ranked"));
+  if (!rest.length) box.append(make("span", "tiny", "all placed"));
   return box;
 }
 
 function tierBox(tier, index, state) {
-  const box = make("span", "tier");
-  box.dataset.drop = `tier ${index}`;
-  box.setAttribute("role", "group");
-  box.setAttribute("aria-label", `Place ${index + 1}`);
+  const box = group(`tier ${index}`, "tier", `Place ${index + 1}`);
   box.append(...tier.map((letter) => letterButton(letter, state)));
-  return box;
-}
-
-function slot(index) {
-  const box = make("span", "slot");
-  box.dataset.drop = `slot ${index}`;
   return box;
 }
 
 /** The gap after tier `index`: four notches for how much better, and a place to drop a letter into a tier of its own. */
 function gap(index, strength, choose) {
-  const box = make("span", "gap");
-  box.dataset.drop = `slot ${index + 1}`;
+  const box = place(`slot ${index + 1}`, "gap");
   const button = make("button", "notches");
   button.type = "button";
-  button.setAttribute("aria-label", `${STRENGTHS[strength - 1]}; press for stronger`);
+  button.dataset.key = `gap ${index}`;
+  button.title = "How much better? Press to change";
+  button.setAttribute("aria-label", `Place ${index + 1} is ${STRENGTHS[strength - 1]} than place ${index + 2}: press to change`);
   for (let i = 0; i < STRENGTHS.length; i += 1) button.append(make("i", i < strength ? "on" : ""));
-  button.addEventListener("click", () => choose((strength % STRENGTHS.length) + 1));
+  button.addEventListener("click", (event) => {
+    event.stopPropagation();
+    choose((strength % STRENGTHS.length) + 1);
+  });
   box.append(button, make("span", "tiny", STRENGTHS[strength - 1]));
   return box;
 }
 
-/** Where a letter was let go: "tray", "tier 1", "slot 2". */
-function dropped(state, letter, target) {
-  const [kind, number] = target.split(" ");
-  if (kind === "tray") return withOrder(state, without(state.order, letter));
-  if (kind === "slot") return withOrder(state, inserted(state.order, letter, Number(number)));
+/** The state after a letter was put somewhere: "tray", "tier 1", "slot 2". */
+export function dropped(state, letter, where) {
+  const [kind, number] = where.split(" ");
+  const held = { ...state, held: letter };
+  if (kind === "tray") return withOrder(held, without(state.order, letter));
+  if (kind === "slot") return withOrder(held, inserted(state.order, letter, Number(number)));
   const anchor = state.order.tiers[Number(number)].find((other) => other !== letter);
-  return anchor ? withOrder(state, tied(state.order, letter, anchor)) : state;
-}
-
-const FAR_ENOUGH = 5; // px: less is a click with an unsteady hand
-
-function drag(event, button, root, drop) {
-  if (event.button !== 0) return;
-  const from = { x: event.clientX, y: event.clientY };
-  let isDragged = false;
-  let over = null;
-  const move = (at) => {
-    const dx = at.clientX - from.x;
-    const dy = at.clientY - from.y;
-    if (!isDragged && Math.hypot(dx, dy) < FAR_ENOUGH) return;
-    isDragged = true;
-    button.classList.add("dragged");
-    button.style.setProperty("--dx", `${dx}px`);
-    button.style.setProperty("--dy", `${dy}px`);
-    over?.classList.remove("over");
-    over = document.elementsFromPoint(at.clientX, at.clientY).find((x) => x !== button && x.dataset?.drop && root.contains(x)) ?? null;
-    over?.classList.add("over");
-  };
-  const end = (at) => {
-    removeEventListener("pointermove", move);
-    removeEventListener("pointerup", end);
-    removeEventListener("pointercancel", end);
-    button.classList.remove("dragged");
-    over?.classList.remove("over");
-    if (!isDragged) return;
-    button.addEventListener("click", (click) => click.stopImmediatePropagation(), { once: true, capture: true });
-    if (over && at.type === "pointerup") drop(over.dataset.drop);
-  };
-  addEventListener("pointermove", move);
-  addEventListener("pointerup", end);
-  addEventListener("pointercancel", end);
+  return anchor ? withOrder(held, tied(state.order, letter, anchor)) : held;
 }

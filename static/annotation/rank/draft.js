@@ -1,0 +1,110 @@
+// Keeps what stands in the form: on the server moments after each change, in this tab until the server has it.
+
+const AFTER_MS = 800;
+const AGAIN_MS = 5_000;
+
+export class Draft {
+  /** `tell(words)` shows the state of saving. */
+  constructor(form, tell) {
+    this.form = form;
+    this.tell = tell;
+    this.url = form.dataset.draftUrl;
+    this.key = `draft ${form.elements.assignment.value}`;
+    this.timer = null;
+    this.savedAt = null;
+    this.isOver = false;
+  }
+
+  /** What this tab kept and the server never got; null where there is nothing such. */
+  unsent() {
+    return this.url ? read(this.key) : null;
+  }
+
+  changed(draft) {
+    if (!this.url) return;
+    write(this.key, draft);
+    this.savedAt = null;
+    this.tell("not saved yet");
+    this.soon(AFTER_MS);
+  }
+
+  soon(wait) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.save(), wait);
+  }
+
+  async save({ keepalive = false } = {}) {
+    clearTimeout(this.timer);
+    this.timer = null;
+    const kept = sessionStorageText(this.key);
+    try {
+      const answer = await post(this.url, new FormData(this.form), { keepalive });
+      if (this.isOver) return;
+      if (!answer.ok) return this.tell(await told(answer));
+      if (sessionStorageText(this.key) === kept) forget(this.key);
+      this.savedAt = Date.now();
+      this.tick();
+    } catch {
+      if (this.isOver) return;
+      this.tell("offline: kept in this tab, will be sent");
+      this.soon(AGAIN_MS);
+    }
+  }
+
+  tick() {
+    if (this.savedAt === null) return;
+    const seconds = Math.round((Date.now() - this.savedAt) / 1000);
+    this.tell(seconds < 2 ? "saved" : seconds < 60 ? `saved ${seconds} s ago` : `saved ${Math.floor(seconds / 60)} min ago`);
+  }
+
+  /** The page is being left: what waits is sent on its way. */
+  leave() {
+    if (this.timer !== null) this.save({ keepalive: true });
+  }
+
+  /** The task was submitted or given back: nothing of it is kept. */
+  end() {
+    this.isOver = true;
+    clearTimeout(this.timer);
+    this.timer = null;
+    forget(this.key);
+  }
+}
+
+export function post(url, body, options = {}) {
+  return fetch(url, { method: "POST", body, headers: { Accept: "application/json" }, ...options });
+}
+
+/** What the server said against it, in a sentence. */
+export async function told(answer) {
+  const { error } = await answer.json().catch(() => ({ error: null }));
+  return error?.message ?? `The server could not keep it (${answer.status}).`;
+}
+
+function sessionStorageText(key) {
+  try {
+    return sessionStorage.getItem(key);
+  } catch {
+    return null; // storage is off in this browser: the server alone keeps drafts
+  }
+}
+
+function read(key) {
+  return JSON.parse(sessionStorageText(key) ?? "null");
+}
+
+function write(key, draft) {
+  try {
+    sessionStorage.setItem(key, JSON.stringify(draft));
+  } catch {
+    // as above, or it is full
+  }
+}
+
+function forget(key) {
+  try {
+    sessionStorage.removeItem(key);
+  } catch {
+    // as above
+  }
+}
