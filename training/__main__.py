@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import json
+import math
 import os
 import platform
 import signal
@@ -79,6 +81,8 @@ def work(run_dir: Path) -> int:
             ) from error
         raise
     recipe = type(context.recipe)
+    if recipe.output == "model":
+        metrics.setdefault("num_parameters", num_parameters(context.output))
     contract.write_manifest(
         run_dir,
         kind=recipe.output,
@@ -89,6 +93,16 @@ def work(run_dir: Path) -> int:
         versions=versions(),
     )
     return contract.EXIT_DONE
+
+
+def num_parameters(folder: Path) -> int:
+    """The numbers stored in a model's safetensors, counted from their headers; of an adapter, its own."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        total += sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return total
 
 
 def versions() -> dict[str, str]:

@@ -146,8 +146,10 @@ def work(tell: Callable[[str], None]) -> list[Done]:
 def size_of(run: Run) -> str:
     model = ModelVersion.objects.filter(run=run.pk).first()
     if model is not None:
-        return f"{model.num_parameters / 1e6:.1f} M parameters" + (", adapter" if model.is_adapter else "")
+        return f"{model.num_parameters / 1e6:.2f} M parameters" + (", adapter" if model.is_adapter else "")
     dataset = DatasetVersion.objects.filter(run=run.pk).first()
     if dataset is not None:
         return f"{dataset.num_rows:,} rows"
-    return f"{run.metrics.get('num_prompts', '')} prompts" if run.method == "evaluate" else ""
+    sizes = {"evaluate": ("num_prompts", "prompts"), "tokenizer": ("vocab_size", "tokens")}
+    name, unit = sizes.get(run.method, ("", ""))
+    return f"{run.metrics[name]:,} {unit}" if name in run.metrics else ""

@@ -115,7 +115,7 @@ def test_from_the_command_line_a_file_becomes_a_dataset(tmp_path):
     call_command("import_rankings", str(path), campaign="Theirs", open=True, json=True, stdout=out)
     slug = json.loads(out.getvalue())["campaign"]
     out = io.StringIO()
-    call_command("snapshot", campaign=slug, name="theirs-1", json=True, stdout=out)
+    call_command("snapshot", slug, "theirs-1", json=True, stdout=out)
     assert json.loads(out.getvalue())["comparisons"] == 3 * (2 + 3)
 
 

@@ -7,10 +7,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.training import tiny
 from training import contract
+from training.__main__ import num_parameters
 from training.contract import EventLog, Failure, Input, Spec, read_events
 from training.recipes import RECIPES
 
@@ -126,3 +129,9 @@ def test_recipes_and_the_seam_do_without_torch():
         "sys.exit(bool({'torch', 'transformers', 'numpy', 'django'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tiny.ROOT, check=False).returncode == 0
+
+
+def test_parameters_are_counted_from_what_is_stored(tmp_path):
+    save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(5, np.float16)}, tmp_path / "model-1.safetensors")
+    save_file({"c": np.zeros((), np.float32)}, tmp_path / "model-2.safetensors")
+    assert num_parameters(tmp_path) == 18

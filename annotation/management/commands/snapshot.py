@@ -15,8 +15,8 @@ class Command(UserCommand):
     help = "Freeze the rankings of a campaign as a dataset of comparisons."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("--campaign", required=True, metavar="SLUG")
-        parser.add_argument("--name", required=True, help="of the dataset")
+        parser.add_argument("campaign", metavar="CAMPAIGN", help="its slug")
+        parser.add_argument("name", metavar="NAME", help="of the dataset")
         parser.add_argument("--shuffled-seed", type=int, help="a control: orders shuffled by this seed")
 
     def run(self, **options: Any) -> dict[str, Any]:
