@@ -138,7 +138,7 @@ def a_busy_day() -> dict[str, Any]:
     twice = (
         Ranking.objects.filter(task__campaign=campaign, is_live=True).values("task", "rater").annotate(n=Count("pk"))
     )
-    acknowledged = [pk for day in days for pk in day] if all(isinstance(day, list) for day in days) else days
+    acknowledged = [pk for day in days if isinstance(day, list) for pk in day]
     return {
         "most": most,
         "looks": len(over),
