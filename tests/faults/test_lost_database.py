@@ -8,6 +8,8 @@ import pytest
 
 from tests.faults.conftest import Site
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_database_that_is_killed_and_comes_back_costs_the_run_nothing(site: Site):
     if site.server is None:

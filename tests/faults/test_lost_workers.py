@@ -6,7 +6,11 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.faults.conftest import Site, is_running
+
+pytestmark = pytest.mark.slow
 
 
 def counted(site: Site, run_id: str) -> list[int]:
