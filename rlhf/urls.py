@@ -1,7 +1,15 @@
-"""Addresses of this app's pages."""
+"""Addresses of the pages of rounds."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from rlhf import views
+
+urlpatterns = [
+    path("rounds/", views.round_list, name="rounds"),
+    path("rounds/<uuid:round_id>/", views.round_detail, name="round"),
+    path("rounds/<uuid:round_id>/promote/", views.round_promote, name="round_promote"),
+    path("rounds/<uuid:round_id>/decline/", views.round_decline, name="round_decline"),
+    path("campaigns/<slug:slug>/rounds/new/", views.round_new, name="round_new"),
+]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from accounts.models import User
@@ -21,6 +19,7 @@ from rlhf.models import Round
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
 from runs.services.work import work_queue
+from runs.words import took
 from training.recipes import RECIPES
 
 CAMPAIGN = "Everyday questions"
@@ -29,65 +28,43 @@ SEED = 0
 SHUFFLE_SEED = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One line of the table: what was done, how much of it, and the seconds that it took this time."""
+def go(scale: Scale, *, tell: Callable[[str], None]) -> dict[str, Round]:
+    """Goes round the loop; the rounds by what they learned from: "people" and, at full scale, "shuffled".
 
-    name: str
-    size: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    rows: tuple[Done, ...]
-    rounds: dict[str, Round]  # "people" and, at full scale, "control"
-
-
-def go(scale: Scale, *, tell: Callable[[str], None]) -> Outcome:
-    """Raises `RunsFailed` where a run did not succeed."""
+    Raises `RunsFailed` where a run did not succeed.
+    """
     people.make_people()
     admin = User.objects.get(username="admin")
-    rows: list[Done] = []
-
-    def done(name: str, size: str, since: float) -> None:
-        rows.append(Done(name, size, time.monotonic() - since))
-        tell(f"{name}: {size} ({rows[-1].seconds:.0f} s)")
-
-    began = time.monotonic()
     data = demo.in_house_data(admin, num_rows=scale.num_corpus_rows)
-    done("Corpus and instructions", f"{data[0].num_rows:,} passages, {data[1].num_rows:,} conversations", began)
-
+    tell(f"{data[0].num_rows:,} passages, {data[1].num_rows:,} conversations")
     model_run = demo.in_house_models(admin, data=data, preset=scale.preset)
-    rows += work(tell)
+    work(tell)
     if scale.has_chat_model:
         model_run = demo.chat_model(admin)
-        rows += work(tell)
+        work(tell)
     model = ModelVersion.objects.get(run=model_run.pk)
-
+    campaign = ranked_campaign(scale, model=model, admin=admin, tell=tell)
     prompts = demo.prompts_dataset(admin, num_train=scale.num_prompts, num_held_out=scale.num_held_out)
-    campaign = demo.campaign_of(
-        CAMPAIGN,
-        rows=demo.read_prompts("prompts.jsonl")[: scale.num_prompts],
-        raters=[],
-        user=admin,
-        overlap=scale.overlap,
-    )
+    rounds = {"people": turn(campaign, scale, model=model, prompts=prompts, admin=admin)}
+    work(tell)
+    if scale.has_control:
+        rounds["shuffled"] = turn(
+            campaign, scale, model=model, prompts=prompts, admin=admin, shuffled_seed=SHUFFLE_SEED
+        )
+        work(tell)
+    return rounds
+
+
+def ranked_campaign(scale: Scale, *, model: ModelVersion, admin: User, tell: Callable[[str], None]) -> Campaign:
+    rows = demo.read_prompts("prompts.jsonl")[: scale.num_prompts]
+    campaign = demo.campaign_of(CAMPAIGN, rows=rows, raters=[], user=admin, overlap=scale.overlap)
     if not campaign.tasks.exists():
         request_completions(campaign, model=model, user=admin, recipe=generate_recipe(scale))
-    rows += work(tell)
-
-    began = time.monotonic()
+    work(tell)
     simulate_raters(campaign, num_raters=scale.raters, seed=SEED, noise=scale.noise)
     progress = campaign_progress(campaign)
-    done("Rankings by simulated raters", f"{progress.rankings:,} of {progress.tasks:,} tasks", began)
-
-    rounds = {"people": turn(campaign, scale, model=model, prompts=prompts, admin=admin)}
-    rows += work(tell)
-    if scale.has_control:
-        rounds["control"] = turn(campaign, scale, model=model, prompts=prompts, admin=admin, shuffled_seed=SHUFFLE_SEED)
-        rows += work(tell)
-    return Outcome(tuple(rows), rounds)
+    tell(f"{progress.rankings:,} rankings of {progress.tasks:,} tasks by {scale.raters} simulated raters")
+    return campaign
 
 
 def generate_recipe(scale: Scale) -> dict[str, Any]:
@@ -128,28 +105,12 @@ class RunsFailed(Exception):
         super().__init__("; ".join(f"{run.title}: {run.failure or run.get_state_display().lower()}" for run in runs))
 
 
-def work(tell: Callable[[str], None]) -> list[Done]:
+def work(tell: Callable[[str], None]) -> None:
     """Does all queued runs in this process's own children, and says what each made and how long it took."""
     before = set(Run.objects.filter(state=RunState.SUCCEEDED).values_list("pk", flat=True))
     work_queue()
     failed = list(Run.objects.filter(state__in=[RunState.FAILED, RunState.CANCELLED]))
     if failed:
         raise RunsFailed(failed)
-    rows = []
     for run in Run.objects.filter(state=RunState.SUCCEEDED).exclude(pk__in=before).order_by("finished_at", "pk"):
-        assert run.finished_at is not None and run.started_at is not None
-        rows.append(Done(run.title, size_of(run), (run.finished_at - run.started_at).total_seconds()))
-        tell(f"{rows[-1].name}: {rows[-1].size} ({rows[-1].seconds:.0f} s)")
-    return rows
-
-
-def size_of(run: Run) -> str:
-    model = ModelVersion.objects.filter(run=run.pk).first()
-    if model is not None:
-        return f"{model.num_parameters / 1e6:.2f} M parameters" + (", adapter" if model.is_adapter else "")
-    dataset = DatasetVersion.objects.filter(run=run.pk).first()
-    if dataset is not None:
-        return f"{dataset.num_rows:,} rows"
-    sizes = {"evaluate": ("num_prompts", "prompts"), "tokenizer": ("vocab_size", "tokens")}
-    name, unit = sizes.get(run.method, ("", ""))
-    return f"{run.metrics[name]:,} {unit}" if name in run.metrics else ""
+        tell(f"{run.title}: {took(run)}")

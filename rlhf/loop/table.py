@@ -4,31 +4,77 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.db.models import Count, Max, Min
+
+from annotation.models import Ranking
+from registry.models import DatasetVersion, ModelVersion
 from rlhf.loop.scale import Scale
-from rlhf.loop.steps import Outcome
-from rlhf.models import Stage
-from runs.models import Run
+from rlhf.models import Round, Stage
+from runs.models import Run, RunState
 
 EVALUATIONS = {Stage.EVALUATE_DPO: "DPO", Stage.EVALUATE_PPO: "PPO"}
 ENOUGH_SD = 0.5  # of the SFT model's samples: what a policy must gain in the stated utility
 MOST_KL = 10.0  # nats a completion
 
 
-def facts(outcome: Outcome, *, scale: Scale, seconds: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One step: what was done, how much of it, and the seconds from its first start to its end."""
+
+    name: str
+    size: str
+    seconds: float
+
+
+def facts(rounds: dict[str, Round], *, scale: Scale, seconds: float) -> dict[str, Any]:
+    """All of it read from the database, so that a loop which was stopped and went on tells the same."""
     return {
         "scale": scale.name,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         "seconds": round(seconds, 1),
-        "steps": [{"name": row.name, "size": row.size, "seconds": round(row.seconds, 1)} for row in outcome.rows],
+        "steps": [asdict(row) for row in rows()],
         "policies": [
             policy_facts(kind, EVALUATIONS[Stage(entry.stage)], entry.run)
-            for kind, turn in outcome.rounds.items()
+            for kind, turn in rounds.items()
             for entry in turn.stages.select_related("run").order_by("pk")
             if entry.stage in EVALUATIONS
         ],
     }
+
+
+def rows() -> list[Row]:
+    """The runs in the order in which they ended, and the rankings after the completions that they rank."""
+    found = []
+    for run in Run.objects.filter(state=RunState.SUCCEEDED).order_by("finished_at", "pk"):
+        assert run.finished_at is not None and run.started_at is not None
+        found.append(Row(run.title, size_of(run), round((run.finished_at - run.started_at).total_seconds(), 1)))
+        if run.method == "generate":
+            found.append(rankings_row())
+    return found
+
+
+def rankings_row() -> Row:
+    told = Ranking.objects.filter(is_live=True).aggregate(
+        n=Count("pk"), first=Min("created_at"), last=Max("created_at")
+    )
+    seconds = (told["last"] - told["first"]).total_seconds() if told["n"] else 0.0
+    raters = Ranking.objects.filter(is_live=True).values("rater").distinct().count()
+    return Row("Rankings by simulated raters", f"{told['n']:,} by {raters} raters", round(seconds, 1))
+
+
+def size_of(run: Run) -> str:
+    model = ModelVersion.objects.filter(run=run.pk).first()
+    if model is not None:
+        return f"{model.num_parameters / 1e6:.2f} M parameters" + (", adapter" if model.is_adapter else "")
+    dataset = DatasetVersion.objects.filter(run=run.pk).first()
+    if dataset is not None:
+        return f"{dataset.num_rows:,} rows"
+    sizes = {"evaluate": ("num_prompts", "prompts"), "tokenizer": ("vocab_size", "tokens")}
+    name, unit = sizes.get(run.method, ("", ""))
+    return f"{run.metrics[name]:,} {unit}" if name in run.metrics else ""
 
 
 def policy_facts(kind: str, method: str, run: Run) -> dict[str, Any]:
@@ -42,7 +88,7 @@ def policy_facts(kind: str, method: str, run: Run) -> dict[str, Any]:
 
 def text(told: dict[str, Any]) -> str:
     lines = [
-        f"Loop at scale {told['scale']}: {told['seconds']:.0f} s on {told['machine']}",
+        f"Loop at scale {told['scale']}: {told['seconds']:.0f} s this time, on {told['machine']}",
         "",
         f"{'step':<58} {'size':<34} {'seconds':>8}",
         *(f"{row['name']:<58.58} {row['size']:<34.34} {row['seconds']:>8.1f}" for row in told["steps"]),

@@ -43,8 +43,8 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         began = time.monotonic()
         try:
-            outcome = steps.go(SCALES[name], tell=lambda line: self.stderr.write(line))
+            rounds = steps.go(SCALES[name], tell=lambda line: self.stderr.write(line))
         except steps.RunsFailed as error:
             raise CommandError(str(error)) from error
-        facts = table.facts(outcome, scale=SCALES[name], seconds=time.monotonic() - began)
+        facts = table.facts(rounds, scale=SCALES[name], seconds=time.monotonic() - began)
         self.stdout.write(json.dumps(facts) if as_json else table.text(facts))
