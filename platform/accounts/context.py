@@ -24,6 +24,7 @@ PLACES = (
     Place("Rank", "rank_any", Capability.RANK),
     Place("My work", "my_work", Capability.RANK),
     Place("Campaigns", "campaigns", Capability.STUDY),
+    Place("Rounds", "rounds", Capability.STUDY),
     Place("Runs", "runs", Capability.STUDY),
     Place("Models", "models", Capability.STUDY),
     Place("Datasets", "datasets", Capability.STUDY),
