@@ -1,9 +1,8 @@
-"""What all tests share: a home of their own, and one line for whatever is skipped for want of a server or a browser."""
+"""What all tests share: folders and a database of their own, and one line for whatever is skipped for want of a server or a browser."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from audit import triggers
-
-# Before settings are read: tests never touch the home of a running product.
-_home = tempfile.TemporaryDirectory(prefix="steadyhand-tests-")
-os.environ["STEADYHAND_HOME"] = _home.name
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's synchronous API runs a loop of its own
+from tests.home import HOME
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +30,7 @@ def django_db_modify_db_settings():
     """SQLite in a file, as in production: threads that share one in memory fail on each other's locks and never wait."""
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
-        database.setdefault("TEST", {})["NAME"] = str(Path(_home.name) / f"test-{os.getpid()}.sqlite3")
+        database.setdefault("TEST", {})["NAME"] = str(Path(HOME) / f"test-{os.getpid()}.sqlite3")
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,8 @@ class EventLog:
             last = event["seq"]
         self._seq = last
         self._file = path.open("a", encoding="utf-8")
+        if ends_torn(path):  # a writer was killed within a line: the next event begins a line of its own
+            self._file.write("\n")
 
     def emit(self, kind: EventKind, payload: dict[str, Any]) -> None:
         self._seq += 1
@@ -114,6 +116,14 @@ class EventLog:
 
     def close(self) -> None:
         self._file.close()
+
+
+def ends_torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def read_events(path: Path, *, after: int = 0) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,9 @@ read = environ.FileAwareEnv()  # SECRET may also come as SECRET_FILE
 HOME = Path(read.str("STEADYHAND_HOME", default=str(ROOT / "var"))).resolve()
 DEBUG: bool = read.bool("STEADYHAND_DEBUG", default=False)
 ALLOWED_HOSTS: list[str] = read.list("STEADYHAND_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+if "*" in ALLOWED_HOSTS:
+    # The origin of a websocket is checked against this list: a star would let any site listen in.
+    raise environ.ImproperlyConfigured("STEADYHAND_HOSTS must name its hosts; * would let any site connect.")
 HTTPS: bool = read.bool("STEADYHAND_HTTPS", default=False)
 DATABASE_URL: str = read.str("STEADYHAND_DATABASE_URL", default=f"sqlite:///{HOME / 'db.sqlite3'}")
 REDIS_URL: str = read.str("STEADYHAND_REDIS_URL", default="")

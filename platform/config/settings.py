@@ -41,7 +41,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "knox",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "accounts",
     "audit",
     "registry",
@@ -187,8 +186,6 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Steadyhand API",
     "DESCRIPTION": "Everything a page does: campaigns, rankings, runs, models, datasets.",
     "VERSION": "1",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["accounts.permissions.HasCapability"],
     # Fields of one name with different choices: what their types are called.

@@ -53,7 +53,9 @@ def test_four_writers_and_three_readers_lose_and_double_nothing(tmp_path):
     writers = [start("put", f"w{i}") for i in range(4)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0, 0]
     taken = [json.loads(reader.communicate(timeout=60)[0]) for reader in readers]
-    assert sorted(name for names in taken for name in names) == sorted(f"w{i}-{n}" for i in range(4) for n in range(150))
+    assert sorted(name for names in taken for name in names) == sorted(
+        f"w{i}-{n}" for i in range(4) for n in range(150)
+    )
     assert not list((tmp_path / "processed").iterdir())
 
 

@@ -1,0 +1,15 @@
+"""Gives the tests a home of their own. Loaded by `-p`, before settings are read: a running product's home is never touched."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+_folder = tempfile.TemporaryDirectory(prefix="steadyhand-tests-")
+HOME = _folder.name
+
+for name in [name for name in os.environ if name.startswith("STEADYHAND_") and name != "STEADYHAND_DATA"]:
+    if name not in ("STEADYHAND_GOLDEN", "STEADYHAND_WRITE"):  # these two tell tests to write down anew what they hold
+        del os.environ[name]
+os.environ["STEADYHAND_HOME"] = HOME
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's synchronous API runs a loop of its own
