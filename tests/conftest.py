@@ -1,4 +1,4 @@
-"""What all tests share: folders and a database of their own, and one line for whatever is skipped for want of a server or a browser."""
+"""What all tests share: folders and a database of their own, and one line for what is skipped for want of a server."""
 
 from __future__ import annotations
 
