@@ -71,9 +71,9 @@ class TaskPage:
         return f"{rest[0]} > {first}" if len(rest) == 1 else f"{rest[0]} > {first} = {rest[1]}"
 
 
-def task_page(assignment: Assignment, *, campaign: Campaign) -> TaskPage:
-    """The task on a rater's desk, as her draft has it."""
-    draft = assignment.draft or {}
+def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, Any] | None = None) -> TaskPage:
+    """The task on a rater's desk, as her draft has it, or with what she `typed` and was refused."""
+    draft = typed or assignment.draft or {}
     return TaskPage(
         assignment=assignment.pk,
         client_uuid=uuid.uuid4(),
@@ -89,21 +89,25 @@ def task_page(assignment: Assignment, *, campaign: Campaign) -> TaskPage:
     )
 
 
-def correction_page(ranking: Ranking) -> TaskPage:
+def correction_page(ranking: Ranking, *, typed: dict[str, Any] | None = None) -> TaskPage:
     """A ranking of her own, to be corrected: the same texts under the same letters."""
     assignment = ranking.assignment
-    letter_of = {completion: letter for letter, completion in assignment.letters().items()}
-    flags = {letter_of[completion]: names for completion, names in ranking.flags.items()}
-    draft = {"line": line_of(ranking), "all_bad": ranking.all_bad, "flags": flags, "reason": ranking.reason}
+    draft = typed or as_draft(ranking)
     return TaskPage(
         assignment=assignment.pk,
         client_uuid=uuid.uuid4(),
         turns=turns_of(assignment),
-        texts=texts_of(assignment, flags=flags),
+        texts=texts_of(assignment, flags=draft["flags"]),
         guide=guide_of(assignment),
         submit_url=reverse("rank_correct", args=[ranking.pk]),
         draft=draft,
     )
+
+
+def as_draft(ranking: Ranking) -> dict[str, Any]:
+    letter_of = {completion: letter for letter, completion in ranking.assignment.letters().items()}
+    flags = {letter_of[completion]: names for completion, names in ranking.flags.items()}
+    return {"line": line_of(ranking), "all_bad": ranking.all_bad, "flags": flags, "reason": ranking.reason}
 
 
 def line_of(ranking: Ranking) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -80,8 +79,8 @@ def rank_submit(request: HttpRequest, slug: str) -> HttpResponse:
     except BadRanking as error:
         if is_htmx(request):
             raise
-        typed = replace(task_page(assignment, campaign=campaign), draft=draft_of(request))
-        return show(request, campaign, task=typed, error=error.sentence)
+        task = task_page(assignment, campaign=campaign, typed=draft_of(request))
+        return show(request, campaign, task=task, error=error.sentence)
     return show_next(request, campaign) if is_htmx(request) else redirect("rank", slug)
 
 

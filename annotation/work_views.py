@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib import messages
@@ -85,8 +85,6 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
 
 
 def correction(request: HttpRequest, ranking: Ranking, *, error: str = "") -> HttpResponse:
-    task = correction_page(ranking)
-    if error:
-        task = replace(task, draft=draft_of(request))
+    task = correction_page(ranking, typed=draft_of(request) if error else None)
     context = {"campaign": ranking.task.campaign, "task": task, "error": error, "is_correction": True}
     return render(request, "annotation/rank.html", context, status=400 if error else 200)
