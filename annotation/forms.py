@@ -53,7 +53,7 @@ class CampaignForm(forms.Form):
     )  # fmt: skip
     guideline = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 12}),
-        help_text="Markdown: what makes a reply better? It can be revised later; each ranking names the version it was made under.",
+        help_text="Markdown: what makes a reply better? It can be revised later; each ranking names its version.",
     )
     field_order: ClassVar = ["name", "k", "overlap", "lease_minutes", "raters", "guideline"]
 
@@ -67,7 +67,8 @@ class CampaignForm(forms.Form):
 class PromptsForm(forms.Form):
     file = forms.FileField(
         label="File", widget=forms.ClearableFileInput(attrs={"accept": ".jsonl,.json,.ndjson,.txt"}),
-        help_text='JSON lines, {"prompt": "text"} or {"messages": [...]}; or a .txt with one prompt a line. Prompts that are here already are left alone.',
+        help_text='JSON lines, {"prompt": "text"} or {"messages": [...]}; or a .txt with one prompt a line. '
+        "Prompts that are here already are left alone.",
     )  # fmt: skip
 
 
@@ -75,7 +76,9 @@ class CompletionsForm(forms.Form):
     model = forms.ModelChoiceField(
         queryset=ModelVersion.objects.none(), empty_label="choose a model", help_text="Raters never see which it was."
     )
-    k = forms.IntegerField(label="Completions a prompt", help_text="Fewer than K of this model leave room for another's.")
+    k = forms.IntegerField(
+        label="Completions a prompt", help_text="Fewer than K of this model leave room for another's."
+    )
     max_new_tokens = forms.IntegerField(
         label="Tokens at most", initial=DEFAULTS.max_new_tokens, help_text="A completion is cut here."
     )

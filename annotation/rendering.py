@@ -20,7 +20,9 @@ SIZES = {"h3": {"large", "middle", "small"}}
 ATTRIBUTES = {"ol": {"start"}}
 LONGEST_MARKDOWN = 50_000  # characters; a longer text is shown as it is written, since parsing it may take seconds
 
-_markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
+_markdown = (
+    MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
+)
 
 
 def heading(_: Any, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:

@@ -125,5 +125,3 @@ def own_assignment(request: HttpRequest, slug: str) -> Assignment:
 
 def is_htmx(request: HttpRequest) -> bool:
     return "HX-Request" in request.headers
-
-
