@@ -53,7 +53,7 @@ def campaign_prompts(request: HttpRequest, slug: str) -> HttpResponse:
     return done(request, campaign, form, name="prompts_form", do=add)
 
 
-def import_upload(campaign: Campaign, file: UploadedFile, *, user: User) -> Added:
+def import_upload(campaign: Campaign, file: UploadedFile[bytes], *, user: User) -> Added:
     """Of the upload's own name only the ending is kept, which says how to read it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"prompts{Path(file.name or '').suffix[:8].lower()}"

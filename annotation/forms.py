@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -17,8 +17,8 @@ WRITERS = (ModelRole.BASE, ModelRole.SFT, ModelRole.POLICY)
 DEFAULTS = GenerateRecipe()
 
 
-class PeopleField(forms.ModelMultipleChoiceField):
-    def label_from_instance(self, user: User) -> str:  # type: ignore[override]
+class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic for mypy alone
+    def label_from_instance(self, user: User) -> str:
         return f"{user.username} ({user.get_role_display().lower()})"
 
 
@@ -55,7 +55,6 @@ class CampaignForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 12}),
         help_text="Markdown: what makes a reply better? It can be revised later; each ranking names its version.",
     )
-    field_order: ClassVar = ["name", "k", "overlap", "lease_minutes", "raters", "guideline"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

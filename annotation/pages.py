@@ -66,9 +66,8 @@ class TaskPage:
 
     @property
     def example(self) -> str:
-        """What a typed line looks like, with this task's letters."""
-        first, *rest = self.letters
-        return f"{rest[0]} > {first}" if len(rest) == 1 else f"{rest[0]} > {first} = {rest[1]}"
+        """What a typed line looks like; a task has two texts at least."""
+        return "b > a" if len(self.texts) == 2 else "b > a = c"
 
 
 def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, Any] | None = None) -> TaskPage:
