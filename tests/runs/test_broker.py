@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from django.conf import settings
 from kombu import Connection
+from kombu.exceptions import ContentDisallowed
+from kombu.serialization import registry
 
 from config import broker
 
@@ -66,3 +70,31 @@ def test_messages_come_in_the_order_in_which_they_were_put(tmp_path):
         for i in range(20):
             queue.put(i)
         assert [queue.get(timeout=1).payload for _ in range(20)] == list(range(20))
+
+
+class Trap:
+    """Unpickled, it touches a file: what a stranger would have us run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_on_the_queue_is_never_opened(tmp_path):
+    broker.install()
+    sprung = tmp_path / "sprung"
+    with Connection("filesystem://localhost", transport_options=options(tmp_path)) as connection:
+        rings = connection.SimpleQueue("runs")
+        registry.enable("pickle")
+        try:
+            rings.put(Trap(sprung), serializer="pickle")
+        finally:
+            registry.disable("pickle")
+        message = rings.get(timeout=5)
+        message.accept = {registry.name_to_type.get(name, name) for name in settings.CELERY_ACCEPT_CONTENT}
+        with pytest.raises(ContentDisallowed):
+            message.decode()
+    assert settings.CELERY_ACCEPT_CONTENT == ["json"]
+    assert not sprung.exists()
