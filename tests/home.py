@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 
 _folder = tempfile.TemporaryDirectory(prefix="steadyhand-tests-")
 HOME = _folder.name
+(Path(HOME) / "static").mkdir()  # where whitenoise looks
 
 for name in [name for name in os.environ if name.startswith("STEADYHAND_") and name != "STEADYHAND_DATA"]:
     if name not in ("STEADYHAND_GOLDEN", "STEADYHAND_WRITE"):  # these two tell tests to write down anew what they hold
