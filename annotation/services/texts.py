@@ -81,7 +81,8 @@ def refuse(complaints: list[tuple[int, str]]) -> None:
     if not complaints:
         return
     number, sentence = complaints[0]
-    more = f" {len(complaints) - 1} more lines are bad." if len(complaints) > 1 else ""
+    rest = len(complaints) - 1
+    more = f" {rest} more {'line is' if rest == 1 else 'lines are'} bad." if rest else ""
     raise BadLines(
         f"Line {number}: {sentence}{more} Nothing was imported.",
         lines=[{"line": number, "message": sentence} for number, sentence in complaints[:MOST_TOLD]],
