@@ -105,7 +105,7 @@ def test_simulated_raters_rank_an_imported_campaign_over_http(site, tmp_path):
     done = site.manage("simulate_raters", "--campaign", "theirs", "--raters", "3", "--seed", "1", "--noise", "0")
     assert (done["rankings"], done["simulated"]) == (12, True)
     assert "Gaussian noise of standard deviation 0" in done["utility"]
-    frozen = site.manage("snapshot", "--campaign", "theirs", "--name", "theirs-1")
+    frozen = site.manage("snapshot", "theirs", "theirs-1")
     assert (frozen["num_rankings"], frozen["simulated"]) == (12, True)
     assert frozen["comparisons"] == 12 * 3
 
