@@ -1,0 +1,81 @@
+"""A server as it is run, and a real browser for each of its people."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.accounts.people import PASSWORD
+from tests.web_server import ROOT, WebServer, web_server
+
+RATERS = ("ada", "bea", "cleo", "dan", "eve")
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[WebServer]:
+    """`grace` is its admin, RATERS rank; everybody's password is PASSWORD."""
+    with web_server(tmp_path_factory.mktemp("home")) as web:
+        for name in RATERS:
+            web.manage("create_user", name, "--role", "rater")
+        yield web
+
+
+@pytest.fixture(scope="module")
+def stage(server) -> Callable[..., None]:
+    """`stage("everyday")` sets that stage in the server's database."""
+    environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "config.settings"}
+
+    def run(*names: str) -> None:
+        command = [sys.executable, "-m", "tests.e2e.stage", *names]
+        subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=60)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("Chromium is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browsers' consoles said: errors, and refusals by the policy."""
+    return []
+
+
+@pytest.fixture
+def opened(browser, server, complaints) -> Iterator[Opener]:
+    """`opened("ada", "/rank/")` is a page of hers, logged in by the form; options are those of a browser context."""
+    contexts = []
+
+    def open_page(name: str, path: str = "/", **options: object) -> Page:
+        options = {"viewport": {"width": 1280, "height": 800}, **options}
+        context = browser.new_context(base_url=server.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"/login/?next={path}")
+        page.fill("#id_username", name)
+        page.fill("#id_password", PASSWORD)
+        page.click("main button")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -1,0 +1,62 @@
+"""Sets a stage in the home of a running server: campaigns with raters and texts. `python -m tests.e2e.stage NAME`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import django
+
+django.setup()
+
+from accounts.models import User  # noqa: E402 - models exist only from here on
+from annotation.models import Campaign, Completion  # noqa: E402
+from annotation.services.completions import make_tasks  # noqa: E402
+from tests.annotation.arrange import a_campaign  # noqa: E402
+
+HOSTILE = (
+    "<script>window.stolen = 1</script> <img src=x onerror='window.stolen = 1'>",
+    "[press me](javascript:window.stolen=1) ![](https://evil.example/pixel.png) <style>body{display:none}</style>",
+    "# Loud\n\n" + "word " * 3000 + "\n\n" + "unbroken" * 400,
+    "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd Z\u0351\u036b\u0343\u036a\u0302\u036b" + "\u0336" * 60,
+)
+
+
+def raters() -> list[User]:
+    return list(User.objects.filter(role="rater").order_by("username"))
+
+
+def everyday() -> None:
+    """Twelve plain tasks of four texts, for everybody."""
+    a_campaign(raters=raters(), num_prompts=12, k=4, overlap=9)
+
+
+def hostile() -> None:
+    """One task whose texts are attacks."""
+    campaign = a_campaign(raters=raters(), num_prompts=1, k=4, overlap=9, name="Hostile")
+    campaign.tasks.all().delete()
+    prompt = campaign.prompts.get()
+    prompt.completions.all().delete()
+    for text in HOSTILE:
+        Completion.objects.create(prompt=prompt, text=text)
+    make_tasks(campaign)
+
+
+def empty() -> None:
+    """Open, but nothing to rank yet; `fill` changes that."""
+    a_campaign(raters=raters(), num_prompts=0, k=4, name="Empty")
+
+
+def fill() -> None:
+    campaign = Campaign.objects.get(name="Empty")
+    filler = a_campaign(num_prompts=1, k=4, name="Filler")
+    filler.prompts.update(campaign=campaign)
+    filler.tasks.all().delete()
+    make_tasks(campaign)
+
+
+STAGES: dict[str, Callable[[], None]] = {set_up.__name__: set_up for set_up in (everyday, hostile, empty, fill)}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        STAGES[name]()
