@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -12,7 +13,7 @@ from accounts.errors import UserError
 from accounts.models import Role, User
 
 
-class UserCommand(BaseCommand):
+class UserCommand(BaseCommand, ABC):
     """Subclasses fill `add_options` and `run`; what `run` returns is printed, as lines or with `--json` as JSON."""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,9 +24,9 @@ class UserCommand(BaseCommand):
     def add_options(self, parser: CommandParser) -> None:
         """Adds the command's own options."""
 
+    @abstractmethod
     def run(self, **options: Any) -> dict[str, Any]:
         """Does the work and returns what to tell."""
-        raise NotImplementedError  # a command without `run` is a mistake of ours
 
     def handle(self, **options: Any) -> None:
         as_json: bool = options["json"]
