@@ -27,7 +27,7 @@ class Channel(filesystem.Channel):
         for folder in (self.messages, self.taken, self.control_folder):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:  # type: ignore[override]  # type: ignore[override]  # as kombu's own
+    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         stage = self.messages / f".{name}"
         stage.write_text(dumps(payload))
