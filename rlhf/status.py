@@ -75,4 +75,3 @@ def policy_status(stage: Stage, runs: dict[Stage, Run]) -> PolicyStatus:
         kl=metrics.get("kl"),
         figures=figures_of(metrics),
     )
-

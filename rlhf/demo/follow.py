@@ -39,4 +39,3 @@ def line(run: Run) -> str:
     share = f"{run.phase} {100 * run.step // run.total:3d} %  ({run.step} of {run.total} {run.unit}"
     eta = f", about {duration(run.eta_s)} left)" if run.eta_s is not None else ")"
     return f"{run.title}: {share}{eta}"
-

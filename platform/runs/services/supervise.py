@@ -197,7 +197,9 @@ def conclude_unusable_folder(attempt: Attempt, error: OSError) -> None:
     if error.errno == errno.ENOSPC:
         fail(attempt, "disk_full", DISK_FULL, DISK_ADVICE)
     else:
-        fail(attempt, "worker_error", f"The worker cannot use the run's folder: {error}", "Mend it, then resume the run.")
+        fail(
+            attempt, "worker_error", f"The worker cannot use the run's folder: {error}", "Mend it, then resume the run."
+        )
 
 
 def conclude_crash(attempt: Attempt, code: int, child: Child) -> None:
