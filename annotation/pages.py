@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,6 +64,11 @@ class TaskPage:
     @property
     def letters(self) -> str:
         return "".join(text.letter for text in self.texts)
+
+    @property
+    def draft_json(self) -> str:
+        """For the script, as an attribute: script elements don't survive a swap."""
+        return json.dumps(self.draft)
 
     @property
     def example(self) -> str:

@@ -74,6 +74,7 @@ def opened(browser, server, complaints) -> Iterator[Opener]:
         page.fill("#id_username", name)
         page.fill("#id_password", PASSWORD)
         page.click("main button")
+        page.wait_for_url(lambda url: "/login/" not in url)  # and until it is loaded, scripts too
         return page
 
     yield open_page

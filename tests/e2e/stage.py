@@ -18,7 +18,8 @@ HOSTILE = (
     "<script>window.stolen = 1</script> <img src=x onerror='window.stolen = 1'>",
     "[press me](javascript:window.stolen=1) ![](https://evil.example/pixel.png) <style>body{display:none}</style>",
     "# Loud\n\n" + "word " * 3000 + "\n\n" + "unbroken" * 400,
-    "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd Z\u0351\u036b\u0343\u036a\u0302\u036b" + "\u0336" * 60,
+    "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd Z\u0351\u036b\u0343\u036a\u0302\u036b"
+    + "\u0336" * 60,
 )
 
 

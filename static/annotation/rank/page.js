@@ -26,7 +26,7 @@ class Page {
     this.draft = new Draft(form, write("#saving"));
     this.lease = new Lease(form, write("#lease"));
     const kept = this.draft.unsent();
-    const draft = kept ?? JSON.parse($("#draft").textContent);
+    const draft = kept ?? JSON.parse(form.dataset.draft);
     const { state, error } = typed(fromDraft(this.letters, draft), draft.line ?? "");
     this.state = state;
     openTexts($("#rail"), {
@@ -215,12 +215,15 @@ addEventListener("submit", (event) => event.target === page?.form && page.submit
 addEventListener("pagehide", () => page?.draft.leave());
 for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"])
   addEventListener(kind, () => page?.lease.touched(), { passive: true, capture: true });
+let told = null; // the form whose coming was said
 document.addEventListener("htmx:afterSettle", (event) => {
-  const wasOpen = page;
   open();
-  if (event.target.id !== "task" || !wasOpen) return;
+  const form = page?.form ?? null;
+  if (event.target.id !== "task" || form === told) return;
+  told = form;
   $("#task").focus({ preventScroll: true });
   say(page ? "The next task is here." : "No task waits for you.");
 });
 openHelp();
 open();
+told = page?.form ?? null;
