@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import django
 
@@ -12,6 +14,9 @@ django.setup()
 from accounts.models import User  # noqa: E402 - models exist only from here on
 from annotation.models import Campaign, Completion  # noqa: E402
 from annotation.services.completions import make_tasks  # noqa: E402
+from registry.services.artifacts import store_folder  # noqa: E402
+from registry.services.datasets import freeze_dataset  # noqa: E402
+from registry.services.models import register_model  # noqa: E402
 from tests.annotation.arrange import a_campaign  # noqa: E402
 
 HOSTILE = (
@@ -56,7 +61,25 @@ def fill() -> None:
     make_tasks(campaign)
 
 
-STAGES: dict[str, Callable[[], None]] = {set_up.__name__: set_up for set_up in (everyday, hostile, empty, fill)}
+def tiny_writer() -> None:
+    """A model of 0.1 M parameters that writes bytes at random, and prompts to compare policies on."""
+    from tests.training.tiny import write_model  # torch takes seconds that the other stages need not wait
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder))
+        artifact = store_folder(Path(folder), kind="model")
+    grace = User.objects.get(username="grace")
+    register_model("tiny-writer", role="sft", artifact=artifact, user=grace)
+    splits = {
+        "train": [{"id": f"t{n}", "messages": [{"role": "user", "content": f"Write {n}."}]} for n in range(8)],
+        "test": [{"id": f"h{n}", "messages": [{"role": "user", "content": f"Compare {n}."}]} for n in range(4)],
+    }
+    freeze_dataset("tiny-prompts", kind="prompts", splits=splits, user=grace)
+
+
+STAGES: dict[str, Callable[[], None]] = {
+    set_up.__name__: set_up for set_up in (everyday, hostile, empty, fill, tiny_writer)
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
