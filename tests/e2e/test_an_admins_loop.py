@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import subprocess
@@ -33,16 +32,13 @@ def worker(server) -> Iterator[subprocess.Popen[bytes]]:
 
 def prompts(*, train: int, test: int) -> list[str]:
     """So many that campaigns train on, and so many that they hold out by their content."""
-    wanted = {"train": train, "test": test}
-    chosen = []
-    for number in itertools.count():
-        text = f"What is {number}?"
-        split = split_of(conversation_sha256([{"role": "user", "content": text}]))
-        if wanted[split]:
-            wanted[split] -= 1
-            chosen.append(text)
-        if not any(wanted.values()):
-            return chosen
+    texts = [f"What is {number}?" for number in range(200)]
+    splits = [split_of(conversation_sha256([{"role": "user", "content": text}])) for text in texts]
+
+    def first(split: str, count: int) -> list[str]:
+        return [text for text, its in zip(texts, splits, strict=True) if its == split][:count]
+
+    return first("train", train) + first("test", test)
 
 
 def file_of(folder: Path, *lines: str) -> Path:
