@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.db.models import prefetch_related_objects
 
 from registry.models import ModelVersion
 from rlhf.models import Round, RoundState, Stage
@@ -35,9 +39,20 @@ class RoundStatus:
 
 
 def status_of(turn: Round) -> RoundStatus:
-    stages = list(turn.stages.select_related("run").order_by("pk"))
-    runs = {Stage(entry.stage): entry.run for entry in stages}
-    policies = tuple(policy_status(stage, runs) for stage in (Stage.DPO, Stage.PPO) if stage in runs)
+    return statuses_of([turn])[0]
+
+
+def statuses_of(turns: Sequence[Round]) -> list[RoundStatus]:
+    """In the order of `turns`; as many queries for a list of rounds as for one."""
+    prefetch_related_objects(list(turns), "stages__run")
+    runs = [entry.run_id for turn in turns for entry in turn.stages.all()]
+    made = {model.run: model for model in ModelVersion.objects.filter(run__in=runs)}
+    return [one_status(turn, made) for turn in turns]
+
+
+def one_status(turn: Round, made: Mapping[uuid.UUID | None, ModelVersion]) -> RoundStatus:
+    runs = {Stage(entry.stage): entry.run for entry in turn.stages.all()}
+    policies = tuple(policy_status(stage, runs, made) for stage in EVALUATION_OF if stage in runs)
     words, is_waiting, is_running = in_words(turn, list(runs.values()))
     return RoundStatus(
         words=words,
@@ -63,14 +78,15 @@ def in_words(turn: Round, runs: list[Run]) -> tuple[str, bool, bool]:
     return "All runs are done: promote a policy, or decline", True, False
 
 
-def policy_status(stage: Stage, runs: dict[Stage, Run]) -> PolicyStatus:
+def policy_status(
+    stage: Stage, runs: Mapping[Stage, Run], made: Mapping[uuid.UUID | None, ModelVersion]
+) -> PolicyStatus:
     evaluation = runs.get(EVALUATION_OF[stage])
     metrics: dict[str, Any] = evaluation.metrics if evaluation is not None else {}
-    model = ModelVersion.objects.filter(run=runs[stage].pk).first()
     return PolicyStatus(
         stage=stage.value,
         label=stage.label,
-        model=model,
+        model=made.get(runs[stage].pk),
         evaluation=evaluation,
         kl=metrics.get("kl"),
         figures=figures_of(metrics),

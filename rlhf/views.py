@@ -17,7 +17,7 @@ from annotation.models import Campaign
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from rlhf.models import Round
 from rlhf.services.rounds import CURRENT, decline, promote, start_round
-from rlhf.status import status_of
+from rlhf.status import status_of, statuses_of
 from training.recipes import RECIPES
 
 Thing = TypeVar("Thing", ModelVersion, DatasetVersion)
@@ -29,11 +29,9 @@ MOST_CHOICES = 100
 @require_GET
 @requires(Capability.STUDY)
 def round_list(request: HttpRequest) -> HttpResponse:
-    rounds = Round.objects.select_related("campaign", "model", "preferences", "promoted").prefetch_related(
-        "stages__run"
-    )
+    rounds = Round.objects.select_related("campaign", "model", "preferences", "promoted")
     page = page_of(rounds, request, by="-created_at", size=PAGE)
-    entries = [(turn, status_of(turn)) for turn in page.items]
+    entries = list(zip(page.items, statuses_of(page.items), strict=True))
     return render(request, "rlhf/rounds.html", {"page": page, "entries": entries})
 
 

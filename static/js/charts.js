@@ -180,8 +180,7 @@ function readout(figure, spec, colours) {
       if (seen < 0) return;
       const key = Object.assign(document.createElement("i"), { className: "chart-key" });
       key.style.color = colours[index];
-      const grid = ({ scale }) => ({ stroke: colour("--line"), width: 1, ...(scale === "log" ? { filter: powers } : {}) });
-  const words = document.createElement("span");
+      const words = document.createElement("span");
       words.append(key, `${one.label} ${withInterval(one, seen)}`);
       place.append(words);
     });

@@ -1,0 +1,116 @@
+"""The API of rounds: what there is, how far each is, start one, promote one of its policies, decline."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TypeVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.generics import ListAPIView, get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.errors import NotFound
+from accounts.models import Capability, User
+from annotation.models import Campaign
+from registry.models import DatasetVersion, ModelVersion
+from rlhf.models import Round
+from rlhf.serializers import PromoteSerializer, RoundDetailSerializer, RoundSerializer, StartRoundSerializer
+from rlhf.services.rounds import decline, promote, start_round
+from rlhf.status import status_of
+
+Thing = TypeVar("Thing", ModelVersion, DatasetVersion)
+
+NAMED = ("campaign", "model", "preferences", "prompts", "promoted", "created_by", "decided_by")
+
+
+class RoundsView(ListAPIView[Round]):
+    """All rounds, the newest first."""
+
+    capability = Capability.STUDY
+    write_capability = Capability.MANAGE
+    serializer_class = RoundSerializer
+
+    def get_queryset(self) -> QuerySet[Round]:
+        return Round.objects.select_related(*NAMED)
+
+    @extend_schema(request=StartRoundSerializer, responses={201: RoundDetailSerializer})
+    def post(self, request: Request) -> Response:
+        body = StartRoundSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        campaign = Campaign.objects.filter(slug=given["campaign"]).first()
+        if campaign is None:
+            raise NotFound(f"There is no campaign called {given['campaign']}.", code="no_campaign")
+        turn = start_round(
+            campaign,
+            model=called(ModelVersion, given["model"], word="model"),
+            preferences=called(DatasetVersion, given["preferences"], word="dataset"),
+            prompts=called(DatasetVersion, given["prompts"], word="dataset"),
+            preset=given["preset"],
+            user=person(request),
+        )
+        return Response(detail_of(turn.pk), status=201)
+
+
+class RoundView(APIView):
+    capability = Capability.STUDY
+
+    @extend_schema(responses=RoundDetailSerializer)
+    def get(self, request: Request, pk: uuid.UUID) -> Response:
+        return Response(detail_of(pk))
+
+
+class PromoteView(APIView):
+    """Makes a policy of the round the current model, if the current one is still what the body says."""
+
+    capability = Capability.MANAGE
+
+    @extend_schema(
+        request=PromoteSerializer,
+        responses={200: RoundDetailSerializer, 409: OpenApiResponse(description="Decided or moved meanwhile.")},
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        turn = get_object_or_404(Round, pk=pk)
+        body = PromoteSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        current = body.validated_data["current"]
+        promote(
+            turn,
+            model=called(ModelVersion, body.validated_data["model"], word="model"),
+            user=person(request),
+            expected=None if current is None else called(ModelVersion, current, word="model"),
+        )
+        return Response(detail_of(pk))
+
+
+class DeclineView(APIView):
+    capability = Capability.MANAGE
+
+    @extend_schema(
+        request=None,
+        responses={200: RoundDetailSerializer, 409: OpenApiResponse(description="Decided already.")},
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        decline(get_object_or_404(Round, pk=pk), user=person(request))
+        return Response(detail_of(pk))
+
+
+def detail_of(pk: uuid.UUID) -> object:
+    turn = get_object_or_404(Round.objects.select_related(*NAMED).prefetch_related("stages__run"), pk=pk)
+    turn.status = status_of(turn)  # type: ignore[attr-defined]  # what its serializer reads beside the row
+    return RoundDetailSerializer(turn).data
+
+
+def called(kind: type[Thing], name: str, *, word: str) -> Thing:
+    thing = kind._default_manager.filter(name=name).first()
+    if thing is None:
+        raise NotFound(f"There is no {word} called {name}.", code=f"no_{word}")
+    return thing
+
+
+def person(request: Request) -> User:
+    assert isinstance(request.user, User)  # the permission has let nobody else through
+    return request.user
