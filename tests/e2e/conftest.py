@@ -8,35 +8,38 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
 from tests.accounts.people import PASSWORD
 from tests.web_server import ROOT, WebServer, web_server
-
-RATERS = ("ada", "bea", "cleo", "dan", "eve")
 
 Opener = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[WebServer]:
-    """`grace` is its admin, RATERS rank; everybody's password is PASSWORD."""
+    """`grace` is its admin; everybody's password is PASSWORD."""
     with web_server(tmp_path_factory.mktemp("home")) as web:
-        for name in RATERS:
-            web.manage("create_user", name, "--role", "rater")
         yield web
 
 
 @pytest.fixture(scope="module")
 def stage(server) -> Callable[..., None]:
-    """`stage("everyday")` sets that stage in the server's database."""
+    """`stage("everyday")` sets that stage in the server's database; the raters of `stage.RATERS` are there."""
     environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "config.settings"}
 
     def run(*names: str) -> None:
         command = [sys.executable, "-m", "tests.e2e.stage", *names]
         subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=60)
 
+    run("people")
     return run
+
+
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, StorageState]:
+    """Who has logged in already, with her cookies: once a module is enough."""
+    return {}
 
 
 @pytest.fixture(scope="session")
@@ -58,23 +61,25 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def opened(browser, server, complaints) -> Iterator[Opener]:
+def opened(browser, server, stage, sessions, complaints) -> Iterator[Opener]:
     """`opened("ada", "/rank/")` is a page of hers, logged in by the form; options are those of a browser context."""
     contexts = []
 
     def open_page(name: str, path: str = "/", **options: object) -> Page:
-        options = {"viewport": {"width": 1280, "height": 800}, **options}
+        options = {"viewport": {"width": 1280, "height": 800}, "storage_state": sessions.get(name), **options}
         context = browser.new_context(base_url=server.url, **options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"/login/?next={path}")
-        page.fill("#id_username", name)
-        page.fill("#id_password", PASSWORD)
-        page.click("main button")
-        page.wait_for_url(lambda url: "/login/" not in url)  # and until it is loaded, scripts too
+        page.goto(path)
+        if name not in sessions:
+            page.fill("#id_username", name)
+            page.fill("#id_password", PASSWORD)
+            page.click("main button")
+            page.wait_for_url(lambda url: "/login/" not in url)  # and until it is loaded, scripts too
+            sessions[name] = context.storage_state()
         return page
 
     yield open_page

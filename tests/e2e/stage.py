@@ -11,14 +11,16 @@ import django
 
 django.setup()
 
-from accounts.models import User  # noqa: E402 - models exist only from here on
+from accounts.models import Role, User  # noqa: E402 - models exist only from here on
 from annotation.models import Campaign, Completion  # noqa: E402
 from annotation.services.completions import make_tasks  # noqa: E402
 from registry.services.artifacts import store_folder  # noqa: E402
 from registry.services.datasets import freeze_dataset  # noqa: E402
 from registry.services.models import register_model  # noqa: E402
+from tests.accounts.people import person  # noqa: E402
 from tests.annotation.arrange import a_campaign  # noqa: E402
 
+RATERS = ("ada", "bea", "cleo", "dan", "eve")
 HOSTILE = (
     "<script>window.stolen = 1</script> <img src=x onerror='window.stolen = 1'>",
     "[press me](javascript:window.stolen=1) ![](https://evil.example/pixel.png) <style>body{display:none}</style>",
@@ -26,6 +28,11 @@ HOSTILE = (
     "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd Z\u0351\u036b\u0343\u036a\u0302\u036b"
     + "\u0336" * 60,
 )
+
+
+def people() -> None:
+    for name in RATERS:
+        person(Role.RATER, name=name)
 
 
 def raters() -> list[User]:
@@ -78,7 +85,7 @@ def tiny_writer() -> None:
 
 
 STAGES: dict[str, Callable[[], None]] = {
-    set_up.__name__: set_up for set_up in (everyday, hostile, empty, fill, tiny_writer)
+    set_up.__name__: set_up for set_up in (people, everyday, hostile, empty, fill, tiny_writer)
 }
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Page {
     }
   }
 
-  change(state, { keepsLine = false } = {}) {
+  change(state, { keepsLine = false, scroll = false } = {}) {
     const before = this.state;
     this.state = state;
     if (!keepsLine) {
@@ -68,7 +68,7 @@ class Page {
     }
     const isTaken = state.held !== null && state.held !== before.held;
     if (state.held && (isTaken || state.order !== before.order)) say(placeInWords(state, state.held));
-    this.draw({ scroll: isTaken });
+    this.draw({ scroll: scroll && isTaken }); // a hand that drags has its eyes on the rail
     this.draft.changed(this.asDraft());
   }
 
@@ -136,7 +136,7 @@ class Page {
     const command = next ? null : commandOf(this.state, event.key);
     if (!next && !command) return;
     event.preventDefault();
-    if (next) this.change(next);
+    if (next) this.change(next, { scroll: true });
     else this.obey(command);
   }
 
