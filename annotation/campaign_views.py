@@ -16,6 +16,7 @@ from accounts.paging import page_of
 from annotation.forms import CampaignForm, CompletionsForm, GuidelineForm, PromptsForm, RatersForm, SnapshotForm, tell
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState
 from annotation.rendering import as_html
+from annotation.services.agreement import agreement_of
 from annotation.services.campaigns import create_campaign
 from annotation.services.progress import Progress, campaign_progress, progress_of, rater_counts
 from registry.models import DatasetKind, DatasetVersion
@@ -68,7 +69,7 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     }
     if "HX-Request" in request.headers:
         return render(request, "annotation/campaign_live.html", context)
-    context |= steps_of(campaign, progress) | forms
+    context |= {"agreement": agreement_of(campaign)} | steps_of(campaign, progress) | forms
     return render(request, "annotation/campaign.html", context, status=status)
 
 
