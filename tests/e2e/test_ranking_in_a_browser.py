@@ -93,6 +93,7 @@ def test_every_key_does_what_the_help_says(opened):
     page = opened("bea", RANK)
     press(page, "a")
     expect(page.locator("#text-a")).to_have_class(re.compile("held"))
+    expect(page.locator("#saving")).to_be_empty()  # nothing is said yet, so nothing is saved
     press(page, "1b2c")
     page.keyboard.press("ArrowRight")
     expect(line(page)).to_have_value("a > b > c")

@@ -69,7 +69,9 @@ class Page {
     const isTaken = state.held !== null && state.held !== before.held;
     if (state.held && (isTaken || state.order !== before.order)) say(placeInWords(state, state.held));
     this.draw({ scroll: scroll && isTaken }); // a hand that drags has its eyes on the rail
-    this.draft.changed(this.asDraft());
+    const { order, allBad, flags, reason } = before;
+    const isSame = state.order === order && state.allBad === allBad && state.flags === flags && state.reason === reason;
+    if (!isSame || keepsLine) this.draft.changed(this.asDraft());
   }
 
   hold(letter) {
