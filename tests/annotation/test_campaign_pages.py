@@ -166,6 +166,13 @@ def test_rankings_are_frozen_under_a_name_that_is_free(browser, campaign, ada):
     assert "everyday-1" in text_of(refused)
 
 
+def test_a_campaign_without_rankings_is_not_frozen_and_says_why(browser, campaign):
+    answer = post(browser, "campaign_snapshot", campaign, name="too-early")
+    assert answer.status_code == 409
+    assert "Everyday has no ranking yet." in text_of(answer)
+    assert not DatasetVersion.objects.exists()
+
+
 def test_raters_join_and_leave(browser, campaign, ada):
     eve = a_person("eve")
     post(browser, "campaign_raters", campaign, raters=[eve.pk])
