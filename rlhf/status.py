@@ -12,7 +12,7 @@ from django.db.models import prefetch_related_objects
 from registry.models import ModelVersion
 from rlhf.models import Round, RoundState, Stage
 from runs.models import Run, RunState
-from runs.reports import Figure, figures_of
+from runs.reports import Figure, figures_of, stats_of
 
 EVALUATION_OF = {Stage.DPO: Stage.EVALUATE_DPO, Stage.PPO: Stage.EVALUATE_PPO}
 
@@ -25,6 +25,7 @@ class PolicyStatus:
     evaluation: Run | None
     kl: float | None  # nats a completion
     figures: tuple[Figure, ...]
+    stats: tuple[tuple[str, str, str], ...]  # win rate and KL with interval and n
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +91,5 @@ def policy_status(
         evaluation=evaluation,
         kl=metrics.get("kl"),
         figures=figures_of(metrics),
+        stats=stats_of(metrics),
     )

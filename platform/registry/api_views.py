@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
@@ -42,13 +36,11 @@ from registry.serializers import (
     RowsSerializer,
     UploadSerializer,
 )
-from registry.services.artifacts import told_if_full
 from registry.services.datasets import import_dataset, read_rows
 from registry.services.export import FORMATS, formats_of, stream_export
 from registry.services.lineage import lineage_of
 from registry.services.models import move_alias
-from registry.services.names import check_file_name
-from registry.services.uploads import stage_upload
+from registry.services.uploads import received, stage_upload
 from registry.services.zips import ZipDownload
 
 
@@ -240,22 +232,6 @@ def checked(body: type[StrictSerializer], data: Any) -> dict[str, Any]:
 def form_of(request: Request) -> QueryDict:
     assert isinstance(request.data, QueryDict)  # the parser reads nothing else
     return request.data
-
-
-@contextmanager
-def received(files: list[UploadedFile[Any]]) -> Iterator[Path]:
-    """The files on disk, in a folder that is gone afterwards. Raises `BadName`, `DiskFull`."""
-    folder = Path(settings.UPLOADS_DIR) / str(uuid.uuid4())
-    names = [check_file_name(file.name or "") for file in files]
-    try:
-        with told_if_full("uploads"):
-            folder.mkdir(parents=True)
-            for name, file in zip(names, files, strict=True):
-                with (folder / name).open("xb") as target:
-                    target.writelines(file.chunks())
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_called(name: str) -> ModelVersion:

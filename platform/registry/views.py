@@ -107,10 +107,15 @@ class Shown:
 
 
 def shown_row(row: dict[str, Any]) -> list[tuple[str, Shown]]:
-    return [
-        (name.replace("_", " "), Shown(turns=tuple(value)) if isinstance(value, list) else Shown(text=str(value)))
-        for name, value in row.items()
-    ]
+    return [(name.replace("_", " "), shown(value)) for name, value in row.items()]
+
+
+def shown(value: Any) -> Shown:
+    if isinstance(value, list):
+        return Shown(turns=tuple(value))
+    if isinstance(value, bool):
+        return Shown(text="yes" if value else "no")
+    return Shown(text=f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 def person(request: HttpRequest) -> User:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from runs.models import EventKind, Run, RunEvent
 
@@ -29,6 +30,7 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 class Curve:
     name: str
     points: list[tuple[float, float]] = field(default_factory=list)
+    label: str = ""  # whose it is, where several runs lie on each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,10 @@ class Chart:
 
 
 def charts_of(run: Run) -> list[Chart]:
-    """Every metric of `run` in exactly one chart; those of `FIRST` lead, and held-out curves lie on their trained ones."""
+    """Every metric that `run` measured more than once, in one chart each; those of `FIRST` lead.
+
+    Held-out curves lie on their trained ones.
+    """
     curves = curves_of(run)
     left = dict(curves)
     charts = []
@@ -51,7 +56,45 @@ def charts_of(run: Run) -> list[Chart]:
         name = next(iter(left)).removeprefix("eval_")
         together = tuple(left.pop(key) for key in (name, f"eval_{name}") if key in left)
         charts.append(Chart(name.replace("_", " "), together, is_first=False))
-    return charts
+    return [chart for chart in charts if any(len(curve.points) > 1 for curve in chart.curves)]
+
+
+def charts_together(runs: Sequence[Run]) -> list[Chart]:
+    """One chart a metric that at least two of `runs` measured, a curve a run; those that matter most for them lead."""
+    found = [(run, curves_of(run)) for run in runs]
+    first = {name for run in runs for _, names in FIRST.get(run.method, ()) for name in names}
+    metrics = list(dict.fromkeys(name for _, curves in found for name in curves))
+    shared = [name for name in metrics if sum(name in curves for _, curves in found) > 1 or len(runs) == 1]
+    shared.sort(key=lambda name: name not in first)
+    return [
+        Chart(
+            words(name),
+            tuple(Curve(name, curves[name].points, label=run.title) for run, curves in found if name in curves),
+            is_first=name in first,
+        )
+        for name in shared
+    ]
+
+
+def words(name: str) -> str:
+    """`eval_bits_per_byte` -> "bits per byte, held out"."""
+    plain = name.removeprefix("eval_").replace("_", " ")
+    return f"{plain}, held out" if name.startswith("eval_") else plain
+
+
+def as_json(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+    """`[{"title", "is_first", "series": [{"name", "points": [[x, y]]}]}]`; a series that has a label of its own says it."""
+    return [
+        {
+            "title": chart.title,
+            "is_first": chart.is_first,
+            "series": [
+                {"name": curve.name, "points": curve.points, **({"label": curve.label} if curve.label else {})}
+                for curve in chart.curves
+            ],
+        }
+        for chart in charts
+    ]
 
 
 def curves_of(run: Run) -> dict[str, Curve]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ValidationError as InvalidValue
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -137,6 +138,6 @@ def chosen_inputs(recipe: type[Recipe], posted: Mapping[str, str]) -> dict[str, 
             continue
         try:
             found[name] = Artifact.objects.get(pk=value)
-        except (Artifact.DoesNotExist, ValueError):
+        except (Artifact.DoesNotExist, InvalidValue):  # the latter: no uuid
             raise UserError(f"The {name} that was chosen is not here any more.", code="no_input") from None
     return found

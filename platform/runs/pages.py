@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,8 @@ from registry.models import Artifact, DatasetVersion, ModelVersion
 from runs import recipe_form
 from runs.models import EventKind, Run, RunEvent, RunState
 from training.recipes import RECIPES
+
+TURN_MARKS = re.compile(r"<\|im_start\|>(?:user|assistant|system)\n?|<\|im_end\|>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Named:
     is_simulated: bool = False
 
 
-def recipe_rows(run: Run) -> list[tuple[str, Any, bool]]:
+def recipe_rows(run: Run) -> list[tuple[str, str, bool]]:
     recipe = RECIPES[run.method]
     return recipe_form.differences(run.recipe, recipe.presets.get(run.preset, {}), recipe)
 
@@ -98,10 +101,15 @@ def samples_of(run: Run, *, limit: int) -> list[SampledPrompt]:
     by_prompt: dict[str, dict[int, Sample]] = {}
     for event in events:
         rest = dict(event.payload)
-        prompt, text, step = rest.pop("prompt", ""), rest.pop("text", ""), rest.pop("step", 0)
+        prompt, text, step = without_marks(rest.pop("prompt", "")), rest.pop("text", ""), rest.pop("step", 0)
         # Said again after a resume: the later word, which comes first here, holds.
         by_prompt.setdefault(prompt, {}).setdefault(step, Sample(step, text, tuple(rest.items())))
     return [SampledPrompt(prompt, tuple(samples.values())) for prompt, samples in by_prompt.items()]
+
+
+def without_marks(prompt: str) -> str:
+    """What was asked, without the marks of turns that a chat template puts around it."""
+    return TURN_MARKS.sub("", prompt).strip() or prompt
 
 
 @dataclass(frozen=True, slots=True)

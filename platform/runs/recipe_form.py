@@ -101,13 +101,13 @@ def field_of(name: str, info: FieldInfo, *, value: Any, preset: Any, error: str)
         widget = "switch"
     elif kind in (int, float):
         widget = "number"
-    shown = ", ".join(str(v) for v in value) if isinstance(value, list | tuple) else value
+    written = ", ".join(str(v) for v in value) if isinstance(value, list | tuple) else value
     return Field(
         name=name,
         label=label_of(name.rsplit(".", 1)[-1]),
         help=info.description or "",
         widget=widget,
-        value="" if shown is None else shown,
+        value="" if written is None else written,
         step="1" if kind is int else "any",
         minimum=bounds[0],
         maximum=bounds[1],
@@ -125,11 +125,22 @@ def read(recipe: type[Recipe], posted: Mapping[str, str]) -> dict[str, Any]:
         if inner is not None:
             on = posted.get(name) == "on"
             values[name] = (
-                {k: one(f, posted.get(f"{name}.{k}", "")) for k, f in inner.model_fields.items()} if on else None
+                {
+                    k: one(f, posted.get(f"{name}.{k}", ""))
+                    for k, f in inner.model_fields.items()
+                    if is_told(f, f"{name}.{k}", posted)
+                }
+                if on
+                else None
             )
-        else:
+        elif is_told(info, name, posted):
             values[name] = one(info, posted.get(name, ""))
     return values
+
+
+def is_told(info: FieldInfo, name: str, posted: Mapping[str, str]) -> bool:
+    """A box that isn't ticked is not posted and means no; any other field that is left out keeps the preset's value."""
+    return name in posted or innermost(info.annotation) is bool
 
 
 def one(info: FieldInfo, text: str) -> Any:
@@ -154,15 +165,22 @@ def errors_of(error: ValidationError) -> dict[str, str]:
 
 def differences(
     values: Mapping[str, Any], preset: Mapping[str, Any], recipe: type[Recipe]
-) -> list[tuple[str, Any, bool]]:
+) -> list[tuple[str, str, bool]]:
     """`(label, value, differs from the preset)` of every field, for the page of a run."""
     rows = []
     for name, info in recipe.model_fields.items():
         default = as_dict(preset.get(name, info.default))
         value = as_dict(values.get(name, default))
-        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        rows.append((label_of(name), "none" if shown is None else shown, list_of(value) != list_of(default)))
+        rows.append((label_of(name), shown(value), list_of(value) != list_of(default)))
     return rows
+
+
+def shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(f"{key} {shown(inner)}" for key, inner in value.items()) if isinstance(value, dict) else str(value)
 
 
 def label_of(name: str) -> str:

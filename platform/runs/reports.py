@@ -49,6 +49,7 @@ class ReportRow:
 class Report:
     figures: tuple[Figure, ...]
     rows: tuple[ReportRow, ...]
+    stats: tuple[tuple[str, str, str], ...]  # (label, value, interval and n)
     caption: str
 
 
@@ -58,7 +59,9 @@ def report_of(run: Run) -> Report | None:
     if run.state != RunState.SUCCEEDED or output is None or output.artifact.kind != ArtifactKind.REPORT:
         return None
     metrics = run.metrics
-    return Report(figures_of(metrics), read_rows(output.artifact.folder / "rows.parquet"), caption_of(metrics))
+    return Report(
+        figures_of(metrics), read_rows(output.artifact.folder / "rows.parquet"), stats_of(metrics), caption_of(metrics)
+    )
 
 
 def figures_of(metrics: dict[str, Any]) -> tuple[Figure, ...]:
@@ -70,11 +73,26 @@ def figures_of(metrics: dict[str, Any]) -> tuple[Figure, ...]:
     return tuple(found)
 
 
+def stats_of(metrics: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """What has no value of the reference's own: how often the policy wins, and how far it went."""
+    n = f"n = {metrics.get('num_prompts', 0):,} prompts"
+    found = []
+    if isinstance(rate := metrics.get("win_rate"), int | float):
+        found.append(("Win rate over the reference", f"{rate:.0%}", interval(metrics, "win_rate", form=".0%") + n))
+    if isinstance(kl := metrics.get("kl"), int | float):
+        found.append(("KL to the reference, nats a completion", f"{kl:.2f}", interval(metrics, "kl", form=".2f") + n))
+    return tuple(found)
+
+
+def interval(metrics: dict[str, Any], name: str, *, form: str) -> str:
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return ""
+    return f"95 %: {low:{form}} to {high:{form}}, "
+
+
 def caption_of(metrics: dict[str, Any]) -> str:
-    words = [f"{metrics.get('num_prompts', 0):,} held-out prompts; intervals by bootstrap over prompts"]
-    if isinstance(metrics.get("kl"), int | float):
-        words.append(f"KL of the policy to the reference {metrics['kl']:.2f} nats a completion")
-    return "; ".join(words) + "."
+    return f"{metrics.get('num_prompts', 0):,} held-out prompts; intervals by bootstrap over prompts."
 
 
 def read_rows(path: Any) -> tuple[ReportRow, ...]:

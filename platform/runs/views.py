@@ -14,7 +14,7 @@ from accounts.access import requires
 from accounts.models import Capability, User
 from accounts.paging import page_of
 from runs import pages, reports
-from runs.curves import charts_of
+from runs.curves import as_json, charts_of
 from runs.models import EventKind, Run, RunState
 from runs.services.control import request_cancel, resume_run
 from training.recipes import RECIPES
@@ -89,17 +89,9 @@ def run_samples(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 @require_GET
 @requires(Capability.STUDY)
 def run_curves(request: HttpRequest, run_id: uuid.UUID) -> JsonResponse:
-    """The charts of a run as JSON: `{"charts": [{"title", "is_first", "series": [{"name", "points": [[x, y]]}]}]}`."""
+    """`{"state", "charts": [...]}` as `runs.curves.as_json` says."""
     run = get_object_or_404(Run, pk=run_id)
-    charts = [
-        {
-            "title": chart.title,
-            "is_first": chart.is_first,
-            "series": [{"name": curve.name, "points": curve.points} for curve in chart.curves],
-        }
-        for chart in charts_of(run)
-    ]
-    return JsonResponse({"run": str(run.pk), "state": run.state, "charts": charts})
+    return JsonResponse({"run": str(run.pk), "state": run.state, "charts": as_json(charts_of(run))})
 
 
 @require_GET

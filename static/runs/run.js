@@ -1,4 +1,5 @@
-// The curves of one run: one figure a chart, drawn anew when the run says more. The two that matter most are large.
+// The curves of a run, or of several beside each other: one figure a chart, drawn anew when a run says more.
+// The two that matter most are large.
 
 import { draw } from "../js/charts.js";
 
@@ -6,18 +7,21 @@ const section = document.querySelector("#curves");
 const template = document.querySelector("#chart-template");
 const figures = new Map(); // title -> figure
 
-/** Series of one chart on one axis of steps: a step that a series has no value for is null there. */
+const labelOf = (name, i, count) =>
+  name.startsWith("eval_") ? "held out" : count > 1 && i === 0 ? "train" : name.replaceAll("_", " ");
+
+/** Series of one chart on one axis of steps: a step that a series has no value for is null there. Runs bring a `label`. */
 function specOf({ series }) {
   const steps = [...new Set(series.flatMap(({ points }) => points.map(([step]) => step)))].sort((a, b) => a - b);
   return {
     x: { label: "step", values: steps },
     y: { label: "" },
-    series: series.map(({ name, points }, i) => {
+    series: series.map(({ name, label, points }, i) => {
       const at = new Map(points);
       return {
-        label: name.startsWith("eval_") ? "held out" : series.length > 1 && i === 0 ? "train" : name.replaceAll("_", " "),
+        label: label ?? labelOf(name, i, series.length),
         values: steps.map((step) => at.get(step) ?? null),
-        role: i === series.length - 1 ? "main" : "other",
+        role: label === undefined && i === series.length - 1 ? "main" : "other",
       };
     }),
   };

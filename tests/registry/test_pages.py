@@ -66,7 +66,7 @@ def test_those_who_manage_are_led_to_the_import_and_to_the_run_that_made_a_model
     client, run = Client(), uuid.uuid4()
     client.force_login(grace)
     model = a_model(tmp_path, "made", method="dpo", run=run)
-    assert reverse("launch", args=["import_model"]) in page(client, "models")
+    assert reverse("model_import") in page(client, "models")
     assert reverse("run", args=[run]) in page(client, "model", model.pk)
 
 

@@ -71,7 +71,7 @@ def test_an_admin_promotes_on_the_page_and_a_second_click_elsewhere_is_told(admi
     policies = finish(turn)
     shown = admin.get(reverse("round", args=[turn.pk])).content.decode()
     assert shown.count("Promote to sft/current") == 2
-    assert "KL to where it started: 2.50 nats" in shown
+    assert "KL to the reference, nats a completion" in shown and "n = 3 prompts" in shown
     form = {"model": policies["dpo"].pk, "current": ""}
     assert admin.post(reverse("round_promote", args=[turn.pk]), form).status_code == 302
     again = admin.post(reverse("round_promote", args=[turn.pk]), form)

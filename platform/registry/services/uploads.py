@@ -6,11 +6,19 @@ import json
 import os
 import shutil
 import stat
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 
 from accounts.errors import NotFound, UserError
 from registry.models import Artifact, ArtifactKind
-from registry.services.artifacts import new_stage, store_folder
+from registry.services.artifacts import new_stage, store_folder, told_if_full
+from registry.services.names import check_file_name
 
 MOST_BYTES = 200 * 2**30
 MOST_FILES = 200
@@ -34,6 +42,22 @@ class BadUpload(UserError):
 
 class PickleRefused(BadUpload):
     code = "pickle_refused"
+
+
+@contextmanager
+def received(files: Sequence[UploadedFile[Any]]) -> Iterator[Path]:
+    """The files on disk, in a folder that is gone afterwards. Raises `BadName`, `DiskFull`."""
+    folder = Path(settings.UPLOADS_DIR) / str(uuid.uuid4())
+    names = [check_file_name(file.name or "") for file in files]
+    try:
+        with told_if_full("uploads"):
+            folder.mkdir(parents=True)
+            for name, file in zip(names, files, strict=True):
+                with (folder / name).open("xb") as target:
+                    target.writelines(file.chunks())
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def stage_upload(path: Path) -> Artifact:

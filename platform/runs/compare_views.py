@@ -1,0 +1,87 @@
+"""Two to four runs beside each other: their curves on one chart a metric, and where their recipes differ."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from accounts.access import requires
+from accounts.errors import NotFound, UserError
+from accounts.models import Capability
+from runs.curves import as_json, charts_together
+from runs.models import Run
+from runs.recipe_form import label_of, shown
+
+MOST = 4
+OTHERS_SHOWN = 20
+
+
+class TooManyRuns(UserError):
+    code = "too_many_runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A run that can be added to or taken from the comparison, with the address that does it."""
+
+    run: Run
+    url: str
+
+
+@require_GET
+@requires(Capability.STUDY)
+def compare(request: HttpRequest) -> HttpResponse:
+    runs = chosen_runs(request)
+    methods = {run.method for run in runs}
+    others = Run.objects.filter(method__in=methods) if methods else Run.objects.all()
+    others = others.exclude(pk__in=[run.pk for run in runs]).order_by("-created_at", "-pk")
+    context = {
+        "chosen": [Offer(run, address_of([other for other in runs if other != run])) for run in runs],
+        "others": [Offer(run, address_of([*runs, run])) for run in others[:OTHERS_SHOWN]] if len(runs) < MOST else [],
+        "rows": differing(runs),
+        "curves_url": reverse("runs_compare_curves") + query_of(runs),
+    }
+    return render(request, "runs/compare.html", context)
+
+
+@require_GET
+@requires(Capability.STUDY)
+def compare_curves(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"charts": as_json(charts_together(chosen_runs(request)))})
+
+
+def chosen_runs(request: HttpRequest) -> list[Run]:
+    """The runs of `?run=..&run=..`, in that order, each once. Raises `TooManyRuns`, `NotFound`."""
+    keys = list(dict.fromkeys(request.GET.getlist("run")))
+    if len(keys) > MOST:
+        raise TooManyRuns(f"At most {MOST} runs can be told apart on one chart.")
+    try:
+        found = Run.objects.in_bulk([uuid.UUID(key) for key in keys])
+        return [found[uuid.UUID(key)] for key in keys]
+    except (ValueError, KeyError):
+        raise NotFound("One of these runs does not exist.", code="no_run") from None
+
+
+def differing(runs: list[Run]) -> list[tuple[str, list[Any]]]:
+    """The fields of the recipes in which the runs differ, with each run's value."""
+    if len(runs) < 2:
+        return []
+    fields = list(dict.fromkeys(name for run in runs for name in run.recipe))
+    rows = [("method", [run.method for run in runs]), ("seed", [run.seed for run in runs])]
+    rows += [(label_of(name), [shown(run.recipe.get(name)) for run in runs]) for name in fields]
+    return [(label, values) for label, values in rows if any(value != values[0] for value in values)]
+
+
+def address_of(runs: list[Run]) -> str:
+    return reverse("runs_compare") + query_of(runs)
+
+
+def query_of(runs: list[Run]) -> str:
+    return f"?{urlencode([('run', run.pk) for run in runs])}" if runs else ""
