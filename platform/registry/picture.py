@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from registry.services.lineage import Graph, Node
 
-BOX_WIDTH, BOX_HEIGHT = 196, 52  # px
-GAP_X, GAP_Y = 56, 18
+BOX_WIDTH, BOX_HEIGHT = 216, 52  # px
+GAP_X, GAP_Y = 48, 18
 MARGIN = 8
 LABEL = 25  # characters that fit into a box
 SWEEPS = 4  # of the ordering: more change nothing on graphs that people look at

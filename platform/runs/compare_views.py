@@ -20,6 +20,7 @@ from runs.models import Run
 from runs.recipe_form import label_of, shown
 
 MOST = 4
+LETTERS = "ABCD"
 OTHERS_SHOWN = 20
 
 
@@ -33,6 +34,7 @@ class Offer:
 
     run: Run
     url: str
+    letter: str = ""  # how charts call it: titles are too long for the ends of lines
 
 
 @require_GET
@@ -43,7 +45,10 @@ def compare(request: HttpRequest) -> HttpResponse:
     others = Run.objects.filter(method__in=methods) if methods else Run.objects.all()
     others = others.exclude(pk__in=[run.pk for run in runs]).order_by("-created_at", "-pk")
     context = {
-        "chosen": [Offer(run, address_of([other for other in runs if other != run])) for run in runs],
+        "chosen": [
+            Offer(run, address_of([other for other in runs if other != run]), letter)
+            for run, letter in zip(runs, LETTERS, strict=False)
+        ],
         "others": [Offer(run, address_of([*runs, run])) for run in others[:OTHERS_SHOWN]] if len(runs) < MOST else [],
         "rows": differing(runs),
         "curves_url": reverse("runs_compare_curves") + query_of(runs),
@@ -54,7 +59,7 @@ def compare(request: HttpRequest) -> HttpResponse:
 @require_GET
 @requires(Capability.STUDY)
 def compare_curves(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"charts": as_json(charts_together(chosen_runs(request)))})
+    return JsonResponse({"charts": as_json(charts_together(chosen_runs(request), labels=LETTERS))})
 
 
 def chosen_runs(request: HttpRequest) -> list[Run]:
@@ -74,8 +79,10 @@ def differing(runs: list[Run]) -> list[tuple[str, list[Any]]]:
     if len(runs) < 2:
         return []
     fields = list(dict.fromkeys(name for run in runs for name in run.recipe))
-    rows = [("method", [run.method for run in runs]), ("seed", [run.seed for run in runs])]
-    rows += [(label_of(name), [shown(run.recipe.get(name)) for run in runs]) for name in fields]
+    rows: list[tuple[str, list[Any]]] = [("method", [run.method for run in runs]), ("seed", [run.seed for run in runs])]
+    rows += [
+        (label_of(name), [shown(run.recipe[name]) if name in run.recipe else "–" for run in runs]) for name in fields
+    ]
     return [(label, values) for label, values in rows if any(value != values[0] for value in values)]
 
 

@@ -59,9 +59,9 @@ def charts_of(run: Run) -> list[Chart]:
     return [chart for chart in charts if any(len(curve.points) > 1 for curve in chart.curves)]
 
 
-def charts_together(runs: Sequence[Run]) -> list[Chart]:
+def charts_together(runs: Sequence[Run], *, labels: Sequence[str]) -> list[Chart]:
     """One chart a metric that at least two of `runs` measured, a curve a run; those that matter most for them lead."""
-    found = [(run, curves_of(run)) for run in runs]
+    found = [(label, curves_of(run)) for run, label in zip(runs, labels, strict=False)]
     first = {name for run in runs for _, names in FIRST.get(run.method, ()) for name in names}
     metrics = list(dict.fromkeys(name for _, curves in found for name in curves))
     shared = [name for name in metrics if sum(name in curves for _, curves in found) > 1 or len(runs) == 1]
@@ -69,7 +69,7 @@ def charts_together(runs: Sequence[Run]) -> list[Chart]:
     return [
         Chart(
             words(name),
-            tuple(Curve(name, curves[name].points, label=run.title) for run, curves in found if name in curves),
+            tuple(Curve(name, curves[name].points, label=label) for label, curves in found if name in curves),
             is_first=name in first,
         )
         for name in shared

@@ -33,9 +33,10 @@ class ManyFilesField(forms.FileField):
 
 
 class ImportForm(forms.Form):
-    files = ManyFilesField(
+    model_files = ManyFilesField(
+        label="Files",
         help_text="One .gguf file, or all files of a folder with config.json, tokenizer.json and safetensors. "
-        "Pickles (.bin, .pt) are refused: they can run code when they are opened."
+        "Pickles (.bin, .pt) are refused: they can run code when they are opened.",
     )
     name = forms.CharField(max_length=LONGEST, help_text="What the model is called here, for good.")
     role_of_model = forms.ChoiceField(
@@ -69,7 +70,7 @@ def model_import(request: HttpRequest) -> HttpResponse:
             try:
                 return redirect("run", take_in(form, user=signed_in(request)).pk)
             except UserError as error:
-                form.add_error("name" if error.data.get("field") == "output_name" else "files", error.sentence)
+                form.add_error("name" if error.data.get("field") == "output_name" else "model_files", error.sentence)
                 status = error.status
     context = {"form": form, "summary": RECIPES["import_model"].summary}
     return render(request, "runs/import.html", context, status=status)
@@ -78,7 +79,7 @@ def model_import(request: HttpRequest) -> HttpResponse:
 def take_in(form: ImportForm, *, user: User) -> Run:
     """Raises what `stage_upload` and `start_run` raise."""
     given = form.cleaned_data
-    with received(given["files"]) as folder:
+    with received(given["model_files"]) as folder:
         upload = stage_upload(folder)
     recipe = {"role_of_model": given["role_of_model"], "dtype": given["dtype"]}
     return start_run("import_model", recipe=recipe, inputs={"upload": upload}, user=user, output_name=given["name"])

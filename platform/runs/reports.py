@@ -64,6 +64,11 @@ def report_of(run: Run) -> Report | None:
     )
 
 
+def has_report(run: Run) -> bool:
+    output = getattr(run, "output", None)
+    return run.state == RunState.SUCCEEDED and output is not None and output.artifact.kind == ArtifactKind.REPORT
+
+
 def figures_of(metrics: dict[str, Any]) -> tuple[Figure, ...]:
     found = []
     for key, label in LABELS.items():

@@ -56,7 +56,7 @@ def run_detail(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     context |= {
         "recipe_rows": pages.recipe_rows(run),
         "inputs": pages.inputs_of(run),
-        "samples": pages.samples_of(run, limit=SAMPLES),
+        "samples": samples_shown(run),
     }
     return render(request, "runs/detail.html", context)
 
@@ -83,7 +83,12 @@ def live_part(run: Run) -> dict[str, Any]:
 @requires(Capability.STUDY)
 def run_samples(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     run = get_object_or_404(Run, pk=run_id)
-    return render(request, "runs/samples.html", {"samples": pages.samples_of(run, limit=SAMPLES)})
+    return render(request, "runs/samples.html", {"samples": samples_shown(run)})
+
+
+def samples_shown(run: Run) -> list[pages.SampledPrompt]:
+    """None beside a report, which has the same texts with those of the reference."""
+    return [] if reports.has_report(run) else pages.samples_of(run, limit=SAMPLES)
 
 
 @require_GET

@@ -230,7 +230,7 @@ def test_runs_beside_each_other_share_charts_and_show_where_they_differ(rex, cor
     shown = page(rex, "runs_compare", query=query)
     assert "<td>512</td><td>777</td>" in shown
     (chart,) = rex.get(reverse("runs_compare_curves") + query).json()["charts"]
-    assert [(one["label"], one["points"]) for one in chart["series"]] == [("Small", [[1, 2.0]]), ("Large", [[1, 1.0]])]
+    assert [(one["label"], one["points"]) for one in chart["series"]] == [("A", [[1, 2.0]]), ("B", [[1, 1.0]])]
 
 
 @pytest.mark.parametrize(("query", "status"), [("?run=junk", 404), (f"?run={uuid.uuid4()}", 404), ("", 200)])
@@ -292,7 +292,7 @@ def test_a_model_is_imported_from_its_files(admin, tmp_path, settings):
         "name": "theirs",
         "role_of_model": "base",
         "dtype": "float32",
-        "files": files_of(model_folder(tmp_path / "m")),
+        "model_files": files_of(model_folder(tmp_path / "m")),
     }
     answer = admin.post(reverse("model_import"), form)
     run = Run.objects.get()
@@ -311,7 +311,12 @@ def test_a_model_is_imported_from_its_files(admin, tmp_path, settings):
     ],
 )
 def test_what_is_no_model_is_refused_on_the_form(admin, settings, name, content, told):
-    form = {"name": "theirs", "role_of_model": "sft", "dtype": "float32", "files": SimpleUploadedFile(name, content)}
+    form = {
+        "name": "theirs",
+        "role_of_model": "sft",
+        "dtype": "float32",
+        "model_files": SimpleUploadedFile(name, content),
+    }
     answer = admin.post(reverse("model_import"), form)
     assert answer.status_code == 400 and told in answer.content.decode()
     assert not Run.objects.exists() and not Artifact.objects.exists()
