@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from registry.services.lineage import Graph, Node
 
-BOX_WIDTH, BOX_HEIGHT = 216, 52  # px
+BOX_WIDTH, BOX_HEIGHT = 228, 52  # px
 GAP_X, GAP_Y = 48, 18
 MARGIN = 8
 LABEL = 25  # characters that fit into a box

@@ -6,10 +6,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires
 from accounts.models import Capability, User
@@ -19,6 +20,7 @@ from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, Model
 from registry.services import export
 from registry.services.datasets import read_rows
 from registry.services.lineage import lineage_of
+from registry.services.models import move_alias
 
 PAGE = 40
 ROWS_SHOWN = 10
@@ -43,6 +45,7 @@ def model_detail(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
     context = {
         "model": model,
         "aliases": model.aliases.order_by("name"),
+        "other_aliases": Alias.objects.exclude(model=model).select_related("model").order_by("name"),
         "parents": model.parents.order_by("created_at", "pk"),
         "children": model.children.order_by("created_at", "pk"),
         "datasets": model.datasets.order_by("created_at", "pk"),
@@ -50,6 +53,23 @@ def model_detail(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
         "picture": picture.draw(lineage_of(model)),
     }
     return render(request, "registry/model.html", context)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def model_alias(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
+    """Lets a name mean this model, if it still means what the person saw (`current`; empty for a new name)."""
+    model = get_object_or_404(ModelVersion, pk=model_id)
+    seen = request.POST.get("current", "")
+    expected = None
+    if seen:
+        try:
+            expected = ModelVersion.objects.get(pk=uuid.UUID(seen))
+        except (ValueError, ModelVersion.DoesNotExist):
+            raise Http404("The model that went by this name is not here.") from None
+    alias = move_alias(request.POST.get("name", "").strip(), model=model, user=person(request), expected=expected)
+    messages.success(request, f"{alias.name} means {model.name} now.")
+    return redirect("model", model.pk)
 
 
 @require_GET

@@ -180,6 +180,8 @@ def shown(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
     return ", ".join(f"{key} {shown(inner)}" for key, inner in value.items()) if isinstance(value, dict) else str(value)
 
 

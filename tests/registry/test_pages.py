@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from registry.models import Alias
 from registry.services.datasets import freeze_dataset
 from tests.registry.factories import a_model, prompt
 
@@ -77,3 +78,29 @@ def test_a_model_shows_what_it_learned_from(researcher, preferences, tmp_path):
     assert "harbour-1 comes from 4 rankings." in page(researcher, "lineage", "model", model.pk)
     assert "harbour-1 comes from 4 rankings." in page(researcher, "lineage", "dataset", preferences.pk)
     assert researcher.get(reverse("lineage", args=["poem", model.pk])).status_code == 404
+
+
+def test_an_admin_promotes_a_model_and_rolls_it_back_unless_it_was_moved_meanwhile(grace, tmp_path):
+    client = Client()
+    client.force_login(grace)
+    first, second = a_model(tmp_path, "first"), a_model(tmp_path, "second")
+
+    def name(model, current: str = ""):
+        return client.post(reverse("model_alias", args=[model.pk]), {"name": "sft/current", "current": current})
+
+    assert name(first).status_code == 302
+    assert "Promote to sft/current" in page(client, "model", second.pk)
+    assert name(second, str(first.pk)).status_code == 302
+    late = name(second, str(first.pk))
+    assert late.status_code == 409 and "was moved meanwhile" in late.content.decode()
+    assert name(first, str(second.pk)).status_code == 302
+    assert Alias.objects.get().model == first
+    assert name(first, "junk").status_code == 404
+    assert client.post(reverse("model_alias", args=[first.pk]), {"name": "No Alias!"}).status_code == 400
+
+
+def test_a_researcher_moves_no_name(researcher, tmp_path):
+    model = a_model(tmp_path, "first")
+    assert researcher.post(reverse("model_alias", args=[model.pk]), {"name": "sft/current"}).status_code == 403
+    assert "Give it this name" not in page(researcher, "model", model.pk)
+    assert not Alias.objects.exists()
