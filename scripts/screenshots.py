@@ -68,7 +68,7 @@ def pictures() -> list[Picture]:
     campaign = Campaign.objects.filter(tasks__isnull=False).first()
     if campaign is not None:
         found.append(Picture("campaign", f"/campaigns/{campaign.slug}/", Role.ADMIN))
-        found.append(Picture("rank", f"/rank/{campaign.slug}/", Role.RATER, keys="b>a=d"))
+        found.append(Picture("rank", f"/rank/{campaign.slug}/", Role.RATER, keys="b>a=d>>c"))
     for method in ("pretrain", "ppo", "dpo", "reward"):
         run = Run.objects.filter(method=method, state=RunState.SUCCEEDED).order_by("-created_at").first()
         if run is not None:
@@ -128,6 +128,7 @@ def take(browser: Browser, picture: Picture, *, url: str, out: Path, scheme: str
     page.wait_for_timeout(1200)  # curves are drawn after the page is there
     for key in picture.keys:
         page.keyboard.press(key)
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(400)
     suffix = ("-dark" if scheme == "dark" else "") + ("-phone" if size == PHONE else "")
     page.screenshot(path=out / f"{picture.name}{suffix}.png")
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="also dark, and as on a phone")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
     looks = [("light", (WIDTH, HEIGHT))]
     if options.all:
         looks += [("dark", (WIDTH, HEIGHT)), ("light", PHONE), ("dark", PHONE)]

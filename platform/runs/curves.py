@@ -17,7 +17,7 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("Loss, nats a token", ("loss", "eval_loss")),
     ),
     "sft": (("Loss, nats a token", ("loss", "eval_loss")), ("Bits per byte", ("eval_bits_per_byte",))),
-    "reward": (("Held-out accuracy", ("eval_accuracy", "accuracy")), ("Loss", ("loss", "eval_loss"))),
+    "reward": (("Accuracy on comparisons", ("accuracy", "eval_accuracy")), ("Loss", ("loss", "eval_loss"))),
     "dpo": (
         ("Reward margin, nats", ("rewards/margins", "eval_rewards/margins", "eval_margins")),
         ("Accuracy", ("rewards/accuracies", "eval_rewards/accuracies", "eval_accuracy")),

@@ -76,6 +76,7 @@ def live_part(run: Run) -> dict[str, Any]:
             for event in events.filter(kind__in=[EventKind.LOG, EventKind.STATE, EventKind.WARNING])[:LOG_LINES]
         ],
         "metrics": pages.final_metrics(run),
+        "has_curves": events.filter(kind=EventKind.METRIC).exists(),
     }
 
 

@@ -10,6 +10,13 @@ const figures = new Map(); // title -> figure
 const labelOf = (name, i, count) =>
   name.startsWith("eval_") ? "held out" : count > 1 && i === 0 ? "train" : name.replaceAll("_", " ");
 
+/** What is measured on held-out data is what counts: beside it the noisy values of training are context. */
+function roleOf(name, series) {
+  const isHeldOut = (one) => one.startsWith("eval_");
+  if (!series.some((other) => isHeldOut(other.name))) return name === series.at(-1).name ? "main" : "other";
+  return isHeldOut(name) ? "main" : "context";
+}
+
 /** Series of one chart on one axis of steps: a step that a series has no value for is null there. Runs bring a `label`. */
 function specOf({ series }) {
   const steps = [...new Set(series.flatMap(({ points }) => points.map(([step]) => step)))].sort((a, b) => a - b);
@@ -21,7 +28,7 @@ function specOf({ series }) {
       return {
         label: label ?? labelOf(name, i, series.length),
         values: steps.map((step) => at.get(step) ?? null),
-        role: label === undefined && i === series.length - 1 ? "main" : "other",
+        role: label === undefined ? roleOf(name, series) : "other",
       };
     }),
   };

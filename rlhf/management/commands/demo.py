@@ -28,7 +28,7 @@ class Command(BaseCommand):
             return
         settings.STEADYHAND_HOME.mkdir(parents=True, exist_ok=True)
         call_command("migrate", verbosity=0)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        call_command("collectstatic", interactive=False, clear=True, verbosity=0)
         self.introduce(make_people())
         port = free_port(port)
         self.stdout.write(
