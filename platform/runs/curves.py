@@ -25,12 +25,16 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "ppo": (("Reward", ("reward", "score")), ("KL to the reference, nats a completion", ("kl", "target_kl"))),
 }
 
+COUNTS = {"n", "eval_n"}
+
 
 @dataclass(slots=True)
 class Curve:
     name: str
     points: list[tuple[float, float]] = field(default_factory=list)
     label: str = ""  # whose it is, where several runs lie on each other
+    low: list[tuple[float, float]] = field(default_factory=list)  # the ends of its interval, drawn as a band
+    high: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,9 @@ def as_json(charts: Sequence[Chart]) -> list[dict[str, Any]]:
             "title": chart.title,
             "is_first": chart.is_first,
             "series": [
-                {"name": curve.name, "points": curve.points, **({"label": curve.label} if curve.label else {})}
+                {"name": curve.name, "points": curve.points}
+                | ({"label": curve.label} if curve.label else {})
+                | ({"low": curve.low, "high": curve.high} if curve.low and curve.high else {})
                 for curve in chart.curves
             ],
         }
@@ -109,7 +115,17 @@ def curves_of(run: Run) -> dict[str, Curve]:
             points.append((payload["step"], value))
     for curve in curves.values():
         curve.points = thinned(curve.points)
-    return curves
+    return banded(curves)
+
+
+def banded(curves: dict[str, Curve]) -> dict[str, Curve]:
+    """Bounds go to the curve that they bound: `x_low` and `x_high` to `x`. How many rows were measured is no curve."""
+    ends = {f"{name}_{end}" for name in curves for end in ("low", "high")}
+    for name, curve in curves.items():
+        low, high = curves.get(f"{name}_low"), curves.get(f"{name}_high")
+        if low and high:
+            curve.low, curve.high = low.points, high.points
+    return {name: curve for name, curve in curves.items() if name not in ends | COUNTS}
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

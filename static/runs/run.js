@@ -23,11 +23,15 @@ function specOf({ series }) {
   return {
     x: { label: "step", values: steps },
     y: { label: "" },
-    series: series.map(({ name, label, points }, i) => {
-      const at = new Map(points);
+    series: series.map(({ name, label, points, low, high }, i) => {
+      const onSteps = (pairs) => {
+        const at = new Map(pairs);
+        return steps.map((step) => at.get(step) ?? null);
+      };
       return {
+        ...(low && high ? { low: onSteps(low), high: onSteps(high) } : {}),
         label: label ?? labelOf(name, i, series.length),
-        values: steps.map((step) => at.get(step) ?? null),
+        values: onSteps(points),
         role: label === undefined ? roleOf(name, series) : "other",
       };
     }),

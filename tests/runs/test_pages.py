@@ -216,6 +216,18 @@ def test_held_out_curves_lie_on_their_trained_ones_and_single_numbers_are_no_cur
     assert [[curve.name for curve in chart.curves] for chart in charts_of(run)] == [["loss", "eval_loss"], ["lr"]]
 
 
+def test_bounds_are_a_band_of_what_they_bound_and_counts_are_no_curve(admin, corpus):
+    run = a_tokenizer_run(corpus)
+    say(run, *(metric(step, acc=0.5 + step / 10, acc_low=0.4, acc_high=0.9, n=70) for step in (1, 2)))
+    (chart,) = admin.get(reverse("run_curves", args=[run.pk])).json()["charts"]
+    (series,) = chart["series"]
+    assert (series["points"], series["low"], series["high"]) == (
+        [[1, 0.6], [2, 0.7]],
+        [[1, 0.4], [2, 0.4]],
+        [[1, 0.9], [2, 0.9]],
+    )
+
+
 # --- compare
 
 
