@@ -86,7 +86,7 @@ def test_a_pickle_on_the_queue_is_never_opened(tmp_path):
     broker.install()
     sprung = tmp_path / "sprung"
     with Connection("filesystem://localhost", transport_options=options(tmp_path)) as connection:
-        rings = connection.SimpleQueue("runs")
+        rings = connection.SimpleQueue("strangers")
         registry.enable("pickle")
         try:
             rings.put(Trap(sprung), serializer="pickle")
