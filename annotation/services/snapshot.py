@@ -52,8 +52,14 @@ class Judged:
         return str(self.ranking.task.prompt.content_hash)
 
     def pairs(self) -> list[Pair]:
-        """Comparisons between texts that differ: of two that are the same, none can be chosen over the other."""
-        found = comparisons(self.tiers, self.ranking.strengths)
+        """Comparisons between texts that differ: of two that are the same, none can be chosen over the other.
+
+        In the order of what the texts say: ids are random, and the order of rows decides which share a batch.
+        """
+        found = sorted(
+            comparisons(self.tiers, self.ranking.strengths),
+            key=lambda pair: (self.texts[pair.better], self.texts[pair.worse]),
+        )
         return [pair for pair in found if self.texts[pair.better].strip() != self.texts[pair.worse].strip()]
 
 

@@ -131,6 +131,14 @@ def test_seeds_differ_by_every_part_and_are_the_same_everywhere():
     assert sampling.seed_of(0, "a", 1) == 4757247737403457943
 
 
+def test_seeds_of_prompts_follow_from_what_they_say():
+    sky, sea = [tiny.user("Why is the sky blue?")], [tiny.user("Why is the sea salt?")]
+    one, other, twin = sampling.seeds_of([sky, sea, sky], 0, samples=2)
+    assert sampling.seeds_of([sea, sky], 0, samples=2) == [other, one]
+    assert len({*one, *other, *twin}) == 6
+    assert sampling.seeds_of([sky], 1, samples=2) != [one]
+
+
 def test_scores_of_completions_do_not_depend_on_their_batch_and_agree_with_sampling(model, words):
     samples = draw(model, words, temperatures=[0.9] * 4)
     completions = [scoring.Completion(p, s.ids) for p, s in zip(PROMPTS, samples, strict=True)]

@@ -9,6 +9,7 @@ Shapes: B sequences, T positions of prompt and what was sampled so far, V tokens
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,8 +50,23 @@ class Row:
 
 
 def seed_of(*parts: object) -> int:
-    """The seed of completion i of prompt p: `seed_of(seed, p, i)`. Stable across machines; below 2^63."""
+    """A seed that follows from `parts`. Stable across machines; below 2^63."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+
+
+def seeds_of(prompts: list[list[dict[str, str]]], *parts: object, samples: int) -> list[list[int]]:
+    """`samples` seeds for each of `prompts` (conversations), which follow from `parts` and from what a prompt says.
+
+    Not from its id or place: the same prompts give the same samples in any database. Of two prompts that say the same,
+    the second has seeds of its own.
+    """
+    told: Counter[str] = Counter()
+    seeds = []
+    for messages in prompts:
+        words = repr([(message["role"], message["content"]) for message in messages])
+        seeds.append([seed_of(*parts, words, told[words], i) for i in range(samples)])
+        told[words] += 1
+    return seeds
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """A policy beside its reference on held-out prompts: reward, stated utility, KL, length, endings; texts side by side.
 
-Both models answer each prompt S times, answer i of prompt p from `seed_of(seed, p, i)`, the same lots for both. The KL is
+Both models answer each prompt S times, from the seeds of `sampling.seeds_of`, the same lots for both. The KL is
 that of whole completions, in nats, by the policy's own samples: the mean of log policy(y|x) - log reference(y|x), both
 at the temperature of sampling and by the same arithmetic, so equal models give exactly 0. Intervals are bootstrapped
 over prompts (`prompt_statistics`). Models are in memory one after the other.
@@ -67,10 +67,12 @@ def plan(context: RunContext, recipe: EvaluateRecipe) -> list[Job]:
     rows = datasets.read_rows(prompts, split="test") or datasets.read_rows(prompts, split="train")
     if not rows:
         raise Failure("no_rows", "The dataset has no prompt to compare on.", advice="Choose one with held-out prompts.")
+    asked = [datasets.messages_of(row) for row in rows]
+    seeds = sampling.seeds_of(asked, context.spec.seed, recipe.seed, samples=recipe.samples)
     return [
-        Job(row["id"], datasets.messages_of(row), i, sampling.seed_of(context.spec.seed, recipe.seed, row["id"], i))
-        for row in rows
-        for i in range(recipe.samples)
+        Job(row["id"], messages, i, seed)
+        for row, messages, own in zip(rows, asked, seeds, strict=True)
+        for i, seed in enumerate(own)
     ]
 
 

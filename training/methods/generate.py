@@ -1,6 +1,6 @@
 """Completions for people to rank: K samples a prompt, each from a seed and at a temperature of its own.
 
-Completion i of prompt p is drawn from `seed_of(seed, p, i)` at `temperatures[i % len(temperatures)]`. Prompts of similar
+Completion i of a prompt is drawn from its own seed (`sampling.seeds_of`) at `temperatures[i % len(temperatures)]`. Prompts of similar
 length share a batch, and the batches are the same at every start: a run that was killed and resumed gives the very rows
 of one that was left alone.
 """
@@ -75,12 +75,12 @@ def plan(context: RunContext, recipe: GenerateRecipe, *, tokenizer: Any) -> list
     rows = [row for split in ("train", "test") for row in datasets.read_rows(context.input("prompts"), split=split)]
     if not rows:
         raise Failure("no_rows", "The dataset has no prompt to answer.", advice="Add prompts, then start again.")
+    asked = [datasets.messages_of(row) for row in rows]
+    seeds = sampling.seeds_of(asked, context.spec.seed, recipe.seed, samples=recipe.k)
     jobs = []
-    for row in rows:
-        messages = datasets.messages_of(row)
+    for row, messages, own in zip(rows, asked, seeds, strict=True):
         prompt = datasets.render_prompt(tokenizer, messages)
-        for i in range(recipe.k):
-            seed = sampling.seed_of(context.spec.seed, recipe.seed, row["id"], i)
+        for i, seed in enumerate(own):
             temperature = recipe.temperatures[i % len(recipe.temperatures)]
             jobs.append(Job(row["id"], messages[-1]["content"], prompt, i, seed, temperature))
     return jobs
