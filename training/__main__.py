@@ -26,9 +26,10 @@ USAGE = "usage: python -m training run RUN_DIR"
 # Nothing is fetched and nobody is told: models come from the folder's inputs alone.
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
 
-# torch's threads wait for each other by spinning, which, on cores that the web server and others use too, made a small
-# model's step 60 times slower (30 ms to 2 s); asleep they cost nothing. Read when torch is loaded.
-THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+# torch's threads wait for each other by spinning. On cores that the web server and others use too, spinning for long made
+# a small model's step many times slower; falling asleep at once made it 3 times slower on idle cores. So: spin, shortly.
+# Read when torch is loaded.
+THREADS = {"GOMP_SPINCOUNT": "2000"}
 
 
 def main(argv: list[str]) -> int:

@@ -173,21 +173,34 @@ def draw(logits_BV: Tensor, rows: list[Row], *, top_p: float) -> Tensor:
     """One token a row, where its lot falls on the summed probabilities; adds its log-probability to the row."""
     temperatures_B = torch.tensor([row.temperature for row in rows], device=logits_BV.device)
     lots_B = torch.tensor([row.lots[len(row.ids)] for row in rows], dtype=torch.float32, device=logits_BV.device)
-    logps_BV = (logits_BV.float() / temperatures_B[:, None]).log_softmax(dim=-1)
-    probs_BV = logps_BV.exp()
+    # In place where it can be: at a vocabulary of 50,000, passes over it cost as much as a small model does.
+    logits_BV = logits_BV / temperatures_B[:, None]
+    most_B = logits_BV.amax(dim=-1, keepdim=True)
+    weights_BV = (logits_BV - most_B).exp_()
+    lognorm_B = most_B.squeeze(1) + weights_BV.sum(dim=-1).log()
     if top_p < 1:
-        sorted_BV, order_BV = probs_BV.sort(dim=-1, descending=True)
-        before_BV = sorted_BV.cumsum(dim=-1) - sorted_BV
-        # The token that crosses `top_p` is kept, so at least one is (Holtzman et al. 2019, arXiv 1904.09751).
-        probs_BV = probs_BV.scatter(-1, order_BV, sorted_BV.masked_fill(before_BV >= top_p, 0.0))
-    sums_BV = probs_BV.cumsum(dim=-1)
-    tokens_B = torch.searchsorted(sums_BV, (lots_B * sums_BV[:, -1])[:, None], right=True).squeeze(1)
+        weights_BV = nucleus(weights_BV, top_p=top_p)
+    sums_BV = weights_BV.cumsum(dim=-1)
+    tokens_B1 = torch.searchsorted(sums_BV, (lots_B * sums_BV[:, -1])[:, None], right=True).clamp_(
+        max=sums_BV.shape[1] - 1
+    )
     # A lot of nearly 1 may round onto the end of the sums, where the last token of any probability stands.
-    last_B = probs_BV.shape[1] - 1 - (probs_BV.flip(1) > 0).int().argmax(dim=1)
-    tokens_B = torch.minimum(tokens_B, last_B)
-    for row, logp in zip(rows, logps_BV.gather(1, tokens_B[:, None]).squeeze(1).tolist(), strict=True):
+    if (weights_BV.gather(1, tokens_B1) == 0).any():
+        last_B1 = sums_BV.shape[1] - 1 - (weights_BV.flip(1) > 0).int().argmax(dim=1, keepdim=True)
+        tokens_B1 = torch.minimum(tokens_B1, last_B1)
+    logps_B = logits_BV.gather(1, tokens_B1).squeeze(1) - lognorm_B
+    for row, logp in zip(rows, logps_B.tolist(), strict=True):
         row.logprob += logp
-    return tokens_B
+    return tokens_B1.squeeze(1)
+
+
+def nucleus(weights_BV: Tensor, *, top_p: float) -> Tensor:
+    """The weights with all zero but the heaviest that reach `top_p` together (Holtzman et al. 2019, arXiv 1904.09751)."""
+    sorted_BV, order_BV = weights_BV.sort(dim=-1, descending=True)
+    before_BV = sorted_BV.cumsum(dim=-1) - sorted_BV
+    # The token that crosses `top_p` is kept, so at least one is.
+    enough_B1 = top_p * sorted_BV.sum(dim=-1, keepdim=True)
+    return weights_BV.scatter(-1, order_BV, sorted_BV.masked_fill(before_BV >= enough_B1, 0.0))
 
 
 def took(row: Row, token: int, *, ends: frozenset[int]) -> bool:

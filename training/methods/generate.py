@@ -1,8 +1,8 @@
 """Completions for people to rank: K samples a prompt, each from a seed and at a temperature of its own.
 
-Completion i of a prompt is drawn from its own seed (`sampling.seeds_of`) at `temperatures[i % len(temperatures)]`. Prompts of similar
-length share a batch, and the batches are the same at every start: a run that was killed and resumed gives the very rows
-of one that was left alone.
+Completion i of a prompt is drawn from its own seed (`sampling.seeds_of`) at `temperatures[i % len(temperatures)]`. Prompts
+of similar length share a batch, and the batches are the same at every start: a run that was killed and resumed gives the
+very rows of one that was left alone.
 """
 
 from __future__ import annotations
