@@ -66,12 +66,15 @@ class RunContext:
         return name in self.spec.inputs
 
     def progress(self, phase: str, step: int, total: int, *, unit: str = "steps") -> None:
-        """`step` of `total` of a phase is done; rate and ETA come from this attempt's own pace."""
+        """`step` of `total` of a phase is done; rate and ETA come from this attempt's own pace.
+
+        Steps whose `unit` is "phases" are no measure of time: they give neither.
+        """
         now = time.monotonic()
         began, first = self._phase_began.setdefault(phase, (now, step))
         rate = (step - first) / (now - began) if now > began and step > first else None
         payload: dict[str, Any] = {"phase": phase, "step": step, "total": total, "unit": unit}
-        if rate:
+        if rate and unit != "phases":
             payload |= {"rate": round(rate, 3), "eta_s": round((total - step) / rate, 1)}
         self.events.emit("progress", payload)
 
