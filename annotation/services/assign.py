@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.clock import in_seconds
 from accounts.errors import Conflict, NotAllowed, NotFound, UserError
 from accounts.hints import hint
 from accounts.models import User
@@ -54,7 +55,7 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     """
     with transaction.atomic():
         check_may_rank(campaign, rater=rater)
-        expire_leases(campaign)
+        expire_leases(campaign=campaign)
         held = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE).first()
         if held is not None and put_off(held, campaign=campaign):
             return whole(held.pk)
@@ -119,21 +120,24 @@ def shuffled(slot: Slot) -> list[str]:
 
 
 def lease_end(campaign: Campaign) -> Any:
-    return timezone.now() + timedelta(minutes=campaign.lease_minutes)
+    return in_seconds(60 * campaign.lease_minutes)
 
 
 def whole(pk: Any) -> Assignment:
     return Assignment.objects.select_related("task__prompt", "guideline", "slot__campaign").get(pk=pk)
 
 
-def expire_leases(campaign: Campaign) -> int:
-    """Gives back the slots of leases that ran out; says of how many."""
-    late = Assignment.objects.filter(
-        slot__campaign=campaign, state=AssignmentState.LIVE, lease_until__lt=timezone.now()
-    ).order_by("pk")
+def expire_leases(*, campaign: Campaign | None = None) -> int:
+    """Gives back the slots of leases that ran out, of one campaign or of all; says of how many."""
+    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now()).order_by("pk")
+    if campaign is not None:
+        late = late.filter(slot__campaign=campaign)
     with transaction.atomic():
-        found = late.select_for_update(skip_locked=True, of=("self",))
-        return sum(end(assignment, to=AssignmentState.EXPIRED) for assignment in found)
+        found = late.select_for_update(skip_locked=True, of=("self",)).select_related("slot")
+        ended = [assignment for assignment in found if end(assignment, to=AssignmentState.EXPIRED)]
+        for changed in {assignment.slot.campaign_id for assignment in ended}:
+            hint(f"campaign:{changed}")
+    return len(ended)
 
 
 def end(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> bool:
@@ -177,6 +181,7 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
             raise LeaseLost(AFTER[found.state])
         found.lease_until = lease_end(found.slot.campaign)
         found.save(update_fields=["lease_until"])
+        found.refresh_from_db(fields=["lease_until"])
     return found
 
 

@@ -14,5 +14,8 @@ SWEEP_S = 15.0
 broker.install()
 app = Celery("steadyhand")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.beat_schedule = {"sweep": {"task": "runs.tasks.sweep", "schedule": SWEEP_S, "options": {"expires": SWEEP_S}}}
+app.conf.beat_schedule = {
+    task: {"task": task, "schedule": SWEEP_S, "options": {"expires": SWEEP_S}}
+    for task in ("runs.tasks.sweep", "annotation.tasks.sweep_leases")
+}
 app.autodiscover_tasks()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from accounts.errors import NotFound
@@ -10,6 +12,7 @@ from annotation.services.assign import BadDraft, LeaseLost, NotARater, NotOpen, 
 from annotation.services.campaigns import remove_rater, set_state
 from annotation.services.progress import campaign_progress
 from annotation.services.rank import submit_ranking
+from annotation.tasks import sweep_leases
 from tests.annotation.arrange import a_campaign, a_person, a_submission, add_more, run_out
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +52,23 @@ def test_the_order_shown_is_stored_and_is_not_always_the_same(ada, bea):
         assert sorted(made) == sorted(assignment.order)
         places.add(tuple(made.index(pk) for pk in assignment.order))
     assert len(places) > 3  # of 24 orders in 12 draws; the chance of fewer is below 1e-6
+
+
+def test_the_sweep_frees_the_slots_of_leases_that_ran_out_though_nobody_asks_for_work(campaign, ada, bea):
+    mine, hers = lease_next(campaign, rater=ada), lease_next(campaign, rater=bea)
+    run_out(mine)
+    assert sweep_leases() == 1
+    assert not Slot.objects.get(pk=hers.slot_id).is_free
+    assert Slot.objects.get(pk=mine.slot_id).is_free
+    assert sweep_leases() == 0
+
+
+def test_a_lease_ends_by_the_databases_clock_and_not_by_that_of_a_web_host(ada, bea, monkeypatch):
+    campaign = a_campaign(raters=[ada, bea], num_prompts=1, overlap=1)
+    mine = lease_next(campaign, rater=ada)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: mine.leased_at + timedelta(days=1))
+    assert lease_next(campaign, rater=bea) is None
+    assert renew(mine, rater=ada).lease_until < mine.leased_at + timedelta(hours=1)
 
 
 def test_a_lease_that_ran_out_frees_its_slot_for_another(ada, bea):

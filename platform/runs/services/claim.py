@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce, Now
 
+from accounts.clock import in_seconds
 from runs.models import Run, RunInput, RunState
 from runs.services.doorbell import ring
 from runs.services.states import change_state, fail
@@ -99,7 +98,3 @@ def requeue(runs: QuerySet[Run], run_id: uuid.UUID, *, because: str) -> Run | No
         )
         ring()
     return changed
-
-
-def in_seconds(seconds: float) -> ExpressionWrapper[Any]:
-    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
