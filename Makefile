@@ -31,7 +31,7 @@ check: $(VENV)/ready-dev ## style, types, import order, migrations, deployment s
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	STEADYHAND_HTTPS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-bench-%: $(VENV)/ready ## one measurement of benchmarks/, beside its peer: `make bench-sampling`
+bench-%: $(VENV)/ready-dev ## one measurement of benchmarks/, beside its peer: `make bench-sampling`
 	@$(BIN)/python -m benchmarks.$*
 
 vendor: ## copy fonts and charts from their npm packages into static/vendor
