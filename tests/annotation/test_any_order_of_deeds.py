@@ -1,0 +1,183 @@
+"""Whatever raters, clocks and admins do in whatever order: no task is over-assigned, nothing acknowledged is lost or doubled."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from django.db import transaction
+from django.db.models import Count, Q
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from accounts.errors import UserError
+from accounts.models import User
+from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, CampaignState, Ranking, RankingTask, Slot
+from annotation.services.assign import expire_leases, lease_next, renew, skip
+from annotation.services.campaigns import add_raters, remove_rater, set_state
+from annotation.services.rank import correct_ranking, submit_ranking
+from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out
+
+ORDERS = st.sampled_from(["a>b>c", "c>b>a", "b>a=c", "a=b=c"])
+RATERS = st.integers(0, 3)
+
+
+class Deeds(RuleBasedStateMachine):
+    """What each deed must answer is kept beside the database: `acknowledged` holds every ranking that was taken."""
+
+    @initialize(num_prompts=st.integers(1, 2), overlap=st.integers(1, 3))
+    def begin(self, num_prompts: int, overlap: int) -> None:
+        self.outer = transaction.atomic()
+        self.outer.__enter__()
+        self.raters = [a_person(f"rater-{i}") for i in range(4)]
+        self.campaign = a_campaign(raters=self.raters, num_prompts=num_prompts, overlap=overlap)
+        self.acknowledged: dict[uuid.UUID, tuple[Any, Any]] = {}  # client uuid -> (row, body)
+        self.submissions: list[tuple[Assignment, User, Any]] = []
+        self.refused = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "outer"):
+            transaction.set_rollback(True)
+            self.outer.__exit__(None, None, None)
+
+    def attempt(self, deed: Any) -> Any:
+        """None where it was refused, as a person would be told; anything else that goes wrong is a failure."""
+        try:
+            with transaction.atomic():
+                return deed()
+        except UserError as error:
+            assert error.code
+            self.refused += 1
+            return None
+
+    # Raters
+
+    @rule(who=st.lists(RATERS, min_size=1, max_size=4))
+    def ask(self, who: list[int]) -> None:
+        for rater in [self.raters[i] for i in who]:
+            lease = self.attempt(lambda rater=rater: lease_next(self.campaign, rater=rater))
+            if lease is not None:
+                assert lease.state == AssignmentState.LIVE
+                assert lease.rater_id == rater.pk
+
+    @rule(data=st.data(), order=ORDERS)
+    @precondition(lambda self: Assignment.objects.exists())
+    def submit(self, data: st.DataObject, order: str) -> None:
+        """Of any assignment there ever was: hers or not, in time or late, ranked before or skipped."""
+        assignment = data.draw(st.sampled_from(list(Assignment.objects.order_by("leased_at", "pk"))))
+        is_hers = data.draw(st.sampled_from([True, True, True, False]))
+        rater = assignment.rater if is_hers else self.raters[data.draw(RATERS)]
+        self.send(assignment, rater, a_submission(order))
+
+    def send(self, assignment: Assignment, rater: User, submission: Any) -> None:
+        made = self.attempt(lambda: submit_ranking(assignment, rater=rater, submission=submission))
+        if made is None:
+            return
+        assert assignment.rater_id == rater.pk
+        self.submissions.append((assignment, rater, submission))
+        self.acknowledged[made.client_uuid] = (made.pk, made.body)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.submissions)
+    def send_again(self, data: st.DataObject) -> None:
+        before = dict(self.acknowledged)
+        assignment, rater, submission = data.draw(st.sampled_from(self.submissions))
+        again = self.attempt(lambda: submit_ranking(assignment, rater=rater, submission=submission))
+        assert again is None or before[again.client_uuid] == (again.pk, again.body)
+
+    @rule(data=st.data(), order=ORDERS)
+    @precondition(lambda self: self.acknowledged)
+    def correct(self, data: st.DataObject, order: str) -> None:
+        pk, _ = self.acknowledged[data.draw(st.sampled_from(list(self.acknowledged)))]
+        ranking = Ranking.objects.get(pk=pk)
+        made = self.attempt(lambda: correct_ranking(ranking, rater=ranking.rater, submission=a_submission(order)))
+        if made is not None:
+            assert made.supersedes_id == pk
+            self.acknowledged[made.client_uuid] = (made.pk, made.body)
+
+    @rule(data=st.data())
+    @precondition(lambda self: Assignment.objects.exists())
+    def skip_or_renew(self, data: st.DataObject) -> None:
+        some = Assignment.objects.filter(state=AssignmentState.LIVE) or Assignment.objects.all()
+        assignment = data.draw(st.sampled_from(list(some.order_by("leased_at", "pk"))))
+        deed = data.draw(st.sampled_from([skip, renew]))
+        self.attempt(lambda: deed(assignment, rater=self.raters[data.draw(RATERS)]))
+
+    # Clocks and admins
+
+    @rule(data=st.data(), is_swept=st.sampled_from([True, True, False]))
+    @precondition(lambda self: Assignment.objects.filter(state=AssignmentState.LIVE).exists())
+    def lunch(self, data: st.DataObject, is_swept: bool) -> None:
+        live = Assignment.objects.filter(state=AssignmentState.LIVE).order_by("leased_at", "pk")
+        run_out(data.draw(st.sampled_from(list(live))))
+        if is_swept:
+            assert expire_leases() >= 1
+
+    @rule(data=st.data(), who=st.lists(RATERS, max_size=3), order=ORDERS)
+    @precondition(lambda self: Assignment.objects.filter(state=AssignmentState.LIVE).exists())
+    def come_late(self, data: st.DataObject, who: list[int], order: str) -> None:
+        """Her task may have been given to others, or to herself anew, before she submits."""
+        late = data.draw(st.sampled_from(list(Assignment.objects.filter(state=AssignmentState.LIVE).order_by("pk"))))
+        run_out(late)
+        expire_leases()
+        self.ask(who=who)
+        self.send(late, late.rater, a_submission(order))
+
+    @rule(to=st.sampled_from([CampaignState.OPEN, CampaignState.OPEN, CampaignState.PAUSED]))
+    def pause_or_open(self, to: str) -> None:
+        self.attempt(lambda: set_state(self.campaign, to=to, user=None))
+
+    @rule(who=RATERS, is_back=st.sampled_from([True, True, False]))
+    def come_or_go(self, who: int, is_back: bool) -> None:
+        if is_back:
+            self.attempt(lambda: add_raters(self.campaign, raters=[self.raters[who]], user=None))
+        else:
+            self.attempt(lambda: remove_rater(self.campaign, rater=self.raters[who], user=None))
+
+    # What must hold
+
+    @invariant()
+    def no_task_is_held_by_more_than_are_wanted(self) -> None:
+        held = Count("assignments", filter=Q(assignments__state__in=HOLDS_SLOT), distinct=True)
+        for count in RankingTask.objects.order_by().annotate(held=held).values_list("held", flat=True):
+            assert count <= self.campaign.overlap
+
+    @invariant()
+    def a_slot_is_free_where_nobody_holds_it(self) -> None:
+        holders = Count("assignments", filter=Q(assignments__state__in=HOLDS_SLOT))
+        for is_free, count in Slot.objects.order_by().annotate(holders=holders).values_list("is_free", "holders"):
+            assert count == (0 if is_free else 1)
+
+    @invariant()
+    def a_rater_has_one_task_on_her_desk_and_one_live_ranking_of_a_task(self) -> None:
+        live = Assignment.objects.order_by().filter(state=AssignmentState.LIVE).values("rater")
+        assert all(row["n"] == 1 for row in live.annotate(n=Count("pk")))
+        ranked = Ranking.objects.order_by().filter(is_live=True).values("rater", "task")
+        assert all(row["n"] == 1 for row in ranked.annotate(n=Count("pk")))
+
+    @invariant()
+    def every_acknowledged_ranking_is_there_once_and_nothing_else(self) -> None:
+        stored = {row.client_uuid: (row.pk, row.body) for row in Ranking.objects.all()}
+        assert stored == self.acknowledged
+        superseded = set(Ranking.objects.exclude(supersedes=None).values_list("supersedes", flat=True))
+        assert {row.pk for row in Ranking.objects.filter(is_live=False)} == superseded
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_whatever_is_done_in_whatever_order():
+    run_state_machine_as_test(
+        Deeds,
+        settings=settings(
+            max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
