@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -22,10 +23,17 @@ def main(parent: int, command: list[str]) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("The worker died before its training process began.")
-    os.nice(NICER)
+    be_nicer()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     os.execvp(command[0], command)  # noqa: S606  (an argv list of our own)
+
+
+def be_nicer() -> None:
+    """Where the kernel groups processes by session, as on a desktop, niceness counts within a session alone: the group's too."""
+    os.nice(NICER)
+    with suppress(OSError):  # a kernel that doesn't group has no such file
+        Path("/proc/self/autogroup").write_text(str(NICER))
 
 
 if __name__ == "__main__":
