@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from annotation.models import Assignment, Campaign, Completion, Ranking
 from annotation.rendering import as_html
-from annotation.services.rank import FLAGS
+from annotation.services.judge import FLAGS
 from annotation.weak_order import canonical, format_order
 
 WHO = {"user": "Person", "assistant": "Assistant", "system": "Setting"}

@@ -10,7 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from accounts.errors import UserError
-from annotation.services.rank import LONGEST_REASON, BadRanking, Submission
+from annotation.services.judge import LONGEST_REASON, BadRanking, Submission
 from annotation.weak_order import BadOrder, WeakOrder, parse_order
 
 LONGEST_LINE = 200

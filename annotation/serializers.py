@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
-from annotation.models import Assignment, Campaign, CampaignState, Completion, Ranking
+from annotation.models import Assignment, Campaign, CampaignState, CannotRank, Ranking
+from annotation.services.judge import LONGEST_EDIT, LONGEST_REASON, Edit, Submission, texts_of
 from annotation.services.progress import Progress
-from annotation.services.rank import LONGEST_REASON, Submission
 from registry.models import DatasetVersion
 from runs.models import Run
+
+
+class AttributeSerializer(StrictSerializer):
+    """A scale on which each text is rated, from 1 (`low`) to `levels` (`high`)."""
+
+    name = serializers.CharField(max_length=30)
+    levels = serializers.IntegerField(help_text="2 to 7")
+    low = serializers.CharField(max_length=60, help_text="what level 1 means")
+    high = serializers.CharField(max_length=60, help_text="what the highest level means")
+    is_required = serializers.BooleanField(default=False, help_text="of every text that is ranked")
 
 
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     """A campaign as researchers and admins see it."""
 
+    attributes = AttributeSerializer(many=True)
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="username", read_only=True)
 
     class Meta:
         model = Campaign
-        fields: ClassVar = ["name", "slug", "state", "k", "overlap", "lease_minutes", "created_by", "created_at"]
+        fields: ClassVar = [
+            "name", "slug", "state", "k", "overlap", "lease_minutes", "attributes", "created_by", "created_at",
+        ]  # fmt: skip
 
 
 class NewCampaignSerializer(StrictSerializer):
@@ -30,6 +44,7 @@ class NewCampaignSerializer(StrictSerializer):
     overlap = serializers.IntegerField(default=1)
     lease_minutes = serializers.IntegerField(default=20)
     guideline = serializers.CharField(max_length=100_000, allow_blank=True, default="")
+    attributes = AttributeSerializer(many=True, default=list, help_text="at most 6; they can't be changed later")
     raters = serializers.ListField(child=serializers.CharField(max_length=150), default=list, help_text="user names")
 
 
@@ -44,6 +59,8 @@ class ProgressSerializer(serializers.Serializer[Progress]):
     surplus = serializers.IntegerField()
     rankings = serializers.IntegerField()
     simulated = serializers.IntegerField()
+    cannot_rank = serializers.IntegerField()
+    edits = serializers.IntegerField()
     raters = serializers.IntegerField()
 
 
@@ -118,19 +135,19 @@ class TaskSerializer(serializers.ModelSerializer[Assignment]):
     campaign = serializers.CharField(source="slot.campaign.slug")
     prompt = MessageSerializer(source="task.prompt.messages", many=True)
     texts = serializers.SerializerMethodField()
+    attributes = AttributeSerializer(source="slot.campaign.attributes", many=True)
     guideline = serializers.CharField(source="guideline.text", default="")
     guideline_number = serializers.IntegerField(source="guideline.number", default=0)
 
     class Meta:
         model = Assignment
         fields: ClassVar = [
-            "id", "campaign", "state", "prompt", "texts", "guideline", "guideline_number", "lease_until", "draft", "draft_at",
+            "id", "campaign", "state", "prompt", "texts", "attributes", "guideline", "guideline_number", "lease_until", "draft",
+            "draft_at",
         ]  # fmt: skip
 
     def get_texts(self, assignment: Assignment) -> list[dict[str, str]]:
-        texts = {
-            str(pk): text for pk, text in Completion.objects.filter(pk__in=assignment.order).values_list("pk", "text")
-        }
+        texts = texts_of(assignment.order)
         return [{"letter": letter, "text": texts[pk]} for letter, pk in assignment.letters().items()]
 
 
@@ -148,8 +165,18 @@ class SkipSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
+class EditSerializer(StrictSerializer):
+    """A better version of one text. It leads the rater's own order, and nobody else is shown it."""
+
+    of = serializers.CharField(max_length=64, help_text="the letter of the text that it betters")
+    text = serializers.CharField(max_length=LONGEST_EDIT, trim_whitespace=False)
+
+
 class SubmissionSerializer(StrictSerializer):
-    """A judgement. Names in `tiers` and `flags` are the letters of the task."""
+    """A judgement. Texts are named by the letters of the task; each is in `tiers` or in `unranked`, two ranked at least.
+
+    With `cannot_rank` there is no order; where `all_bad`, it may be left out.
+    """
 
     client_uuid = serializers.UUIDField(help_text="made anew for each judgement, and sent again with each retry of it")
     tiers = serializers.ListField(
@@ -158,13 +185,27 @@ class SubmissionSerializer(StrictSerializer):
         default=list,
     )
     strengths = serializers.ListField(child=serializers.IntegerField(), max_length=8, default=list)
+    unranked = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=9, default=list, help_text="left out on purpose"
+    )
     all_bad = serializers.BooleanField(default=False)
+    cannot_rank = serializers.ChoiceField(
+        choices=CannotRank.choices, allow_blank=True, default="", help_text="why there is no order"
+    )
     flags = serializers.DictField(child=serializers.ListField(child=serializers.CharField(max_length=40)), default=dict)
+    ratings = serializers.DictField(
+        child=serializers.DictField(child=serializers.IntegerField()),
+        default=dict,
+        help_text="letter: {attribute: level}",
+    )
+    edit = EditSerializer(allow_null=True, default=None)
     reason = serializers.CharField(max_length=LONGEST_REASON, allow_blank=True, default="")
     seconds = serializers.FloatField(min_value=0, allow_null=True, default=None)
 
     def submission(self) -> Submission:
-        return Submission(**self.validated_data)
+        told = dict(self.validated_data)
+        edit = told.pop("edit")
+        return Submission(edit=Edit(**edit) if edit else None, **told)
 
 
 class RankingSerializer(serializers.ModelSerializer[Ranking]):
@@ -172,22 +213,39 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
 
     campaign = serializers.CharField(source="task.campaign.slug")
     tiers = serializers.SerializerMethodField()
+    strengths = serializers.ListField(source="shown_strengths", child=serializers.IntegerField())
+    unranked = serializers.SerializerMethodField()
     flags = serializers.SerializerMethodField()
+    ratings = serializers.SerializerMethodField()
+    edit = serializers.SerializerMethodField()
 
     class Meta:
         model = Ranking
         fields: ClassVar = [
-            "id", "client_uuid", "assignment", "campaign", "tiers", "strengths", "all_bad", "flags", "reason", "seconds",
-            "is_live", "supersedes", "created_at",
+            "id", "client_uuid", "assignment", "campaign", "tiers", "strengths", "unranked", "all_bad", "cannot_rank",
+            "flags", "ratings", "edit", "reason", "seconds", "is_live", "supersedes", "created_at",
         ]  # fmt: skip
 
     def get_tiers(self, ranking: Ranking) -> list[list[str]]:
         letters = letters_of(ranking)
-        return [sorted(letters[name] for name in tier) for tier in ranking.tiers]
+        return [sorted(letters[name] for name in tier) for tier in ranking.shown_tiers]
+
+    def get_unranked(self, ranking: Ranking) -> list[str]:
+        letters = letters_of(ranking)
+        return sorted(letters[name] for name in ranking.unranked)
 
     def get_flags(self, ranking: Ranking) -> dict[str, list[str]]:
         letters = letters_of(ranking)
         return {letters[name]: flags for name, flags in ranking.flags.items()}
+
+    def get_ratings(self, ranking: Ranking) -> dict[str, dict[str, int]]:
+        letters = letters_of(ranking)
+        return {letters[name]: levels for name, levels in ranking.ratings.items()}
+
+    @extend_schema_field(EditSerializer(allow_null=True))
+    def get_edit(self, ranking: Ranking) -> dict[str, str] | None:
+        edit = ranking.edit
+        return {"of": letters_of(ranking)[str(edit.parent_id)], "text": edit.text} if edit else None
 
 
 def letters_of(ranking: Ranking) -> dict[str, str]:

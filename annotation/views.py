@@ -17,7 +17,8 @@ from annotation.pages import TaskPage, seconds_left, task_page
 from annotation.posted import draft_of, submission_of, uuid_of
 from annotation.services.assign import NotARater, NotOpen, lease_next, renew, save_draft, skip
 from annotation.services.desk import desks_of
-from annotation.services.rank import BadRanking, submit_ranking
+from annotation.services.judge import BadRanking
+from annotation.services.rank import submit_ranking
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
 

@@ -19,7 +19,8 @@ from annotation.models import Ranking
 from annotation.pages import correction_page, line_of
 from annotation.posted import draft_of, submission_of
 from annotation.services.desk import desks_of
-from annotation.services.rank import BadRanking, correct_ranking
+from annotation.services.judge import BadRanking
+from annotation.services.rank import correct_ranking
 
 PAGE = 40
 
