@@ -1,10 +1,11 @@
 // Every action of the ranking page has a key. A letter that names a text always means the text; its command is then Shift.
 
-import { letGo, operate, pickUp, step, strengthen, takeBack, toTier } from "./state.js";
+import { leaveOut, letGo, operate, pickUp, step, strengthen, takeBack, toTier, withOrder } from "./state.js";
 
 export const HELP = [
   ["a … i", "take that text in hand (and scroll to it)"],
   ["1 … 9", "put it in that place"],
+  ["0", "leave it out of the order"],
   ["=", "tie it with the next letter"],
   [">", "the next letter is worse; again for stronger"],
   ["← →", "move it one step better or worse"],
@@ -27,6 +28,7 @@ export function afterKey(state, key) {
   const letter = key.toLowerCase();
   if (key === letter && state.letters.includes(letter)) return pickUp(state, letter);
   if (/^[1-9]$/.test(key)) return state.held && toTier(state, Number(key));
+  if (key === "0") return state.held && withOrder(state, leaveOut(state.order, state.held));
   if (key === "=" || key === ">") return state.held && operate(state, key);
   if (key in STEPS) return state.held && step(state, STEPS[key]);
   if (key === "+" || key === "-") return strengthen(state, key === "+" ? 1 : -1);

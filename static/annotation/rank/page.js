@@ -3,9 +3,10 @@
 import { Draft } from "./draft.js";
 import { HELP, afterKey, commandOf } from "./keys.js";
 import { Lease } from "./lease.js";
-import { formatOrder, tierOf } from "./order.js";
+import { EMPTY, formatOrder, tierOf } from "./order.js";
 import { drawRail, dropped } from "./rail.js";
-import { finalOrder, fromDraft, placeInWords, restInWords, toggleFlag, typed } from "./state.js";
+import { Say } from "./say.js";
+import { doubtful, finalOrder, fromDraft, leaveOut, listed, placeInWords, restInWords, toggleFlag, typed, withOrder } from "./state.js";
 import { markFlags, markHeld, openTexts } from "./texts.js";
 
 const TICK_MS = 1_000;
@@ -27,6 +28,8 @@ class Page {
     this.lease = new Lease(form, write("#lease"));
     const kept = this.draft.unsent();
     const draft = kept ?? JSON.parse(form.dataset.draft);
+    this.say = new Say(form, kept, () => this.said());
+    this.asked = ""; // the letters that she was asked about, whether she means to leave them out
     const { state, error } = typed(fromDraft(this.letters, draft), draft.line ?? "");
     this.state = state;
     openTexts($("#rail"), {
@@ -82,8 +85,15 @@ class Page {
     this.draw({ scroll: held !== null });
   }
 
+  said() {
+    if (this.line.validity.valid) this.complain("");
+    this.draw();
+    this.draft.changed(this.asDraft());
+  }
+
   asDraft() {
-    return { line: this.line.value, all_bad: this.state.allBad, flags: this.state.flags, reason: this.state.reason };
+    const { allBad, flags, reason } = this.state;
+    return { line: this.line.value, all_bad: allBad, flags, reason, ...this.say.asDraft() };
   }
 
   /** The line of the order, with the operator that waits for its letter where that stands at the end. */
@@ -99,7 +109,8 @@ class Page {
     markFlags();
     this.form.elements.all_bad.checked = this.state.allBad;
     write("#rest")(restInWords(this.state));
-    $("#submit").setAttribute("aria-disabled", String(finalOrder(this.state) === null));
+    const mayTry = this.say.cannotRank || doubtful(this.state).length || finalOrder(this.state);
+    $("#submit").setAttribute("aria-disabled", String(!mayTry));
   }
 
   complain(words, { isOfLine = false } = {}) {
@@ -110,15 +121,24 @@ class Page {
 
   /** Before the form is sent, by whichever way: it is whole, or it says what is missing. */
   submitting(event) {
-    const order = finalOrder(this.state);
-    if (order === null) {
+    const rest = doubtful(this.state);
+    if (rest.length && this.asked === rest.join("")) this.change(withOrder(this.state, leaveOut(this.state.order, ...rest)));
+    const order = this.say.cannotRank && !this.state.order.tiers.length ? EMPTY : finalOrder(this.state);
+    const complaint = order ? this.say.missing(order) : rest.length ? this.ask(rest) : restInWords(this.state);
+    if (complaint) {
       event.preventDefault();
       event.stopImmediatePropagation();
-      this.complain(restInWords(this.state));
+      this.complain(complaint);
       return;
     }
     this.line.value = formatOrder(order);
     this.form.elements.seconds.value = (this.lease.workedMs / 1000).toFixed(1);
+  }
+
+  /** Once for the same letters: the next Submit leaves them out. */
+  ask(rest) {
+    this.asked = rest.join("");
+    return `Not ranked: ${listed(rest)}. Submit once more to leave ${rest.length === 1 ? "it" : "them"} out of the order.`;
   }
 
   key(event) {
