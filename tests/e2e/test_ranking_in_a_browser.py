@@ -243,7 +243,7 @@ def test_hostile_texts_show_and_do_nothing(opened, complaints, server):
     page.on("request", lambda request: asked.append(request.url))
     page.goto("/rank/hostile/")
     expect(page.locator(".text")).to_have_count(4)
-    expect(page.get_by_text("<script>window.stolen = 1</script>")).to_be_visible()
+    expect(page.locator(".words").get_by_text("<script>window.stolen = 1</script>")).to_be_visible()
     assert page.evaluate("window.stolen") is None
     assert page.locator(".words :is(a, img, script, style, form, iframe)").count() == 0
     assert [url for url in asked if not url.startswith(server.url)] == []
