@@ -26,6 +26,9 @@ from registry.services.datasets import freeze_dataset
 from registry.services.schemas import RANKINGS, SPLITS, canonical
 
 BATCH = 500
+CHOSEN = (
+    "pk", "task__prompt__split", "rater", "is_simulated", "assignment__state", "guideline__number", "cannot_rank", "edit",
+)  # fmt: skip
 
 
 class NoRankings(UserError):
@@ -112,18 +115,7 @@ def freeze_snapshot(
     """
     live = Ranking.objects.filter(task__campaign=campaign, task__is_gold=False, is_live=True)
     ordered = live.order_by("task__prompt__content_hash", "created_at", "pk")
-    chosen = list(
-        ordered.values_list(
-            "pk",
-            "task__prompt__split",
-            "rater",
-            "is_simulated",
-            "assignment__state",
-            "guideline__number",
-            "cannot_rank",
-            "edit",
-        )
-    )
+    chosen = list(ordered.values_list(*CHOSEN))
     if not chosen:
         raise NoRankings(f"{campaign.name} has no ranking yet.")
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
