@@ -244,7 +244,7 @@ class CannotRank(models.TextChoices):
     UNCLEAR = "unclear", "the request can't be understood"
     BROKEN = "broken", "the texts are broken or empty"
     OUTSIDE = "outside", "the guideline does not cover it"
-    OTHER = "other", "another reason (say which)"
+    OTHER = "other", "another reason"
 
 
 class Ranking(models.Model):

@@ -267,7 +267,7 @@ class Migration(migrations.Migration):
                             ("unclear", "the request can't be understood"),
                             ("broken", "the texts are broken or empty"),
                             ("outside", "the guideline does not cover it"),
-                            ("other", "another reason (say which)"),
+                            ("other", "another reason"),
                         ],
                         max_length=16,
                     ),

@@ -13,6 +13,8 @@ export const HELP = [
   ["Backspace", "take it back off the rail"],
   ["Esc", "let it go"],
   ["x", "all are bad"],
+  ["n", "say that it cannot be ranked"],
+  ["e", "write a better version of the text in hand (Shift+E where there is a text E)"],
   ["/", "write a reason"],
   ["f", "flag the text in hand (Shift+F where there is a text F)"],
   ["s", "skip this task"],
@@ -37,9 +39,9 @@ export function afterKey(state, key) {
   return null;
 }
 
-/** The command of a key, for what is no change of the order: "all_bad", "reason", "flag", "skip", "undo", "help". */
+/** The command of a key, for what is no change of the order: "all_bad", "cannot_rank", "better", "reason", "flag", "skip", "undo", "help". */
 export function commandOf(state, key) {
-  const commands = { x: "all_bad", "/": "reason", f: "flag", s: "skip", u: "undo", "?": "help" };
+  const commands = { x: "all_bad", n: "cannot_rank", e: "better", "/": "reason", f: "flag", s: "skip", u: "undo", "?": "help" };
   if (state.letters.includes(key)) return null;
   return commands[key.toLowerCase()] ?? commands[key] ?? null;
 }

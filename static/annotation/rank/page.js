@@ -1,7 +1,8 @@
 // The ranking page: the form, the typed line, the texts and the rail in one state. Without it the form works by itself.
 
 import { Draft } from "./draft.js";
-import { HELP, afterKey, commandOf } from "./keys.js";
+import { keysAreOff, openHelp } from "./help.js";
+import { afterKey, commandOf } from "./keys.js";
 import { Lease } from "./lease.js";
 import { EMPTY, formatOrder, tierOf } from "./order.js";
 import { drawRail, dropped } from "./rail.js";
@@ -11,7 +12,6 @@ import { markFlags, markHeld, openTexts } from "./texts.js";
 
 const TICK_MS = 1_000;
 const LOOK_AGAIN_MS = 10_000;
-const NO_KEYS = "rank.no-single-keys";
 
 const $ = (selector) => document.querySelector(selector);
 const say = (words) => ($("#said").textContent = words);
@@ -149,11 +149,12 @@ class Page {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.matches("input:not([type=checkbox]), textarea, select")) {
+    if (event.target.type === "radio" && event.key.startsWith("Arrow")) return; // the scale's own
+    if (event.target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (stored(NO_KEYS)) return;
+    if (keysAreOff()) return;
     const next = afterKey(this.state, event.key);
     const command = next ? null : commandOf(this.state, event.key);
     if (!next && !command) return;
@@ -168,7 +169,9 @@ class Page {
     if (command === "skip") $("#skip")?.showModal();
     if (command === "undo") $("#undo")?.click();
     if (command === "help") $("#keys").showModal();
-    if (command === "flag" && !this.state.held) this.complain("Take a text in hand first: press its letter.");
+    if (command === "cannot_rank") this.form.elements.cannot_rank.focus();
+    if (["flag", "better"].includes(command) && !this.state.held) this.complain("Take a text in hand first: press its letter.");
+    if (command === "better" && this.state.held) this.say.better(this.state.held);
     if (command === "flag" && this.state.held) {
       const flags = $(`#text-${this.state.held} details.flags`);
       flags.open = !flags.open;
@@ -184,14 +187,6 @@ class Page {
   close() {
     clearInterval(this.clock);
     this.draft.end();
-  }
-}
-
-function stored(name) {
-  try {
-    return localStorage.getItem(name);
-  } catch {
-    return null; // storage is off in this browser: keys are on
   }
 }
 
@@ -217,21 +212,6 @@ function lookAgain() {
   if (url && !document.hidden) window.htmx.ajax("GET", url, { target: "#task", swap: "outerHTML" });
 }
 
-function openHelp() {
-  const list = $("#keys dl");
-  for (const [key, meaning] of HELP) {
-    const term = document.createElement("dt");
-    term.append(Object.assign(document.createElement("kbd"), { textContent: key }));
-    list.append(term, Object.assign(document.createElement("dd"), { textContent: meaning }));
-  }
-  const box = $("#keys-on");
-  box.checked = !stored(NO_KEYS);
-  box.addEventListener("change", () => {
-    if (box.checked) localStorage.removeItem(NO_KEYS);
-    else localStorage.setItem(NO_KEYS, "yes");
-  });
-}
-
 addEventListener("keydown", (event) => page?.key(event));
 addEventListener("submit", (event) => event.target === page?.form && page.submitting(event), { capture: true });
 addEventListener("pagehide", () => page?.draft.leave());
@@ -246,6 +226,6 @@ document.addEventListener("htmx:afterSettle", (event) => {
   $("#task").focus({ preventScroll: true });
   say(page ? "The next task is here." : "No task waits for you.");
 });
-openHelp();
+openHelp($("#keys"));
 open();
 told = page?.form ?? null;

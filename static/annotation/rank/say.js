@@ -32,6 +32,14 @@ export class Say {
     return "";
   }
 
+  /** Opens the better version of a text, to write on. */
+  better(letter) {
+    const { box, field } = this.edits.find((edit) => edit.letter === letter);
+    box.open = true;
+    field.disabled = false;
+    field.focus();
+  }
+
   asDraft() {
     const rated = {};
     for (const radio of ratings()) {
