@@ -18,6 +18,7 @@ from accounts.api import StrictSerializer
 from accounts.models import Capability, User
 from annotation import serializers as shapes
 from annotation.models import Assignment, Campaign, Ranking
+from annotation.ranking_serializers import RankingSerializer, SubmissionSerializer
 from annotation.services.assign import lease_next, renew, save_draft, skip, whole
 from annotation.services.campaigns import BadCampaign, create_campaign, set_state
 from annotation.services.completions import request_completions
@@ -190,34 +191,34 @@ class SubmitView(APIView):
 
     capability = Capability.RANK
 
-    @extend_schema(request=shapes.SubmissionSerializer, responses={201: shapes.RankingSerializer})
+    @extend_schema(request=SubmissionSerializer, responses={201: RankingSerializer})
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         rater = signed_in(request)
-        body = shapes.SubmissionSerializer(data=request.data)
+        body = SubmissionSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         made = submit_ranking(my_assignment(pk, rater), rater=rater, submission=body.submission())
-        return Response(shapes.RankingSerializer(made).data, status=201)
+        return Response(RankingSerializer(made).data, status=201)
 
 
 class MyRankingsView(ListAPIView[Ranking]):
     capability = Capability.RANK
-    serializer_class = shapes.RankingSerializer
+    serializer_class = RankingSerializer
 
     def get_queryset(self) -> QuerySet[Ranking]:
         if getattr(self, "swagger_fake_view", False):
             return Ranking.objects.none()
         mine = Ranking.objects.filter(rater=signed_in(self.request))
-        return mine.select_related("assignment", "task__campaign").order_by("-created_at", "-pk")
+        return mine.select_related("assignment", "task__campaign", "edit").order_by("-created_at", "-pk")
 
 
 class CorrectView(APIView):
     capability = Capability.RANK
 
-    @extend_schema(request=shapes.SubmissionSerializer, responses={201: shapes.RankingSerializer})
+    @extend_schema(request=SubmissionSerializer, responses={201: RankingSerializer})
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         rater = signed_in(request)
         mine = get_object_or_404(Ranking.objects.select_related("assignment"), pk=pk, rater=rater)
-        body = shapes.SubmissionSerializer(data=request.data)
+        body = SubmissionSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         made = correct_ranking(mine, rater=rater, submission=body.submission())
-        return Response(shapes.RankingSerializer(made).data, status=201)
+        return Response(RankingSerializer(made).data, status=201)

@@ -13,10 +13,12 @@ from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability
 from accounts.paging import page_of
+from annotation.attributes import attributes_of
 from annotation.forms import CampaignForm, CompletionsForm, GuidelineForm, PromptsForm, RatersForm, SnapshotForm, tell
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState
 from annotation.rendering import as_html
 from annotation.services.agreement import agreement_of
+from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
 from annotation.services.progress import Progress, campaign_progress, progress_of, rater_counts
 from registry.models import DatasetKind, DatasetVersion
@@ -69,6 +71,7 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     }
     if "HX-Request" in request.headers:
         return render(request, "annotation/campaign_live.html", context)
+    context |= {"not_ranked": not_ranked_in(campaign), "attributes": attributes_of(campaign.attributes)}
     context |= {"agreement": agreement_of(campaign)} | steps_of(campaign, progress) | forms
     return render(request, "annotation/campaign.html", context, status=status)
 

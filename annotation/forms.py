@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from accounts.errors import UserError
 from accounts.models import GRANTS, Capability, User
+from annotation.attributes import BadAttributes, as_json, parse_attributes
 from annotation.models import Campaign
 from registry.models import ModelRole, ModelVersion
 from training.recipes.generate import GenerateRecipe
@@ -51,6 +52,12 @@ class CampaignForm(forms.Form):
         queryset=User.objects.none(), required=False, widget=forms.CheckboxSelectMultiple,
         help_text="They may rank as soon as it is open. More can join later.",
     )  # fmt: skip
+    attributes = forms.CharField(
+        label="Rate each text on", required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "helpful 1-5: useless .. just what was asked (required)"}),
+        help_text="Nothing, or up to 6 scales, one a line: name, levels (2 to 7), what the lowest and the highest mean."
+        " Raters may leave one out unless it says (required). They can't be changed later.",
+    )  # fmt: skip
     guideline = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 12}),
         help_text="Markdown: what makes a reply better? It can be revised later; each ranking names its version.",
@@ -61,6 +68,12 @@ class CampaignForm(forms.Form):
         raters = self.fields["raters"]
         assert isinstance(raters, PeopleField)
         raters.queryset = people_who_rank()
+
+    def clean_attributes(self) -> list[dict[str, Any]]:
+        try:
+            return as_json(parse_attributes(self.cleaned_data["attributes"]))
+        except BadAttributes as error:
+            raise forms.ValidationError(str(error)) from error
 
 
 class PromptsForm(forms.Form):

@@ -12,9 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from annotation.models import Assignment, Campaign, Completion, Ranking
+from annotation.attributes import Attribute, attributes_of
+from annotation.difference import Piece, difference
+from annotation.models import Assignment, Campaign, CannotRank, Completion, Ranking
 from annotation.rendering import as_html
-from annotation.services.rank import FLAGS
+from annotation.services.judge import FLAGS, as_written
 from annotation.weak_order import canonical, format_order
 
 WHO = {"user": "Person", "assistant": "Assistant", "system": "Setting"}
@@ -28,12 +30,30 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """One attribute on one text; `level` is what it was rated, 0 where it was not."""
+
+    attribute: Attribute
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """`html` is empty where the text is blank. `flags` are (name, label, whether it is set)."""
+    """`html` is empty where the text is blank. `flags` are (name, label, whether it is set).
+
+    `source` is as it was written, for a better version to start from; `edit` is that version, where there is one.
+    """
 
     letter: str
     html: SafeString
     flags: tuple[tuple[str, str, bool], ...]
+    scales: tuple[Scale, ...]
+    source: str
+    edit: str
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return difference(as_written(self.source), as_written(self.edit)) if self.edit else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +81,13 @@ class TaskPage:
     draft_at: datetime | None = None
     draft: dict[str, Any] = field(default_factory=dict)
 
+    difference_url: str = ""
+
+    @property
+    def cannot_rank(self) -> list[tuple[str, str, bool]]:
+        """Why it cannot be ranked: (name, label, whether it is chosen)."""
+        return [(name, label, name == self.draft.get("cannot_rank")) for name, label in CannotRank.choices]
+
     @property
     def letters(self) -> str:
         return "".join(text.letter for text in self.texts)
@@ -83,11 +110,12 @@ def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, An
         assignment=assignment.pk,
         client_uuid=uuid.uuid4(),
         turns=turns_of(assignment),
-        texts=texts_of(assignment, flags=draft.get("flags", {})),
+        texts=texts_of(assignment, draft=draft),
         guide=guide_of(assignment),
         submit_url=reverse("rank_submit", args=[campaign.slug]),
         draft_url=reverse("rank_draft", args=[campaign.slug]),
         renew_url=reverse("rank_renew", args=[campaign.slug]),
+        difference_url=reverse("rank_difference", args=[campaign.slug]),
         lease_seconds=seconds_left(assignment),
         draft_at=assignment.draft_at,
         draft=draft,
@@ -102,24 +130,36 @@ def correction_page(ranking: Ranking, *, typed: dict[str, Any] | None = None) ->
         assignment=assignment.pk,
         client_uuid=uuid.uuid4(),
         turns=turns_of(assignment),
-        texts=texts_of(assignment, flags=draft["flags"]),
+        texts=texts_of(assignment, draft=draft),
         guide=guide_of(assignment),
         submit_url=reverse("rank_correct", args=[ranking.pk]),
+        difference_url=reverse("rank_difference", args=[ranking.task.campaign.slug]),
         draft=draft,
     )
 
 
 def as_draft(ranking: Ranking) -> dict[str, Any]:
     letter_of = {completion: letter for letter, completion in ranking.assignment.letters().items()}
-    flags = {letter_of[completion]: names for completion, names in ranking.flags.items()}
-    return {"line": line_of(ranking), "all_bad": ranking.all_bad, "flags": flags, "reason": ranking.reason}
+    edit = ranking.edit
+    return {
+        "line": line_of(ranking),
+        "all_bad": ranking.all_bad,
+        "cannot_rank": ranking.cannot_rank,
+        "flags": {letter_of[completion]: names for completion, names in ranking.flags.items()},
+        "ratings": {letter_of[completion]: levels for completion, levels in ranking.ratings.items()},
+        "edits": {letter_of[str(edit.parent_id)]: edit.text} if edit else {},
+        "reason": ranking.reason,
+    }
 
 
 def line_of(ranking: Ranking) -> str:
-    """The order in the letters that the rater saw."""
+    """The order in the letters that the rater saw; empty where there is none."""
+    if ranking.cannot_rank:
+        return ""
     letter_of = {completion: letter for letter, completion in ranking.assignment.letters().items()}
-    tiers = [[letter_of[completion] for completion in tier] for tier in ranking.tiers]
-    return format_order(canonical(tiers, ranking.strengths))
+    tiers = [[letter_of[completion] for completion in tier] for tier in ranking.shown_tiers]
+    unranked = [letter_of[completion] for completion in ranking.unranked]
+    return format_order(canonical(tiers, ranking.shown_strengths, unranked))
 
 
 def turns_of(assignment: Assignment) -> tuple[Turn, ...]:
@@ -129,16 +169,27 @@ def turns_of(assignment: Assignment) -> tuple[Turn, ...]:
     )
 
 
-def texts_of(assignment: Assignment, *, flags: dict[str, list[str]]) -> tuple[Text, ...]:
+def texts_of(assignment: Assignment, *, draft: dict[str, Any]) -> tuple[Text, ...]:
+    """With what `draft` says of them. A program may have written it: what is not there is left out."""
     completions = Completion.objects.in_bulk([uuid.UUID(pk) for pk in assignment.order])
+    attributes = attributes_of(assignment.task.campaign.attributes)
+    flags, ratings, edits = (part_of(draft, name) for name in ("flags", "ratings", "edits"))
     return tuple(
         Text(
             letter=letter,
             html=as_html(completions[uuid.UUID(pk)].text.strip("\n")),
             flags=tuple((name, label, name in flags.get(letter, ())) for name, label in FLAGS.items()),
+            scales=tuple(Scale(one, part_of(ratings, letter).get(one.name, 0)) for one in attributes),
+            source=completions[uuid.UUID(pk)].text,
+            edit=str(edits.get(letter, "")),
         )
         for letter, pk in assignment.letters().items()
     )
+
+
+def part_of(draft: dict[str, Any], name: str) -> dict[str, Any]:
+    part = draft.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def guide_of(assignment: Assignment) -> Guide | None:

@@ -1,4 +1,4 @@
-"""How campaigns and rankings look in the API. What a rater is sent has no model, no other's ranking, and no gold in it."""
+"""How campaigns and tasks look in the API. What a rater is sent has no model, no other's ranking, and no gold in it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
-from annotation.models import Assignment, Campaign, CampaignState, Completion, Ranking
+from annotation.models import Assignment, Campaign, CampaignState
+from annotation.services.judge import texts_of
 from annotation.services.progress import Progress
-from annotation.services.rank import LONGEST_REASON, Submission
 from registry.models import DatasetVersion
 from runs.models import Run
+
+
+class AttributeSerializer(StrictSerializer):
+    """A scale on which each text is rated, from 1 (`low`) to `levels` (`high`)."""
+
+    name = serializers.CharField(max_length=30)
+    levels = serializers.IntegerField(help_text="2 to 7")
+    low = serializers.CharField(max_length=60, help_text="what level 1 means")
+    high = serializers.CharField(max_length=60, help_text="what the highest level means")
+    is_required = serializers.BooleanField(default=False, help_text="of every text that is ranked")
 
 
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     """A campaign as researchers and admins see it."""
 
+    attributes = AttributeSerializer(many=True)
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="username", read_only=True)
 
     class Meta:
         model = Campaign
-        fields: ClassVar = ["name", "slug", "state", "k", "overlap", "lease_minutes", "created_by", "created_at"]
+        fields: ClassVar = [
+            "name", "slug", "state", "k", "overlap", "lease_minutes", "attributes", "created_by", "created_at",
+        ]  # fmt: skip
 
 
 class NewCampaignSerializer(StrictSerializer):
@@ -30,6 +43,7 @@ class NewCampaignSerializer(StrictSerializer):
     overlap = serializers.IntegerField(default=1)
     lease_minutes = serializers.IntegerField(default=20)
     guideline = serializers.CharField(max_length=100_000, allow_blank=True, default="")
+    attributes = AttributeSerializer(many=True, default=list, help_text="at most 6; they can't be changed later")
     raters = serializers.ListField(child=serializers.CharField(max_length=150), default=list, help_text="user names")
 
 
@@ -44,6 +58,8 @@ class ProgressSerializer(serializers.Serializer[Progress]):
     surplus = serializers.IntegerField()
     rankings = serializers.IntegerField()
     simulated = serializers.IntegerField()
+    cannot_rank = serializers.IntegerField()
+    edits = serializers.IntegerField()
     raters = serializers.IntegerField()
 
 
@@ -118,19 +134,19 @@ class TaskSerializer(serializers.ModelSerializer[Assignment]):
     campaign = serializers.CharField(source="slot.campaign.slug")
     prompt = MessageSerializer(source="task.prompt.messages", many=True)
     texts = serializers.SerializerMethodField()
+    attributes = AttributeSerializer(source="slot.campaign.attributes", many=True)
     guideline = serializers.CharField(source="guideline.text", default="")
     guideline_number = serializers.IntegerField(source="guideline.number", default=0)
 
     class Meta:
         model = Assignment
         fields: ClassVar = [
-            "id", "campaign", "state", "prompt", "texts", "guideline", "guideline_number", "lease_until", "draft", "draft_at",
+            "id", "campaign", "state", "prompt", "texts", "attributes", "guideline", "guideline_number", "lease_until", "draft",
+            "draft_at",
         ]  # fmt: skip
 
     def get_texts(self, assignment: Assignment) -> list[dict[str, str]]:
-        texts = {
-            str(pk): text for pk, text in Completion.objects.filter(pk__in=assignment.order).values_list("pk", "text")
-        }
+        texts = texts_of(assignment.order)
         return [{"letter": letter, "text": texts[pk]} for letter, pk in assignment.letters().items()]
 
 
@@ -146,49 +162,3 @@ class DraftSerializer(StrictSerializer):
 
 class SkipSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=200, allow_blank=True, default="")
-
-
-class SubmissionSerializer(StrictSerializer):
-    """A judgement. Names in `tiers` and `flags` are the letters of the task."""
-
-    client_uuid = serializers.UUIDField(help_text="made anew for each judgement, and sent again with each retry of it")
-    tiers = serializers.ListField(
-        child=serializers.ListField(child=serializers.CharField(max_length=64), max_length=9),
-        max_length=9,
-        default=list,
-    )
-    strengths = serializers.ListField(child=serializers.IntegerField(), max_length=8, default=list)
-    all_bad = serializers.BooleanField(default=False)
-    flags = serializers.DictField(child=serializers.ListField(child=serializers.CharField(max_length=40)), default=dict)
-    reason = serializers.CharField(max_length=LONGEST_REASON, allow_blank=True, default="")
-    seconds = serializers.FloatField(min_value=0, allow_null=True, default=None)
-
-    def submission(self) -> Submission:
-        return Submission(**self.validated_data)
-
-
-class RankingSerializer(serializers.ModelSerializer[Ranking]):
-    """A ranking as its rater sees it: in the letters that she saw."""
-
-    campaign = serializers.CharField(source="task.campaign.slug")
-    tiers = serializers.SerializerMethodField()
-    flags = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Ranking
-        fields: ClassVar = [
-            "id", "client_uuid", "assignment", "campaign", "tiers", "strengths", "all_bad", "flags", "reason", "seconds",
-            "is_live", "supersedes", "created_at",
-        ]  # fmt: skip
-
-    def get_tiers(self, ranking: Ranking) -> list[list[str]]:
-        letters = letters_of(ranking)
-        return [sorted(letters[name] for name in tier) for tier in ranking.tiers]
-
-    def get_flags(self, ranking: Ranking) -> dict[str, list[str]]:
-        letters = letters_of(ranking)
-        return {letters[name]: flags for name, flags in ranking.flags.items()}
-
-
-def letters_of(ranking: Ranking) -> dict[str, str]:
-    return {completion: letter for letter, completion in ranking.assignment.letters().items()}

@@ -190,9 +190,21 @@ def rank_all(api: Api, slug: str, taste: Taste, *, limit: int | None) -> int:
             if task is None:
                 break
             tiers, strengths = taste.order({text["letter"]: text["text"] for text in task["texts"]})
-            body = {"client_uuid": str(uuid.uuid4()), "tiers": tiers, "strengths": strengths}
+            ratings = ratings_by_place(tiers, attributes=task["attributes"])
+            body = {"client_uuid": str(uuid.uuid4()), "tiers": tiers, "strengths": strengths, "ratings": ratings}
             api.post(f"assignments/{task['id']}/rankings/", body)
             done += 1
     finally:
         api.connection.close()
     return done
+
+
+def ratings_by_place(tiers: list[list[str]], *, attributes: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Only what a campaign requires: levels from the highest for the first place down to 1 for the last, evenly."""
+    needed = {one["name"]: one["levels"] - 1 for one in attributes if one["is_required"]}
+    last = max(len(tiers) - 1, 1)
+    return {
+        letter: {name: 1 + round(steps * (1 - place / last)) for name, steps in needed.items()}
+        for place, tier in enumerate(tiers)
+        for letter in tier
+    }

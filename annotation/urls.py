@@ -25,6 +25,7 @@ urlpatterns = [
     path("rank/<slug:slug>/", views.rank, name="rank"),
     path("rank/<slug:slug>/submit/", views.rank_submit, name="rank_submit"),
     path("rank/<slug:slug>/draft/", views.rank_draft, name="rank_draft"),
+    path("rank/<slug:slug>/difference/", views.rank_difference, name="rank_difference"),
     path("rank/<slug:slug>/renew/", views.rank_renew, name="rank_renew"),
     path("rank/<slug:slug>/skip/", views.rank_skip, name="rank_skip"),
     path("my-work/", work_views.my_work, name="my_work"),

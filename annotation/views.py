@@ -12,12 +12,14 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
 from accounts.models import Capability
+from annotation.difference import difference
 from annotation.models import Assignment, Campaign, Membership, Ranking
 from annotation.pages import TaskPage, seconds_left, task_page
-from annotation.posted import draft_of, submission_of, uuid_of
+from annotation.posted import EDIT, draft_of, submission_of, uuid_of
 from annotation.services.assign import NotARater, NotOpen, lease_next, renew, save_draft, skip
 from annotation.services.desk import desks_of
-from annotation.services.rank import BadRanking, submit_ranking
+from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
+from annotation.services.rank import submit_ranking
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
 
@@ -75,11 +77,11 @@ def rank_submit(request: HttpRequest, slug: str) -> HttpResponse:
     assignment = own_assignment(request, slug)
     campaign = assignment.task.campaign
     try:
-        submit_ranking(assignment, rater=signed_in(request), submission=submission_of(request))
+        submit_ranking(assignment, rater=signed_in(request), submission=submission_of(request, assignment))
     except BadRanking as error:
         if is_htmx(request):
             raise
-        task = task_page(assignment, campaign=campaign, typed=draft_of(request))
+        task = task_page(assignment, campaign=campaign, typed=draft_of(request, assignment))
         return show(request, campaign, task=task, error=error.sentence)
     return show_next(request, campaign) if is_htmx(request) else redirect("rank", slug)
 
@@ -88,8 +90,22 @@ def rank_submit(request: HttpRequest, slug: str) -> HttpResponse:
 @requires(Capability.RANK)
 def rank_draft(request: HttpRequest, slug: str) -> JsonResponse:
     """Keeps what stands on the page, whole or not; the page asks for it some moments after each change."""
-    save_draft(own_assignment(request, slug), rater=signed_in(request), draft=draft_of(request))
+    assignment = own_assignment(request, slug)
+    save_draft(assignment, rater=signed_in(request), draft=draft_of(request, assignment))
     return JsonResponse({"saved_at": timezone.now().isoformat()})
+
+
+@require_POST
+@requires(Capability.RANK)
+def rank_difference(request: HttpRequest, slug: str) -> HttpResponse:
+    """How a better version, as it is typed now, differs from the text that it betters."""
+    assignment = own_assignment(request, slug)
+    texts = texts_of(assignment.order)
+    letter = request.POST.get("letter", "")
+    before = texts.get(assignment.letters().get(letter, ""), "")
+    typed = request.POST.get(f"{EDIT}{letter}", "")[:LONGEST_EDIT]
+    pieces = difference(as_written(before), as_written(typed))
+    return render(request, "annotation/rank_difference.html", {"pieces": pieces})
 
 
 @require_POST

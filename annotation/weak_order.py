@@ -1,4 +1,4 @@
-"""Weak orders: tiers of names, best first, with a strength for each gap. Pure functions over strings, free of Django."""
+"""Weak orders: tiers of names, best first, a strength for each gap, and names left out. Pure functions over strings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MOST = 4  # strengths: 1 a little better, 2 better, 3 much better, 4 far better
+FEWEST = 2  # ranked texts: of one alone nothing follows
 TOKEN = re.compile(r"[^\W\d_]|>+|=+|\S")
+LEFT_OUT = re.compile(r"[,;]?\s*\bnot\b")
 
 Tiers = tuple[tuple[str, ...], ...]
 
@@ -18,10 +20,11 @@ class BadOrder(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class WeakOrder:
-    """`strengths[i]`, 1 to 4, says how much better tier i is than tier i + 1."""
+    """`strengths[i]`, 1 to 4, says how much better tier i is than tier i + 1; `unranked` were left out on purpose."""
 
     tiers: Tiers
     strengths: tuple[int, ...]
+    unranked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,15 @@ class Pair:
 
 
 def parse_order(line: str) -> WeakOrder:
-    """Reads `b > a=d >> c`: tiers (("b",), ("a", "d"), ("c",)) with strengths (1, 2). Raises `BadOrder`."""
+    """Reads `b > a=d >> c, not e f`: tiers (("b",), ("a", "d"), ("c",)), strengths (1, 2), unranked ("e", "f").
+
+    Raises `BadOrder`.
+    """
+    ranked, *rest = LEFT_OUT.split(line.lower())
     tiers: list[list[str]] = []
     strengths: list[int] = []
     operator = ""
-    for token in TOKEN.findall(line.lower()):
+    for token in TOKEN.findall(ranked):
         if token[0] in ">=":
             if complaint := _about_operator(token, before=operator, is_first=not tiers):
                 raise BadOrder(complaint)
@@ -57,7 +64,19 @@ def parse_order(line: str) -> WeakOrder:
             operator = ""
     if operator:
         raise BadOrder(f"Put a letter after {operator}.")
-    return canonical(tiers, strengths)
+    return canonical(tiers, strengths, _left_out(rest))
+
+
+def _left_out(parts: list[str]) -> list[str]:
+    """What follows `not`, of which there is one at most."""
+    if len(parts) > 1:
+        raise BadOrder("Write \u201cnot\u201d once, at the end: not c d.")
+    letters = [token for part in parts for token in re.findall(r"[^\s,]", part)]
+    if parts and not letters:
+        raise BadOrder("Put a letter after \u201cnot\u201d.")
+    if odd := next((letter for letter in letters if not "a" <= letter <= "z"), ""):
+        raise BadOrder(f"\u201c{odd}\u201d means nothing after \u201cnot\u201d: name letters alone.")
+    return letters
 
 
 def _about_operator(token: str, *, before: str, is_first: bool) -> str:
@@ -73,19 +92,18 @@ def _about_operator(token: str, *, before: str, is_first: bool) -> str:
 def format_order(order: WeakOrder) -> str:
     """The line that `parse_order` reads back, for names of one letter."""
     parts = ["=".join(tier) for tier in order.tiers]
-    return "".join(
-        f" {'>' * order.strengths[i - 1]} {part}" if i else part for i, part in enumerate(parts)
-    )  # fmt: skip
+    ranked = "".join(f" {'>' * order.strengths[i - 1]} {part}" if i else part for i, part in enumerate(parts))
+    return f"{ranked}, not {' '.join(order.unranked)}" if order.unranked else ranked
 
 
-def canonical(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = ()) -> WeakOrder:
+def canonical(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = (), unranked: Iterable[str] = ()) -> WeakOrder:
     """The one way to write an order: names of a tier sorted, a strength (1 where none is given) for every gap.
 
     Raises `BadOrder` for empty tiers, for a name that stands twice, for strengths that don't fit.
     """
-    written = tuple(tuple(sorted(tier)) for tier in tiers)
-    names = [name for tier in written for name in tier]
-    if not names or not all(written):
+    written, left_out = tuple(tuple(sorted(tier)) for tier in tiers), tuple(sorted(unranked))
+    names = [name for tier in (*written, left_out) for name in tier]
+    if not written or not all(written):
         raise BadOrder("An order has at least one tier, and no tier is empty.")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadOrder(f"{shown(twice)} stands twice.")
@@ -96,16 +114,20 @@ def canonical(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = ()) -> 
         )
     if any(not 1 <= strength <= MOST for strength in strengths):
         raise BadOrder(f"A strength is 1 to {MOST}.")
-    return WeakOrder(written, tuple(strengths) or (1,) * gaps)
+    return WeakOrder(written, tuple(strengths) or (1,) * gaps, left_out)
 
 
 def check_complete(order: WeakOrder, *, names: Iterable[str]) -> None:
-    """Raises `BadOrder` unless the order ranks exactly `names`."""
+    """Raises `BadOrder` unless the order ranks `FEWEST` names or more, leaves out the others of `names`, and has no else."""
     wanted, ranked = set(names), {name for tier in order.tiers for name in tier}
-    if unknown := sorted(ranked - wanted):
+    told = ranked | set(order.unranked)
+    if unknown := sorted(told - wanted):
         raise BadOrder(f"There is no text {shown(unknown)}.")
-    if missing := sorted(wanted - ranked):
-        raise BadOrder(f"Not ranked yet: {shown(missing)}.")
+    if missing := sorted(wanted - told):
+        them = "it" if len(missing) == 1 else "them"
+        raise BadOrder(f"Not ranked yet: {shown(missing)}. Rank {them}, or leave {them} out on purpose.")
+    if len(ranked) < FEWEST:
+        raise BadOrder("Rank two texts at least, or say why this cannot be ranked.")
 
 
 def shown(names: Iterable[str]) -> str:
@@ -113,7 +135,13 @@ def shown(names: Iterable[str]) -> str:
 
 
 def comparisons(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = ()) -> list[Pair]:
-    """Every pair of names from different tiers, better one first; ties give none. The weights of a ranking sum to 1."""
+    """Every pair of names from different tiers, better one first; ties give none. The weights of a ranking sum to 1.
+
+    Of no tiers, which is the answer that something cannot be ranked, there is none.
+    """
+    tiers = [list(tier) for tier in tiers]
+    if not tiers:
+        return []
     order = canonical(tiers, strengths)
     found = [
         (better, worse, sum(order.strengths[i:j]))
@@ -130,4 +158,5 @@ def _places(count: int) -> Iterator[tuple[int, int]]:
 
 def renamed(order: WeakOrder, names: dict[str, str]) -> WeakOrder:
     """The same order under other names. Every name must be known."""
-    return canonical([[names[name] for name in tier] for tier in order.tiers], order.strengths)
+    tiers = [[names[name] for name in tier] for tier in order.tiers]
+    return canonical(tiers, order.strengths, [names[name] for name in order.unranked])

@@ -19,7 +19,8 @@ from annotation.models import Ranking
 from annotation.pages import correction_page, line_of
 from annotation.posted import draft_of, submission_of
 from annotation.services.desk import desks_of
-from annotation.services.rank import BadRanking, correct_ranking
+from annotation.services.judge import BadRanking
+from annotation.services.rank import correct_ranking
 
 PAGE = 40
 
@@ -33,6 +34,8 @@ class Entry:
     campaign: str
     line: str
     all_bad: bool
+    cannot_rank: str  # why; empty where it was ranked
+    bettered: str  # the letter of the text that she wrote a better version of
     seconds: int | None
     at: datetime
     is_corrected: bool
@@ -44,7 +47,7 @@ class Entry:
 def my_work(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     mine = Ranking.objects.filter(rater=user, is_live=True)
-    rows = mine.select_related("assignment", "task__prompt", "task__campaign")
+    rows = mine.select_related("assignment", "task__prompt", "task__campaign", "edit")
     page = page_of(rows, request, by="-created_at", size=PAGE)
     entries = [entry_of(ranking) for ranking in page.items]
     return render(request, "annotation/my_work.html", {"page": page, "entries": entries, "desks": desks_of(user)})
@@ -57,10 +60,18 @@ def entry_of(ranking: Ranking) -> Entry:
         campaign=ranking.task.campaign.name,
         line=line_of(ranking),
         all_bad=ranking.all_bad,
+        cannot_rank=ranking.get_cannot_rank_display() if ranking.cannot_rank else "",
+        bettered=bettered_in(ranking),
         seconds=None if ranking.seconds is None else round(ranking.seconds),
         at=ranking.created_at,
         is_corrected=ranking.supersedes_id is not None,
     )
+
+
+def bettered_in(ranking: Ranking) -> str:
+    edit = ranking.edit
+    letters = {completion: letter for letter, completion in ranking.assignment.letters().items()}
+    return letters[str(edit.parent_id)].upper() if edit else ""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -70,14 +81,17 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
     """One's own ranking, once more: what is submitted supersedes it, and nothing is overwritten."""
     mine = Ranking.objects.filter(rater=signed_in(request))
     ranking = get_object_or_404(
-        mine.select_related("assignment__task__prompt", "assignment__guideline", "task__campaign"), pk=ranking_id
+        mine.select_related(
+            "assignment__task__prompt", "assignment__task__campaign", "assignment__guideline", "task__campaign", "edit"
+        ),
+        pk=ranking_id,
     )
     if request.method != "POST":
         if newer := mine.filter(supersedes=ranking).first():
             return redirect("rank_correct", newer.pk)
         return correction(request, ranking)
     try:
-        correct_ranking(ranking, rater=signed_in(request), submission=submission_of(request))
+        correct_ranking(ranking, rater=signed_in(request), submission=submission_of(request, ranking.assignment))
     except BadRanking as error:
         return correction(request, ranking, error=error.sentence)
     messages.success(request, "Your correction is kept; the ranking before it stays on record.")
@@ -85,6 +99,6 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
 
 
 def correction(request: HttpRequest, ranking: Ranking, *, error: str = "") -> HttpResponse:
-    task = correction_page(ranking, typed=draft_of(request) if error else None)
+    task = correction_page(ranking, typed=draft_of(request, ranking.assignment) if error else None)
     context = {"campaign": ranking.task.campaign, "task": task, "error": error, "is_correction": True}
     return render(request, "annotation/rank.html", context, status=400 if error else 200)

@@ -26,7 +26,7 @@ from annotation.models import (
 from annotation.services.texts import complaint_about
 from registry.services.schemas import canonical
 
-LARGEST_DRAFT = 64 * 1024  # bytes
+LARGEST_DRAFT = 256 * 1024  # bytes: the longest better version fits, in any script
 LONGEST_REASON = 200
 SEEN = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.SKIPPED, AssignmentState.SURPLUS)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils.text import slugify
@@ -10,6 +11,7 @@ from django.utils.text import slugify
 from accounts.errors import Conflict, UserError
 from accounts.hints import hint
 from accounts.models import Capability, User
+from annotation.attributes import Attribute, BadAttributes, as_json, attributes_of, parse_attributes
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership
 from audit.services import record
 
@@ -40,17 +42,23 @@ def create_campaign(
     user: User | None,
     raters: Iterable[User] = (),
     lease_minutes: int = 20,
+    attributes: Sequence[Any] = (),
 ) -> Campaign:
-    """Makes a draft with version 1 of its guideline. Raises `BadCampaign`, which names the bound, or `NameTaken`."""
+    """Makes a draft with version 1 of its guideline. Raises `BadCampaign`, which names the bound, or `NameTaken`.
+
+    `attributes`, as JSON, are kept as they are for good, so that all ratings of a campaign mean the same.
+    """
     name = name.strip()
     slug = slugify(name)[:LONGEST_NAME]
     check_campaign(name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes)
+    scales = checked_attributes(attributes)
     with transaction.atomic():
         if (Campaign.objects.filter(name=name) | Campaign.objects.filter(slug=slug)).exists():
             raise NameTaken(f"A campaign is called {name} or much like it. Choose another name.", field="name")
         campaign = Campaign.objects.create(
-            name=name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes, created_by=user
-        )
+            name=name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes, attributes=as_json(scales),
+            created_by=user,
+        )  # fmt: skip
         Guideline.objects.create(campaign=campaign, number=1, text=guideline, created_by=user)
         add_raters(campaign, raters=raters, user=user)
         record("campaign.created", actor=user, target=campaign, name=name, k=k, overlap=overlap)
@@ -70,6 +78,21 @@ def check_campaign(name: str, *, slug: str, k: int, overlap: int, lease_minutes:
         raise BadCampaign(f"1 to {MOST_RATERS} raters rank a task, not {overlap}.", field="overlap")
     if not 1 <= lease_minutes <= LONGEST_LEASE:
         raise BadCampaign(f"A lease lasts 1 to {LONGEST_LEASE} minutes, not {lease_minutes}.", field="lease_minutes")
+
+
+def attributes_told(lines: Iterable[str]) -> tuple[Attribute, ...]:
+    """From what a person types, one a line. Raises `BadCampaign`."""
+    try:
+        return parse_attributes("\n".join(lines))
+    except BadAttributes as error:
+        raise BadCampaign(str(error), field="attributes") from error
+
+
+def checked_attributes(given: Sequence[Any]) -> tuple[Attribute, ...]:
+    try:
+        return attributes_of(given)
+    except BadAttributes as error:
+        raise BadCampaign(str(error), field="attributes") from error
 
 
 def add_raters(campaign: Campaign, *, raters: Iterable[User], user: User | None) -> int:

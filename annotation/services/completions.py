@@ -141,7 +141,10 @@ def make_tasks(campaign: Campaign) -> int:
     K. Where all K are the same there is nothing to rank, and no task.
     """
     waiting: defaultdict[uuid.UUID, list[Completion]] = defaultdict(list)
-    loose = Completion.objects.filter(prompt__campaign=campaign, tasks__isnull=True).exclude(sampling__has_key=MERGED)
+    written = Completion.objects.filter(
+        prompt__campaign=campaign, parent__isnull=True
+    )  # a better version is its rater's
+    loose = written.filter(tasks__isnull=True).exclude(sampling__has_key=MERGED)
     for completion in loose.order_by("created_at", "pk").iterator(chunk_size=BATCH):
         waiting[completion.prompt_id].append(completion)
     ready: list[tuple[uuid.UUID, list[Completion]]] = []

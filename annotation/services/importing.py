@@ -1,16 +1,15 @@
 """Rankings that were made elsewhere: read from a file, all or none, and the same file twice is as once.
 
-A line is {"prompt": text or messages, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers", "strengths"?,
-"seconds"?}]}. Raters of elsewhere become users who can't log in, under a pseudonym made of their label by this
-installation's secret: the label itself is stored nowhere. Completions of the same text are kept as they were ranked; a
-snapshot makes no comparison of two such.
+A line is {"prompt": text or messages, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers", ...}]}; what
+else a ranking may say is in `annotation.services.saying`. Raters of elsewhere become users who can't log in, under a pseudonym
+made of their label by this installation's secret: the label itself is stored nowhere. Completions of the same text are kept as
+they were ranked; a snapshot makes no comparison of two such.
 """
 
 from __future__ import annotations
 
-import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from django.utils.crypto import salted_hmac
 from accounts.errors import UserError
 from accounts.hints import hint
 from accounts.models import Role, User
-from annotation import weak_order
+from annotation.attributes import Attribute, as_json, attributes_of
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -37,15 +36,15 @@ from annotation.models import (
 from annotation.services.campaigns import MOST_RATERS, create_campaign
 from annotation.services.completions import slots_of
 from annotation.services.prompts import conversation
+from annotation.services.rank import write
+from annotation.services.saying import LONGEST, Said, body_of, check_fields, said_of
 from annotation.services.texts import BadLine, json_lines, refuse
 from audit.services import record
 from registry.services.schemas import canonical, conversation_sha256, split_of
 
-LONGEST = 120  # characters of an id, a model's or a rater's name
 MOST_COMPLETIONS = 9
 ROW = {"prompt", "completions", "rankings"}
 COMPLETION = {"id", "text", "model"}
-RANKING = {"rater", "tiers", "strengths", "seconds"}
 
 
 class OtherRanking(BadLine):
@@ -57,20 +56,13 @@ class TooFew(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    rater: str
-    order: weak_order.WeakOrder  # of completion ids as in the file
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One line, checked."""
 
     number: int
     messages: list[dict[str, str]]
     completions: tuple[tuple[str, str, str], ...]  # id, text, model's name
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[Said, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +84,25 @@ class Tally:
 
 
 def import_rankings(
-    path: Path, *, name: str, user: User | None, overlap: int = 1, is_simulated: bool = False
+    path: Path,
+    *,
+    name: str,
+    user: User | None,
+    overlap: int = 1,
+    is_simulated: bool = False,
+    attributes: Sequence[Attribute] = (),
 ) -> Imported:
     """Imports into the campaign called `name`, which is made as a draft if there is none.
 
     Every task has `overlap` slots (of a campaign that exists: its own); those that the file's rankings leave free are for
-    raters here, and rankings beyond them are kept as surplus. Raises `NotFound`, `BadFile`, `BadLines`, `BadCampaign`.
+    raters here, and rankings beyond them are kept as surplus. `attributes` are those of a campaign that is made; one that
+    exists keeps its own. Raises `NotFound`, `BadFile`, `BadLines`, `BadCampaign`.
     """
-    rows = read(path)
+    known = Campaign.objects.filter(name=name.strip()).first()
+    scales = attributes_of(known.attributes) if known else attributes
+    rows = read(path, attributes=scales)
     with transaction.atomic():
-        campaign = Campaign.objects.filter(name=name.strip()).first() or made(name, rows, overlap=overlap, user=user)
+        campaign = known or made(name, rows, overlap=overlap, user=user, attributes=scales)
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # one import at a time
         tally = Tally()
         for row in rows:
@@ -118,22 +119,22 @@ def import_rankings(
     return Imported(campaign.slug, tally.tasks, tally.rankings, tally.known, len(tally.raters))
 
 
-def made(name: str, rows: list[Row], *, overlap: int, user: User | None) -> Campaign:
+def made(name: str, rows: list[Row], *, overlap: int, user: User | None, attributes: Sequence[Attribute]) -> Campaign:
     most = max(len(row.judgements) for row in rows)
     return create_campaign(
         name, k=max(len(row.completions) for row in rows), overlap=min(max(overlap, most), MOST_RATERS), guideline="",
-        user=user,
+        user=user, attributes=as_json(attributes),
     )  # fmt: skip
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, *, attributes: Sequence[Attribute]) -> list[Row]:
     """All rows of the file. Raises `BadLines` with every line that is wrong."""
     rows, complaints = [], []
     for number, given in json_lines(path):
         try:
             if isinstance(given, BadLine):
                 raise given
-            rows.append(row_of(number, given))
+            rows.append(row_of(number, given, attributes=attributes))
         except BadLine as error:
             complaints.append((number, str(error)))
     refuse(complaints)
@@ -142,13 +143,14 @@ def read(path: Path) -> list[Row]:
     return rows
 
 
-def row_of(number: int, given: Any) -> Row:
+def row_of(number: int, given: Any, *, attributes: Sequence[Attribute]) -> Row:
     check_fields(given, known=ROW, needed={"prompt", "completions"}, what="a row")
     completions = tuple(completions_of(given["completions"]))
     rankings = given.get("rankings", [])
     if not isinstance(rankings, list):
         raise BadLine('"rankings" is a list.')
-    judgements = tuple(judgement_of(ranking, names=[name for name, _, _ in completions]) for ranking in rankings)
+    texts = {name: text for name, text, _ in completions}
+    judgements = tuple(said_of(ranking, texts=texts, attributes=attributes) for ranking in rankings)
     raters = [judgement.rater for judgement in judgements]
     if twice := sorted({rater for rater in raters if raters.count(rater) > 1}):
         raise BadLine(f"Rater {twice[0]} ranks this twice.")
@@ -174,54 +176,19 @@ def completions_of(given: Any) -> Iterator[tuple[str, str, str]]:
         yield name, text, model
 
 
-def judgement_of(given: Any, *, names: list[str]) -> Judgement:
-    check_fields(given, known=RANKING, needed={"rater", "tiers"}, what="a ranking")
-    rater, tiers, strengths = given["rater"], given["tiers"], given.get("strengths", [])
-    seconds = given.get("seconds")
-    if not isinstance(rater, str) or not 1 <= len(rater) <= LONGEST:
-        raise BadLine(f"A rater is a text of 1 to {LONGEST} characters.")
-    if not is_list_of(tiers, list) or not all(is_list_of(tier, str) for tier in tiers):
-        raise BadLine('"tiers" is a list of lists of completion ids, the best first.')
-    if not is_list_of(strengths, int) or any(isinstance(strength, bool) for strength in strengths):
-        raise BadLine('"strengths" is a list of whole numbers.')
-    if seconds is not None and not is_duration(seconds):
-        raise BadLine('"seconds" is a number, 0 or more.')
-    try:
-        order = weak_order.canonical(tiers, strengths)
-        weak_order.check_complete(order, names=names)
-    except weak_order.BadOrder as error:
-        raise BadLine(f"Rater {rater}: {error}") from error
-    return Judgement(rater, order, seconds)
-
-
-def check_fields(given: Any, *, known: set[str], needed: set[str], what: str) -> None:
-    if not isinstance(given, dict):
-        raise BadLine(f"This is not an object: {what} has {', '.join(sorted(needed))}.")
-    if missing := sorted(needed - set(given)):
-        raise BadLine(f"There is no {missing[0]} in {what}.")
-    if unknown := sorted(set(given) - known):
-        raise BadLine(f"There is no field {unknown[0]} in {what}; there are {', '.join(sorted(known))}.")
-
-
-def is_list_of(value: Any, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
-
-
-def is_duration(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-
-
 def save(row: Row, *, campaign: Campaign, tally: Tally, is_simulated: bool) -> None:
     """Adds what is not here yet. Raises `OtherRanking`."""
     task = task_of(row, campaign=campaign, tally=tally)
     for judgement in row.judgements:
         key = uuid.uuid5(task.pk, f"rater {judgement.rater}")
         ids = {name: str(completion_id(task.pk, name)) for name, _, _ in row.completions}
-        order = weak_order.renamed(judgement.order, ids)
+        texts = {ids[name]: text for name, text, _ in row.completions}
+        attributes = attributes_of(campaign.attributes)
+        body = body_of(judgement.submission, names=ids, attributes=attributes, texts=texts)
         known = Ranking.objects.filter(client_uuid=key).first()
         if known is None:
-            save_ranking(judgement, order, key=key, task=task, tally=tally, is_simulated=is_simulated)
-        elif weak_order.canonical(known.tiers, known.strengths) == order:
+            save_ranking(judgement, body, key=key, task=task, tally=tally, is_simulated=is_simulated)
+        elif known.body == body:
             tally.known += 1
         else:
             raise OtherRanking(f"Rater {judgement.rater} has ranked these completions otherwise before.")
@@ -256,15 +223,9 @@ def completion_id(task: uuid.UUID, name: str) -> uuid.UUID:
 
 
 def save_ranking(
-    judgement: Judgement,
-    order: weak_order.WeakOrder,
-    *,
-    key: uuid.UUID,
-    task: RankingTask,
-    tally: Tally,
-    is_simulated: bool,
+    said: Said, body: dict[str, Any], *, key: uuid.UUID, task: RankingTask, tally: Tally, is_simulated: bool
 ) -> None:
-    rater = rater_of(judgement.rater, campaign=task.campaign, tally=tally, is_simulated=is_simulated)
+    rater = rater_of(said.rater, campaign=task.campaign, tally=tally, is_simulated=is_simulated)
     slots = list(task.slots.order_by("number"))
     free = next((slot for slot in slots if slot.is_free), None)
     if free is not None:
@@ -275,10 +236,7 @@ def save_ranking(
         state=AssignmentState.DONE if free else AssignmentState.SURPLUS,
         order=[str(pk) for pk in task.entries.values_list("completion_id", flat=True)],
     )  # fmt: skip
-    Ranking.objects.create(
-        client_uuid=key, assignment=assignment, task=task, rater=rater, tiers=[list(tier) for tier in order.tiers],
-        strengths=list(order.strengths), seconds=judgement.seconds, is_simulated=is_simulated,
-    )  # fmt: skip
+    write(assignment, body=body, client_uuid=key, seconds=said.submission.seconds, is_simulated=is_simulated)
     tally.rankings += 1
 
 

@@ -27,7 +27,8 @@ from annotation.models import (
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`slots` are the rankings wanted; `rankings` counts surplus ones too, and `simulated` those of programs."""
+    """`slots` are the rankings wanted; `rankings` counts surplus ones too, `simulated` those of programs among them,
+    `cannot_rank` the answers that there is no order, and `edits` better versions."""
 
     prompts: int = 0
     completions: int = 0
@@ -39,6 +40,8 @@ class Progress:
     surplus: int = 0
     rankings: int = 0
     simulated: int = 0
+    cannot_rank: int = 0
+    edits: int = 0
     raters: int = 0
 
     @property
@@ -74,7 +77,7 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
 
     add(Prompt.objects.filter(campaign__in=ids).order_by().values("campaign").annotate(prompts=Count("pk")), "campaign")
     add(
-        Completion.objects.filter(prompt__campaign__in=ids).order_by().values("prompt__campaign")
+        Completion.objects.filter(prompt__campaign__in=ids, parent__isnull=True).order_by().values("prompt__campaign")
         .annotate(completions=Count("pk")),
         "prompt__campaign",
     )  # fmt: skip
@@ -99,6 +102,8 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
         Ranking.objects.filter(task__campaign__in=ids, is_live=True).order_by().values("task__campaign").annotate(
             rankings=Count("pk"),
             simulated=Count("pk", filter=Q(is_simulated=True)),
+            cannot_rank=Count("pk", filter=~Q(cannot_rank="")),
+            edits=Count("edit"),
             raters=Count("rater", distinct=True),
         ),
         "task__campaign",

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.errors import Conflict, NotFound, UserError
+from accounts.errors import Conflict, NotFound
 from accounts.hints import hint
 from accounts.models import User
-from annotation import weak_order
-from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Ranking, Slot
+from annotation.attributes import attributes_of
+from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Ranking, Slot
 from annotation.services.assign import AFTER, end, own, take_slot
-from annotation.services.texts import complaint_about
-
-LONGEST_REASON = 4000
-FLAGS = {"unsafe": "Unsafe", "personal_data": "Personal data", "wrong_language": "Wrong language"}
-
-
-class BadRanking(UserError):
-    code = "bad_ranking"
+from annotation.services.judge import Submission, judgement
 
 
 class AlreadyRanked(Conflict):
@@ -39,22 +30,6 @@ class Superseded(Conflict):
     code = "superseded"
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a rater sends. `tiers` and the keys of `flags` are letters as she saw them, or completion ids.
-
-    Where all are bad, the tiers may be empty: then all are tied.
-    """
-
-    client_uuid: uuid.UUID
-    tiers: Sequence[Sequence[str]]
-    strengths: Sequence[int] = ()
-    all_bad: bool = False
-    flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    reason: str = ""
-    seconds: float | None = None
-
-
 def submit_ranking(assignment: Assignment, *, rater: User, submission: Submission) -> Ranking:
     """Stores a ranking and ends the lease. The same submission again, or a double click, returns the stored row.
 
@@ -64,7 +39,7 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
     try:
         with transaction.atomic():
             found = own(assignment, rater=rater)
-            judged = judgement(submission, order=found.order)
+            judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
             hold(found)
@@ -75,45 +50,9 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
         raise
 
 
-def judgement(submission: Submission, *, order: list[str]) -> dict[str, Any]:
-    """The body of the row: canonical tiers of completion ids. Raises `BadRanking`."""
-    names = {chr(ord("a") + i): completion for i, completion in enumerate(order)}
-
-    def completion(name: str) -> str:
-        return names.get(name.lower(), name)
-
-    tiers = [[completion(name) for name in tier] for tier in submission.tiers]
-    if submission.all_bad and not tiers:
-        tiers = [list(order)]
-    letters = {completion: letter for letter, completion in names.items()}
-    try:
-        shown = weak_order.canonical(
-            [[letters.get(name, name) for name in tier] for tier in tiers], submission.strengths
-        )
-        weak_order.check_complete(shown, names=names)
-    except weak_order.BadOrder as error:
-        raise BadRanking(str(error)) from error
-    told = weak_order.renamed(shown, names)
-    if len(submission.reason) > LONGEST_REASON:
-        raise BadRanking(f"A reason has at most {LONGEST_REASON} characters.")
-    if complaint := complaint_about(submission.reason):
-        raise BadRanking(f"There is {complaint} in the reason.")
-    return {
-        "tiers": [list(tier) for tier in told.tiers],
-        "strengths": list(told.strengths),
-        "all_bad": submission.all_bad,
-        "flags": checked_flags({completion(name): flags for name, flags in submission.flags.items()}, known=letters),
-        "reason": submission.reason.strip(),
-    }
-
-
-def checked_flags(flags: Mapping[str, Sequence[str]], *, known: Mapping[str, str]) -> dict[str, list[str]]:
-    for name, given in flags.items():
-        if name not in known:
-            raise BadRanking(f"There is no text {name} to flag.")
-        if unknown := sorted(set(given) - set(FLAGS)):
-            raise BadRanking(f"There is no flag called {unknown[0]}; there are {', '.join(FLAGS)}.")
-    return {name: sorted(set(given)) for name, given in sorted(flags.items()) if given}
+def judged_of(assignment: Assignment, submission: Submission) -> dict[str, Any]:
+    attributes = attributes_of(assignment.slot.campaign.attributes)
+    return judgement(submission, names=assignment.letters(), attributes=attributes)
 
 
 def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str, Any]) -> Ranking | None:
@@ -165,13 +104,26 @@ def give_back_other(assignment: Assignment) -> None:
 def store(
     assignment: Assignment, submission: Submission, *, judged: dict[str, Any], supersedes: Ranking | None = None
 ) -> Ranking:
-    made = Ranking.objects.create(
-        client_uuid=submission.client_uuid, assignment=assignment, task_id=assignment.task_id, rater=assignment.rater,
-        guideline=assignment.guideline, is_simulated=assignment.rater.is_simulated, supersedes=supersedes,
-        seconds=capped(submission.seconds, assignment=assignment), **judged,
+    made = write(
+        assignment, body=judged, client_uuid=submission.client_uuid, guideline=assignment.guideline, supersedes=supersedes,
+        seconds=capped(submission.seconds, assignment=assignment), is_simulated=assignment.rater.is_simulated,
     )  # fmt: skip
     hint(f"campaign:{assignment.slot.campaign_id}")
     return made
+
+
+def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ranking:
+    """The row, and the completion of a better version, which leads the order as a tier of its own."""
+    row = {name: value for name, value in body.items() if name != "edit"}
+    edit = None
+    if told := body["edit"]:
+        edit = Completion.objects.create(
+            prompt_id=assignment.task.prompt_id, parent_id=told["of"], author=assignment.rater, text=told["text"]
+        )
+        row |= {"tiers": [[str(edit.pk)], *body["tiers"]], "strengths": [1, *body["strengths"]]}
+    return Ranking.objects.create(
+        assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit, **row, **fields
+    )
 
 
 def capped(seconds: float | None, *, assignment: Assignment) -> float | None:
@@ -191,7 +143,7 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
         if mine is None:
             raise NotFound("There is no such ranking of yours.", code="no_ranking")
         assignment = own(mine.assignment, rater=rater)
-        judged = judgement(submission, order=assignment.order)
+        judged = judged_of(assignment, submission)
         known = Ranking.objects.filter(client_uuid=submission.client_uuid).first()
         if known is not None:
             if known.supersedes_id != mine.pk or known.body != judged:

@@ -23,9 +23,12 @@ from annotation.weak_order import Pair, comparisons
 from audit.services import record
 from registry.models import DatasetKind, DatasetVersion, ModelVersion
 from registry.services.datasets import freeze_dataset
-from registry.services.schemas import RANKINGS, SPLITS
+from registry.services.schemas import RANKINGS, SPLITS, canonical
 
 BATCH = 500
+CHOSEN = (
+    "pk", "task__prompt__split", "rater", "is_simulated", "assignment__state", "guideline__number", "cannot_rank", "edit",
+)  # fmt: skip
 
 
 class NoRankings(UserError):
@@ -74,14 +77,14 @@ class Snapshot:
 
     def rankings(self, split: str) -> Iterator[Judged]:
         for some in in_batches(self.ids[split], BATCH):
-            found = Ranking.objects.select_related("task__prompt").in_bulk(some)
-            names = {name for ranking in found.values() for tier in ranking.tiers for name in tier}
+            found = Ranking.objects.select_related("task__prompt", "assignment", "edit").in_bulk(some)
+            names = {name for ranking in found.values() for name in names_of(ranking)}
             texts = {str(pk): text for pk, text in Completion.objects.filter(pk__in=names).values_list("pk", "text")}
             for pk in some:
                 yield self.judged(found[pk], texts=texts, split=split)
 
     def judged(self, ranking: Ranking, *, texts: dict[str, str], split: str) -> Judged:
-        own = {name: texts[name] for tier in ranking.tiers for name in sorted(tier)}
+        own = {name: texts[name] for name in names_of(ranking)}
         tiers = ranking.tiers
         if self.shuffled_seed is not None and split == "train":
             tiers = shuffled(tiers, lot=f"{self.shuffled_seed} {ranking.pk}")
@@ -96,6 +99,12 @@ class Snapshot:
                     yield row_of(judged, pair, number=number, weight=1 / len(told) / len(pairs))
 
 
+def names_of(ranking: Ranking) -> list[str]:
+    """Every text that it speaks of: those that were shown, and her own better version."""
+    shown: list[str] = ranking.assignment.order
+    return [*([str(ranking.edit_id)] if ranking.edit_id else []), *shown]
+
+
 def freeze_snapshot(
     campaign: Campaign, *, name: str, user: User | None, shuffled_seed: int | None = None
 ) -> DatasetVersion:
@@ -106,11 +115,7 @@ def freeze_snapshot(
     """
     live = Ranking.objects.filter(task__campaign=campaign, task__is_gold=False, is_live=True)
     ordered = live.order_by("task__prompt__content_hash", "created_at", "pk")
-    chosen = list(
-        ordered.values_list(
-            "pk", "task__prompt__split", "rater", "is_simulated", "assignment__state", "guideline__number"
-        )
-    )
+    chosen = list(ordered.values_list(*CHOSEN))
     if not chosen:
         raise NoRankings(f"{campaign.name} has no ranking yet.")
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
@@ -168,6 +173,9 @@ def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
         "num_raters": len({row[2] for row in chosen}),
         "num_simulated": sum(row[3] for row in chosen),
         "num_surplus": sum(row[4] == AssignmentState.SURPLUS for row in chosen),
+        "num_cannot_rank": sum(row[6] != "" for row in chosen),
+        "num_edits": sum(row[7] is not None for row in chosen),
+        "attributes": snapshot.campaign.attributes,
         "guidelines": sorted({row[5] for row in chosen if row[5] is not None}),
         "rankings_sha256": hashlib.sha256("\n".join(sorted(str(row[0]) for row in chosen)).encode()).hexdigest(),
         "shuffled_seed": snapshot.shuffled_seed,
@@ -178,10 +186,15 @@ def card_of(snapshot: Snapshot, chosen: list[Any]) -> str:
     simulated = sum(row[3] for row in chosen)
     lines = [
         f"Comparisons from {len(chosen):,} rankings by {len({row[2] for row in chosen}):,} raters of the campaign"
-        f" \u201c{snapshot.campaign.name}\u201d. One row a comparison; ties give none, and neither do two texts that are the"
-        " same. `margin` adds up the strengths (1 to 4) between the two tiers. The weights of a prompt's rows sum to 1."
-        " `rankings/` has the rankings as they were given. A rater's name is made for this dataset alone.",
+        f" \u201c{snapshot.campaign.name}\u201d. One row a comparison; ties give none, and neither do texts that a rater left"
+        " out of the order, or two that are the same. `margin` adds up the strengths (1 to 4) between the two tiers. The"
+        " weights of a prompt's rows sum to 1. `rankings/` has the rankings as they were given. A rater's name is made for"
+        " this dataset alone.",
     ]
+    if cannot := sum(row[6] != "" for row in chosen):
+        lines.append(f"{cannot:,} of the rankings say that their texts cannot be ranked, and give no comparison.")
+    if edits := sum(row[7] is not None for row in chosen):
+        lines.append(f"In {edits:,} rankings the first text is the rater's own better version of one of the others.")
     if simulated:
         lines.append(f"{simulated:,} of the rankings are by simulated raters: `simulated` marks their rows.")
     if snapshot.shuffled_seed is not None:
@@ -216,4 +229,19 @@ def ranking_row(judged: Judged) -> dict[str, Any]:
         "rater": judged.rater,
         "seconds": ranking.seconds,
         "simulated": ranking.is_simulated,
+        "all_bad": ranking.all_bad,
+        "cannot_rank": ranking.cannot_rank,
+        "texts": [text_row(ranking, name) for name in sorted(judged.texts)],
+    }
+
+
+def text_row(ranking: Ranking, name: str) -> dict[str, Any]:
+    """What the ranking says of one text. Reasons stay here: they are written for those who run the campaign."""
+    edit = ranking.edit
+    return {
+        "id": name,
+        "left_out": name in ranking.unranked,
+        "flags": " ".join(ranking.flags.get(name, ())),
+        "ratings": canonical(ranking.ratings.get(name, {})).decode(),
+        "better_than": str(edit.parent_id) if edit is not None and str(edit.pk) == name else "",
     }

@@ -10,8 +10,8 @@ from accounts.models import Role, User
 from annotation.models import Assignment, Campaign, CampaignState, Completion, Prompt
 from annotation.services.campaigns import add_raters, create_campaign, set_state
 from annotation.services.completions import make_tasks
+from annotation.services.judge import Submission
 from annotation.services.prompts import add_prompts
-from annotation.services.rank import Submission
 
 
 def a_person(name: str, *, role: str = Role.RATER, is_simulated: bool = False) -> User:

@@ -128,7 +128,7 @@ def test_nobody_touches_the_desk_of_another(campaign, ada, bea):
 
 def test_a_draft_too_large_is_refused(campaign, ada):
     with pytest.raises(BadDraft):
-        save_draft(lease_next(campaign, rater=ada), rater=ada, draft={"reason": "x" * 70_000})
+        save_draft(lease_next(campaign, rater=ada), rater=ada, draft={"reason": "x" * 300_000})
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "\ud800"])

@@ -12,6 +12,7 @@ import django
 django.setup()
 
 from accounts.models import Role, User  # noqa: E402 - models exist only from here on
+from annotation.attributes import as_json, parse_attributes  # noqa: E402
 from annotation.models import Campaign, Completion  # noqa: E402
 from annotation.services.completions import make_tasks  # noqa: E402
 from registry.services.artifacts import store_folder  # noqa: E402
@@ -42,6 +43,15 @@ def raters() -> list[User]:
 def everyday() -> None:
     """Twelve plain tasks of four texts, for everybody."""
     a_campaign(raters=raters(), num_prompts=12, k=4, overlap=9)
+
+
+def rated() -> None:
+    """Six tasks of four texts that are rated on two scales, one of them of every text."""
+    campaign = a_campaign(raters=raters(), num_prompts=6, k=4, overlap=9, name="Rated")
+    campaign.attributes = as_json(
+        parse_attributes("helpful 1-5: useless .. just what was asked (required)\nhonest 1-3: makes things up .. true")
+    )
+    campaign.save()
 
 
 def hostile() -> None:
@@ -85,7 +95,7 @@ def tiny_writer() -> None:
 
 
 STAGES: dict[str, Callable[[], None]] = {
-    set_up.__name__: set_up for set_up in (people, everyday, hostile, empty, fill, tiny_writer)
+    set_up.__name__: set_up for set_up in (people, everyday, rated, hostile, empty, fill, tiny_writer)
 }
 
 if __name__ == "__main__":

@@ -48,7 +48,10 @@ def preference_files(splits: dict[str, list[dict[str, Any]]]) -> Callable[[Path]
                         {"id": "b", "text": row["rejected"][0]["content"]},
                     ],
                     "tiers": [["a"], ["b"]], "strengths": [2], "rater": row["rater"], "seconds": 12.5,
-                    "simulated": row["simulated"],
+                    "simulated": row["simulated"], "all_bad": False, "cannot_rank": "",
+                    "texts": [
+                        {"id": name, "left_out": False, "flags": "", "ratings": "{}", "better_than": ""} for name in "ab"
+                    ],
                 }
                 for row in rows
             ]  # fmt: skip

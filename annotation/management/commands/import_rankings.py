@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from accounts.commands import UserCommand, acting_user
 from annotation.management.commands.simulate_raters import campaign_called
 from annotation.models import CampaignState
-from annotation.services.campaigns import set_state
+from annotation.services.campaigns import attributes_told, set_state
 from annotation.services.importing import import_rankings
 
 
@@ -23,13 +23,17 @@ class Command(UserCommand):
         parser.add_argument("--campaign", required=True, metavar="NAME", help="made as a draft if there is none")
         parser.add_argument("--overlap", type=int, default=1, help="rankings wanted a task, in a new campaign")
         parser.add_argument("--simulated", action="store_true", help="the rankings were made by programs")
+        parser.add_argument(
+            "--attribute", action="append", default=[], metavar="LINE",
+            help="a scale of a new campaign, like \"helpful 1-5: useless .. just what was asked\"; may be given 6 times",
+        )  # fmt: skip
         parser.add_argument("--open", action="store_true", help="open the campaign to raters here")
 
     def run(self, **options: Any) -> dict[str, Any]:
         user = acting_user(options["username"])
         done = import_rankings(
             options["file"], name=options["campaign"], user=user, overlap=options["overlap"],
-            is_simulated=options["simulated"],
+            is_simulated=options["simulated"], attributes=attributes_told(options["attribute"]),
         )  # fmt: skip
         campaign = campaign_called(done.campaign)
         if options["open"] and campaign.state != CampaignState.OPEN:

@@ -39,7 +39,9 @@ READ_AS = {
     HH: "`chosen` and `rejected` are whole transcripts that differ in their last reply, as in Anthropic's HH data.",
     RANKINGS: (
         "A row is a prompt with its `completions` and everybody's `rankings` of them: `tiers` of completion ids from best to"
-        " worst (ids in one tier are tied), `strengths` of the gaps between tiers, `seconds` that it took."
+        " worst (ids in one tier are tied), `strengths` of the gaps between tiers, `seconds` that it took. `cannot_rank` says"
+        " why there are no tiers; `texts` has for each text of a ranking whether it was left out, its flags, its ratings as"
+        " JSON, and, where a rater wrote it, the text that it betters (`better_than`)."
     ),
 }
 COMPARISONS = (
@@ -47,6 +49,7 @@ COMPARISONS = (
     " them together. `weight` makes prompts count alike, `margin` says how strongly the rater preferred. Raters are"
     " pseudonyms."
 )
+SAID = ("rater", "tiers", "strengths", "seconds", "simulated", "all_bad", "cannot_rank", "texts")  # by one ranking
 SPEAKERS = {"user": "Human", "assistant": "Assistant"}
 
 
@@ -188,18 +191,20 @@ def transcript(messages: list[dict[str, str]]) -> str:
 def tasks_below(folder: Path, *, split: str) -> Iterator[Row]:
     """Rankings of the same completions that stand side by side, as one row in the native format."""
     rows = rows_below(folder, split=split)
-    for _, group in itertools.groupby(
-        rows, key=lambda row: (row["group_id"], sorted(c["id"] for c in row["completions"]))
-    ):
+    for _, group in itertools.groupby(rows, key=lambda row: (row["group_id"], sorted(shown_in(row)))):
         rankings = list(group)
+        texts = {text["id"]: text for ranking in rankings for text in ranking["completions"]}
         yield {
             "prompt": rankings[0]["prompt"],
-            "completions": rankings[0]["completions"],
-            "rankings": [
-                {name: ranking[name] for name in ("rater", "tiers", "strengths", "seconds", "simulated")}
-                for ranking in rankings
-            ],
+            "completions": list(texts.values()),
+            "rankings": [{name: ranking[name] for name in SAID} for ranking in rankings],
         }
+
+
+def shown_in(row: Row) -> list[str]:
+    """The completions that the rater was shown: a better version is her own, beside those that others ranked too."""
+    own = {text["id"] for text in row["texts"] if text["better_than"]}
+    return [text["id"] for text in row["completions"] if text["id"] not in own]
 
 
 def json_bytes(rows: Iterator[Row]) -> Iterator[bytes]:

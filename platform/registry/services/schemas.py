@@ -36,12 +36,23 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
 }  # fmt: skip
+# What one ranking says of each of its texts. Never empty and without nulls, so that a reader of JSON lines, who guesses
+# types split by split, guesses the same of each; `flags` are words, `ratings` is JSON, `better_than` an id or nothing.
+TEXTS = pa.list_(
+    pa.struct(
+        [
+            ("id", pa.string()), ("left_out", pa.bool_()), ("flags", pa.string()), ("ratings", pa.string()),
+            ("better_than", pa.string()),
+        ]
+    )
+)  # fmt: skip
 RANKINGS = pa.schema(
     [
         ("group_id", pa.string()), ("ranking_id", pa.string()), ("prompt", MESSAGES),
         ("completions", pa.list_(pa.struct([("id", pa.string()), ("text", pa.string())]))),
         ("tiers", pa.list_(pa.list_(pa.string()))), ("strengths", pa.list_(pa.int64())), ("rater", pa.string()),
-        ("seconds", pa.float64()), ("simulated", pa.bool_()),
+        ("seconds", pa.float64()), ("simulated", pa.bool_()), ("all_bad", pa.bool_()), ("cannot_rank", pa.string()),
+        ("texts", TEXTS),
     ]
 )  # fmt: skip
 

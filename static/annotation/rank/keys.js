@@ -1,10 +1,11 @@
 // Every action of the ranking page has a key. A letter that names a text always means the text; its command is then Shift.
 
-import { letGo, operate, pickUp, step, strengthen, takeBack, toTier } from "./state.js";
+import { leaveOut, letGo, operate, pickUp, step, strengthen, takeBack, toTier, withOrder } from "./state.js";
 
 export const HELP = [
   ["a … i", "take that text in hand (and scroll to it)"],
   ["1 … 9", "put it in that place"],
+  ["0", "leave it out of the order"],
   ["=", "tie it with the next letter"],
   [">", "the next letter is worse; again for stronger"],
   ["← →", "move it one step better or worse"],
@@ -12,6 +13,8 @@ export const HELP = [
   ["Backspace", "take it back off the rail"],
   ["Esc", "let it go"],
   ["x", "all are bad"],
+  ["n", "say that it cannot be ranked"],
+  ["e", "write a better version of the text in hand (Shift+E where there is a text E)"],
   ["/", "write a reason"],
   ["f", "flag the text in hand (Shift+F where there is a text F)"],
   ["s", "skip this task"],
@@ -27,6 +30,7 @@ export function afterKey(state, key) {
   const letter = key.toLowerCase();
   if (key === letter && state.letters.includes(letter)) return pickUp(state, letter);
   if (/^[1-9]$/.test(key)) return state.held && toTier(state, Number(key));
+  if (key === "0") return state.held && withOrder(state, leaveOut(state.order, state.held));
   if (key === "=" || key === ">") return state.held && operate(state, key);
   if (key in STEPS) return state.held && step(state, STEPS[key]);
   if (key === "+" || key === "-") return strengthen(state, key === "+" ? 1 : -1);
@@ -35,9 +39,9 @@ export function afterKey(state, key) {
   return null;
 }
 
-/** The command of a key, for what is no change of the order: "all_bad", "reason", "flag", "skip", "undo", "help". */
+/** The command of a key, for what is no change of the order: "all_bad", "cannot_rank", "better", "reason", "flag", "skip", "undo", "help". */
 export function commandOf(state, key) {
-  const commands = { x: "all_bad", "/": "reason", f: "flag", s: "skip", u: "undo", "?": "help" };
+  const commands = { x: "all_bad", n: "cannot_rank", e: "better", "/": "reason", f: "flag", s: "skip", u: "undo", "?": "help" };
   if (state.letters.includes(key)) return null;
   return commands[key.toLowerCase()] ?? commands[key] ?? null;
 }

@@ -1,18 +1,21 @@
-// The typed line `b > a=d >> c` and back: parsing, checking and writing weak orders. Pure: no DOM.
+// The typed line `b > a=d >> c, not e` and back: parsing, checking and writing weak orders. Pure: no DOM.
 
 /**
- * @typedef {{tiers: string[][], strengths: number[]}} Order  tiers best first; strengths[i], 1..4, lies between tier i and i+1
+ * @typedef {{tiers: string[][], strengths: number[], leftOut: string[]}} Order  tiers best first; strengths[i], 1..4, lies
+ * between tier i and i+1; `leftOut` are not ranked on purpose
  */
 
 export const STRENGTHS = ["a little better", "better", "much better", "far better"];
-export const EMPTY = Object.freeze({ tiers: [], strengths: [] });
+export const FEWEST = 2; // ranked texts: of one alone nothing follows
+export const EMPTY = Object.freeze({ tiers: [], strengths: [], leftOut: [] });
 
 /**
  * Reads a line. Letters that it does not name are simply not ranked yet, and an operator may still hang at its end.
  * @returns {{order: Order | null, error: string}} `order` is null where `error` says what to mend
  */
 export function parseOrder(line, letters) {
-  const tokens = line.toLowerCase().match(/[a-z]|>+|=+|[^\sa-z>=]/g) ?? [];
+  const [ranked, ...rest] = line.toLowerCase().split(/[,;]?\s*\bnot\b/);
+  const tokens = ranked.match(/[a-z]|>+|=+|[^\sa-z>=]/g) ?? [];
   const tiers = [];
   const strengths = [];
   const seen = new Set();
@@ -35,7 +38,21 @@ export function parseOrder(line, letters) {
     }
     operator = null;
   }
-  return { order: { tiers, strengths }, error: "" };
+  const { leftOut, error } = parseLeftOut(rest, { letters, seen });
+  return error ? refused(error) : { order: { tiers, strengths, leftOut }, error: "" };
+}
+
+/** What follows "not", of which there is one at most. */
+function parseLeftOut(parts, { letters, seen }) {
+  if (parts.length > 1) return { error: "Write “not” once, at the end: not c d." };
+  const leftOut = (parts[0] ?? "").match(/[^\s,]/g) ?? [];
+  for (const letter of leftOut) {
+    if (!/[a-z]/.test(letter)) return { error: `“${letter}” means nothing after “not”: name letters alone.` };
+    if (!letters.includes(letter)) return { error: `There is no text ${letter.toUpperCase()}.` };
+    if (seen.has(letter)) return { error: `${letter.toUpperCase()} stands twice.` };
+    seen.add(letter);
+  }
+  return { leftOut: leftOut.sort(), error: "" };
 }
 
 function refused(error) {
@@ -59,15 +76,14 @@ function letterError(token, { letters, seen, operator, tiers }) {
 }
 
 /** The line of an order, as a person would type it. */
-export function formatOrder({ tiers, strengths }) {
-  return tiers
-    .map((tier, i) => (i ? ` ${">".repeat(strengths[i - 1])} ` : "") + tier.join("="))
-    .join("");
+export function formatOrder({ tiers, strengths, leftOut }) {
+  const ranked = tiers.map((tier, i) => (i ? ` ${">".repeat(strengths[i - 1])} ` : "") + tier.join("=")).join("");
+  return leftOut.length ? `${ranked}${ranked ? ", " : ""}not ${leftOut.join(" ")}` : ranked;
 }
 
-/** Letters that stand in no tier, in their own order. */
-export function unranked({ tiers }, letters) {
-  const placed = new Set(tiers.flat());
+/** Letters of which nothing is said yet, in their own order. */
+export function unranked({ tiers, leftOut }, letters) {
+  const placed = new Set([...tiers.flat(), ...leftOut]);
   return letters.filter((letter) => !placed.has(letter));
 }
 

@@ -1,16 +1,17 @@
 // The ranking page: the form, the typed line, the texts and the rail in one state. Without it the form works by itself.
 
 import { Draft } from "./draft.js";
-import { HELP, afterKey, commandOf } from "./keys.js";
+import { keysAreOff, openHelp } from "./help.js";
+import { afterKey, commandOf } from "./keys.js";
 import { Lease } from "./lease.js";
-import { formatOrder, tierOf } from "./order.js";
+import { EMPTY, formatOrder, tierOf } from "./order.js";
 import { drawRail, dropped } from "./rail.js";
-import { finalOrder, fromDraft, placeInWords, restInWords, toggleFlag, typed } from "./state.js";
+import { Say } from "./say.js";
+import { doubtful, finalOrder, fromDraft, leaveOut, listed, placeInWords, restInWords, toggleFlag, typed, withOrder } from "./state.js";
 import { markFlags, markHeld, openTexts } from "./texts.js";
 
 const TICK_MS = 1_000;
 const LOOK_AGAIN_MS = 10_000;
-const NO_KEYS = "rank.no-single-keys";
 
 const $ = (selector) => document.querySelector(selector);
 const say = (words) => ($("#said").textContent = words);
@@ -27,6 +28,8 @@ class Page {
     this.lease = new Lease(form, write("#lease"));
     const kept = this.draft.unsent();
     const draft = kept ?? JSON.parse(form.dataset.draft);
+    this.say = new Say(form, kept, () => this.said());
+    this.asked = ""; // the letters that she was asked about, whether she means to leave them out
     const { state, error } = typed(fromDraft(this.letters, draft), draft.line ?? "");
     this.state = state;
     openTexts($("#rail"), {
@@ -82,8 +85,15 @@ class Page {
     this.draw({ scroll: held !== null });
   }
 
+  said() {
+    if (this.line.validity.valid) this.complain("");
+    this.draw();
+    this.draft.changed(this.asDraft());
+  }
+
   asDraft() {
-    return { line: this.line.value, all_bad: this.state.allBad, flags: this.state.flags, reason: this.state.reason };
+    const { allBad, flags, reason } = this.state;
+    return { line: this.line.value, all_bad: allBad, flags, reason, ...this.say.asDraft() };
   }
 
   /** The line of the order, with the operator that waits for its letter where that stands at the end. */
@@ -99,7 +109,8 @@ class Page {
     markFlags();
     this.form.elements.all_bad.checked = this.state.allBad;
     write("#rest")(restInWords(this.state));
-    $("#submit").setAttribute("aria-disabled", String(finalOrder(this.state) === null));
+    const mayTry = this.say.cannotRank || doubtful(this.state).length || finalOrder(this.state);
+    $("#submit").setAttribute("aria-disabled", String(!mayTry));
   }
 
   complain(words, { isOfLine = false } = {}) {
@@ -110,15 +121,24 @@ class Page {
 
   /** Before the form is sent, by whichever way: it is whole, or it says what is missing. */
   submitting(event) {
-    const order = finalOrder(this.state);
-    if (order === null) {
+    const rest = doubtful(this.state);
+    if (rest.length && this.asked === rest.join("")) this.change(withOrder(this.state, leaveOut(this.state.order, ...rest)));
+    const order = this.say.cannotRank && !this.state.order.tiers.length ? EMPTY : finalOrder(this.state);
+    const complaint = order ? this.say.missing(order) : rest.length ? this.ask(rest) : restInWords(this.state);
+    if (complaint) {
       event.preventDefault();
       event.stopImmediatePropagation();
-      this.complain(restInWords(this.state));
+      this.complain(complaint);
       return;
     }
     this.line.value = formatOrder(order);
     this.form.elements.seconds.value = (this.lease.workedMs / 1000).toFixed(1);
+  }
+
+  /** Once for the same letters: the next Submit leaves them out. */
+  ask(rest) {
+    this.asked = rest.join("");
+    return `Not ranked: ${listed(rest)}. Submit once more to leave ${rest.length === 1 ? "it" : "them"} out of the order.`;
   }
 
   key(event) {
@@ -129,11 +149,12 @@ class Page {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.matches("input:not([type=checkbox]), textarea, select")) {
+    if (event.target.type === "radio" && event.key.startsWith("Arrow")) return; // the scale's own
+    if (event.target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (stored(NO_KEYS)) return;
+    if (keysAreOff()) return;
     const next = afterKey(this.state, event.key);
     const command = next ? null : commandOf(this.state, event.key);
     if (!next && !command) return;
@@ -148,7 +169,9 @@ class Page {
     if (command === "skip") $("#skip")?.showModal();
     if (command === "undo") $("#undo")?.click();
     if (command === "help") $("#keys").showModal();
-    if (command === "flag" && !this.state.held) this.complain("Take a text in hand first: press its letter.");
+    if (command === "cannot_rank") this.form.elements.cannot_rank.focus();
+    if (["flag", "better"].includes(command) && !this.state.held) this.complain("Take a text in hand first: press its letter.");
+    if (command === "better" && this.state.held) this.say.better(this.state.held);
     if (command === "flag" && this.state.held) {
       const flags = $(`#text-${this.state.held} details.flags`);
       flags.open = !flags.open;
@@ -164,14 +187,6 @@ class Page {
   close() {
     clearInterval(this.clock);
     this.draft.end();
-  }
-}
-
-function stored(name) {
-  try {
-    return localStorage.getItem(name);
-  } catch {
-    return null; // storage is off in this browser: keys are on
   }
 }
 
@@ -197,21 +212,6 @@ function lookAgain() {
   if (url && !document.hidden) window.htmx.ajax("GET", url, { target: "#task", swap: "outerHTML" });
 }
 
-function openHelp() {
-  const list = $("#keys dl");
-  for (const [key, meaning] of HELP) {
-    const term = document.createElement("dt");
-    term.append(Object.assign(document.createElement("kbd"), { textContent: key }));
-    list.append(term, Object.assign(document.createElement("dd"), { textContent: meaning }));
-  }
-  const box = $("#keys-on");
-  box.checked = !stored(NO_KEYS);
-  box.addEventListener("change", () => {
-    if (box.checked) localStorage.removeItem(NO_KEYS);
-    else localStorage.setItem(NO_KEYS, "yes");
-  });
-}
-
 addEventListener("keydown", (event) => page?.key(event));
 addEventListener("submit", (event) => event.target === page?.form && page.submitting(event), { capture: true });
 addEventListener("pagehide", () => page?.draft.leave());
@@ -226,6 +226,6 @@ document.addEventListener("htmx:afterSettle", (event) => {
   $("#task").focus({ preventScroll: true });
   say(page ? "The next task is here." : "No task waits for you.");
 });
-openHelp();
+openHelp($("#keys"));
 open();
 told = page?.form ?? null;

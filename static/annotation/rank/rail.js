@@ -2,7 +2,7 @@
 
 import { draggable } from "./drag.js";
 import { STRENGTHS, unranked } from "./order.js";
-import { inserted, tied, withOrder, withStrength, without } from "./state.js";
+import { inserted, leaveOut, tied, withOrder, withStrength, without } from "./state.js";
 
 /** Draws `state` into `root`. `change(state)` is called with what a hand did; `hold(letter)` when a letter is picked up. */
 export function drawRail(root, state, { change, hold }) {
@@ -15,7 +15,7 @@ export function drawRail(root, state, { change, hold }) {
     else order.push(place(`slot ${tiers.length}`, "slot"));
   });
   const ends = tiers.length ? [word("Best"), ...order, word("Worst")] : [word("Best"), firstPlace(), word("Worst")];
-  root.replaceChildren(tray(state), ...ends);
+  root.replaceChildren(tray(state), ...ends, ...outside(state));
   for (const button of root.querySelectorAll("button.letter")) {
     const { letter } = button.dataset;
     button.addEventListener("click", (event) => {
@@ -74,6 +74,15 @@ function tray(state) {
   return box;
 }
 
+/** Where letters lie that are left out on purpose; there once something is ranked. */
+function outside(state) {
+  const { tiers, leftOut } = state.order;
+  if (!tiers.length && !leftOut.length) return [];
+  const box = group("out", "tray out", "Left out of the order");
+  box.append(make("span", "tiny", "left out"), ...leftOut.map((letter) => letterButton(letter, state)));
+  return [box];
+}
+
 function tierBox(tier, index, state) {
   const box = group(`tier ${index}`, "tier", `Place ${index + 1}`);
   box.append(...tier.map((letter) => letterButton(letter, state)));
@@ -97,11 +106,12 @@ function gap(index, strength, choose) {
   return box;
 }
 
-/** The state after a letter was put somewhere: "tray", "tier 1", "slot 2". */
+/** The state after a letter was put somewhere: "tray", "out", "tier 1", "slot 2". */
 export function dropped(state, letter, where) {
   const [kind, number] = where.split(" ");
   const held = { ...state, held: letter };
   if (kind === "tray") return withOrder(held, without(state.order, letter));
+  if (kind === "out") return withOrder(held, leaveOut(state.order, letter));
   if (kind === "slot") return withOrder(held, inserted(state.order, letter, Number(number)));
   const anchor = state.order.tiers[Number(number)].find((other) => other !== letter);
   return anchor ? withOrder(held, tied(state.order, letter, anchor)) : held;

@@ -1,6 +1,6 @@
 // One task's judgement as it grows: the order, the letter in hand, flags, reason. Every change is a pure function. No DOM.
 
-import { EMPTY, STRENGTHS, parseOrder, tierOf, unranked } from "./order.js";
+import { EMPTY, FEWEST, STRENGTHS, parseOrder, tierOf, unranked } from "./order.js";
 
 /**
  * `held` is the letter in hand; `pending` is an operator typed after it ("=", ">" ... ">>>>"), which the next letter obeys.
@@ -14,25 +14,26 @@ export function withOrder(state, order) {
 }
 
 /** Takes a letter out of the order; a tier left empty goes, and the wider of the two gaps beside it stays. */
-export function without({ tiers, strengths }, letter) {
+export function without({ tiers, strengths, leftOut: out }, letter) {
   const at = tierOf({ tiers }, letter);
-  if (at < 0) return { tiers, strengths };
+  const leftOut = out.filter((x) => x !== letter);
+  if (at < 0) return { tiers, strengths, leftOut };
   if (tiers[at].length > 1) {
-    return { tiers: tiers.map((tier, i) => (i === at ? tier.filter((x) => x !== letter) : tier)), strengths };
+    return { tiers: tiers.map((tier, i) => (i === at ? tier.filter((x) => x !== letter) : tier)), strengths, leftOut };
   }
   const gaps = [...strengths];
   if (at === 0) gaps.shift();
   else if (at === tiers.length - 1) gaps.pop();
   else gaps.splice(at - 1, 2, Math.max(gaps[at - 1], gaps[at]));
-  return { tiers: tiers.filter((_, i) => i !== at), strengths: gaps };
+  return { tiers: tiers.filter((_, i) => i !== at), strengths: gaps, leftOut };
 }
 
 /** Ties a letter with the tier that holds `anchor`. */
 export function tied(order, letter, anchor) {
   if (letter === anchor) return order;
-  const { tiers, strengths } = without(order, letter);
+  const { tiers, strengths, leftOut } = without(order, letter);
   const at = tierOf({ tiers }, anchor);
-  return { tiers: tiers.map((tier, i) => (i === at ? [...tier, letter] : tier)), strengths };
+  return { tiers: tiers.map((tier, i) => (i === at ? [...tier, letter] : tier)), strengths, leftOut };
 }
 
 /** Puts a letter into a tier of its own after `index` tiers (0: before all), counted as the tiers stand now. */
@@ -41,10 +42,16 @@ export function inserted(order, letter, index, strength = 1) {
   const isAlone = at >= 0 && order.tiers[at].length === 1;
   if (isAlone && (index === at || index === at + 1)) return order; // it already stands there
   const target = isAlone && index > at ? index - 1 : index;
-  const { tiers, strengths } = without(order, letter);
+  const { tiers, strengths, leftOut } = without(order, letter);
   const gaps = [...strengths];
   if (tiers.length) gaps.splice(Math.max(target - 1, 0), 0, strength);
-  return { tiers: [...tiers.slice(0, target), [letter], ...tiers.slice(target)], strengths: gaps };
+  return { tiers: [...tiers.slice(0, target), [letter], ...tiers.slice(target)], strengths: gaps, leftOut };
+}
+
+/** Says of letters that they are not ranked on purpose. */
+export function leaveOut(order, ...letters) {
+  const rest = letters.reduce(without, order);
+  return { ...rest, leftOut: [...rest.leftOut, ...letters].sort() };
 }
 
 /** Sets how much better tier `gap` is than the next, within 1..4. */
@@ -125,10 +132,16 @@ export function toggleFlag(state, letter, flag, isOn) {
   return { ...state, flags };
 }
 
-/** The order to submit: where all are bad and none was ranked, all are tied. Null while letters wait in the tray. */
+/** The order to submit: where all are bad and none was ranked, all are tied. Null while something is left to say. */
 export function finalOrder(state) {
-  if (state.allBad && !state.order.tiers.length) return { tiers: [[...state.letters]], strengths: [] };
-  return unranked(state.order, state.letters).length ? null : state.order;
+  const { tiers, leftOut } = state.order;
+  if (state.allBad && !tiers.length && !leftOut.length) return { ...EMPTY, tiers: [[...state.letters]] };
+  return unranked(state.order, state.letters).length || tiers.flat().length < FEWEST ? null : state.order;
+}
+
+/** The letters that may be left out if the rater means it: those of which nothing is said, where enough are ranked. */
+export function doubtful(state) {
+  return state.order.tiers.flat().length < FEWEST ? [] : unranked(state.order, state.letters);
 }
 
 /** The state that a kept draft describes; its typed line is read by `typed`. */
@@ -142,7 +155,7 @@ export function placeInWords(state, letter) {
   const name = letter.toUpperCase();
   const { tiers } = state.order;
   const at = tierOf(state.order, letter);
-  if (at < 0) return `${name} is not ranked.`;
+  if (at < 0) return state.order.leftOut.includes(letter) ? `${name} is left out.` : `${name} is not ranked.`;
   const others = tiers[at].filter((x) => x !== letter).map((x) => x.toUpperCase());
   const end = tiers.length === 1 ? "" : at === 0 ? ", best" : at === tiers.length - 1 ? ", worst" : "";
   const company = others.length ? `tied with ${others.join(" and ")}` : "alone";
@@ -151,7 +164,13 @@ export function placeInWords(state, letter) {
 
 /** What is left to do, in words. */
 export function restInWords(state) {
-  const rest = unranked(state.order, state.letters).map((x) => x.toUpperCase());
-  if (!rest.length) return "All are ranked.";
-  return rest.length === state.letters.length ? "None is ranked." : `Not ranked: ${rest.join(", ")}.`;
+  const rest = unranked(state.order, state.letters);
+  if (rest.length === state.letters.length) return "None is ranked.";
+  if (rest.length) return `Not ranked: ${listed(rest)}.`;
+  if (state.order.tiers.flat().length < FEWEST) return "Rank two texts at least, or say why this cannot be ranked.";
+  return state.order.leftOut.length ? `Left out: ${listed(state.order.leftOut)}.` : "All are ranked.";
+}
+
+export function listed(letters) {
+  return letters.map((letter) => letter.toUpperCase()).join(", ");
 }
