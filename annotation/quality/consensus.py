@@ -10,8 +10,9 @@ from itertools import combinations
 import numpy as np
 
 from annotation.quality import raters_bt
-from annotation.quality.intervals import Z, probability
+from annotation.quality.intervals import probability
 from annotation.quality.judgement import Judgement, by_task, positions, sign, votes
+from annotation.quality.reliability import reliabilities
 from annotation.weak_order import Tiers
 
 SURE = 0.6  # below this chance of being better, a text ties with the best of the tier above it
@@ -76,11 +77,13 @@ def consensus(judgements: Iterable[Judgement], *, sure: float = SURE) -> Consens
     named, coded = _coded(tasks)
     fit = raters_bt.fit(coded)
     counts = _counts(tasks)
-    found = {task: _of_task(task, at, fit, named, tasks[task], sure=sure) for at, task in enumerate(tasks)}
-    raters = {
-        rater: _reliability(rater, float(fit.beta_R[i]), float(fit.error_R[i]), num=counts[rater])
-        for i, rater in enumerate(named.raters)
+    covariance = raters_bt.of_rankings(fit.covariance_TKK, coded.sizes)
+    found = {
+        task: _of_task(task, named.texts[task], fit.scores_TK[at], covariance[at], rankings, sure=sure)
+        for at, (task, rankings) in enumerate(tasks.items())
     }
+    shares = reliabilities(coded, fit).tolist()
+    raters = {r: Reliability(r, *shares[i], num_comparisons=counts[r]) for i, r in enumerate(named.raters)}
     return Consensus(found, raters, sum(counts.values()), fit.num_rounds, fit.is_settled)
 
 
@@ -117,19 +120,13 @@ def _coded(tasks: dict[str, list[Judgement]]) -> tuple[_Named, raters_bt.PairVot
 
 
 def _rows(task: int, rater: int, places: dict[int, float]) -> list[tuple[int, int, int, int, float]]:
-    """(task, better, worse, rater, weight) of a ranking's pairs; a tie gives half a vote each way.
-
-    The K (K - 1) / 2 pairs of a ranking are not independent: at equal scores, wins of a random ranking vary (K + 1) / 3 times
-    as much as those of independent pairs would. Dividing by it keeps standard errors honest (magnitude adjustment of a
-    composite likelihood: Pauli, Racugno & Ventura 2011).
-    """
-    weight = 3 / (len(places) + 1)
+    """(task, better, worse, rater, weight) of a ranking's pairs; a tie gives half a vote each way."""
     rows: list[tuple[int, int, int, int, float]] = []
     for one, other in combinations(sorted(places), 2):
         if order := sign(places[one], places[other]):
-            rows.append((task, *((one, other) if order > 0 else (other, one)), rater, weight))
+            rows.append((task, *((one, other) if order > 0 else (other, one)), rater, 1.0))
         else:
-            rows += [(task, one, other, rater, weight / 2), (task, other, one, rater, weight / 2)]
+            rows += [(task, one, other, rater, 0.5), (task, other, one, rater, 0.5)]
     return rows
 
 
@@ -142,10 +139,15 @@ def _counts(tasks: dict[str, list[Judgement]]) -> dict[str, int]:
 
 
 def _of_task(
-    task: str, at: int, fit: raters_bt.Fit, named: _Named, rankings: list[Judgement], *, sure: float
+    task: str,
+    names: tuple[str, ...],
+    scores_K: raters_bt.Floats,
+    covariance_KK: raters_bt.Floats,
+    rankings: list[Judgement],
+    *,
+    sure: float,
 ) -> TaskConsensus:
-    names = named.texts[task]
-    scores, covariance = fit.scores_TK[at].tolist(), fit.covariance_TKK[at].tolist()
+    scores, covariance = scores_K.tolist(), covariance_KK.tolist()
     best_first = sorted(range(len(names)), key=lambda i: (-scores[i], names[i]))
     tiers: list[list[int]] = []
     for i in best_first:
@@ -166,8 +168,3 @@ def _chance_of_better(i: int, j: int, scores: list[float], covariance: list[list
     """That text i truly has the higher score, by the normal approximation of the posterior."""
     variance = covariance[i][i] + covariance[j][j] - 2 * covariance[i][j]
     return probability((scores[i] - scores[j]) / math.sqrt(variance))
-
-
-def _reliability(rater: str, beta: float, error: float, *, num: int) -> Reliability:
-    low, value, high = (raters_bt.share_ordered_rightly(beta + side * Z * error) for side in (-1, 0, 1))
-    return Reliability(rater, value, low, high, num)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-TINY = 1e-12  # keeps the logarithm of a label that nobody gave
+FLOOR = 1e-3  # votes added to every cell: a label that a rater never gave keeps a logarithm, and EM settles
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def majority_labels(labels: Iterable[Label]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def dawid_skene(labels: Iterable[Label], *, most_rounds: int = 500, tolerance: float = 1e-7) -> Labelled:
+def dawid_skene(labels: Iterable[Label], *, most_rounds: int = 2000, tolerance: float = 1e-7) -> Labelled:
     """EM for the truth of each item and a confusion matrix a rater (Dawid & Skene 1979, eqs. 2.3 to 2.5).
 
     Starts from the shares of votes, as the paper does. Raises ValueError where there are no labels.
@@ -97,12 +97,12 @@ def _maximise(coded: _Coded, posterior: Floats) -> tuple[Floats, Floats]:
     """Confusion [rater, truth, said] and the shares of the classes."""
     counts = np.zeros((len(coded.raters), len(coded.classes), len(coded.classes)))  # [rater, said, truth]
     np.add.at(counts, (coded.rater, coded.label), posterior[coded.item])
-    confusion = counts.transpose(0, 2, 1) + TINY
+    confusion = counts.transpose(0, 2, 1) + FLOOR
     return confusion / confusion.sum(axis=2, keepdims=True), posterior.mean(axis=0)
 
 
 def _expect(coded: _Coded, confusion: Floats, shares: Floats) -> Floats:
-    logs = np.tile(np.log(shares + TINY), (len(coded.items), 1))
+    logs = np.tile(np.log(np.maximum(shares, 1e-300)), (len(coded.items), 1))
     np.add.at(logs, coded.item, np.log(confusion[coded.rater, :, coded.label]))
     likely = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True))

@@ -3,7 +3,7 @@
 Jin, Xu, Gu & Farnoud 2020, "Rank aggregation via heterogeneous Thurstone preference models", the logistic case (HBTL):
 rater r puts text i before j with chance sigmoid(beta_r (s_i - s_j)). Where we depart: normal priors on both, and in place of
 their alternating gradients a variational EM with the bound of Jaakkola & Jordan 2000, "Bayesian parameter estimation via
-variational methods", eq. 7. Every step has a closed form and raises the bound, so that it always converges; the prior fixes
+variational methods". Every step has a closed form and raises the bound, so that it always converges; the prior fixes
 scale and sign. Scores are averaged over, not plugged in: with two or three raters a task, a plugged-in score would follow
 each rater's own votes, and flatter her.
 
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-SPREAD = 1.5  # standard deviation of scores: a rater of sharpness 1 then orders 79 % of pairs rightly
-SHARPNESS, SHARPNESS_SPREAD = 1.0, 1.0  # of raters before anything is seen; 0 guesses, below 0 reverses
+SPREAD = 1.5  # standard deviation of scores: it only sets their unit
+SHARPNESS, SHARPNESS_SPREAD = 1.5, 1.0  # of raters before anything is seen; 0 guesses, below 0 reverses
 MOST_ROUNDS = 1000
 TOLERANCE = 1e-5
 
@@ -41,7 +41,7 @@ class PairVotes:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Scores sum to zero a task, and so does their covariance; `beta_R` has standard errors `error_R`."""
+    """The approximate posterior: scores of each task, and sharpness of raters with standard deviations `error_R`."""
 
     scores_TK: Floats
     covariance_TKK: Floats
@@ -65,7 +65,7 @@ def fit(votes: PairVotes) -> Fit:
         new_R, error_R = _sharpness(votes, bend_C, new_TK, covariance_TKK)
         is_settled = max(float(np.abs(new_TK - scores_TK).max()), float(np.abs(new_R - beta_R).max())) < TOLERANCE
         scores_TK, beta_R = new_TK, new_R
-    return Fit(scores_TK, _centred(covariance_TKK, votes.sizes), beta_R, error_R, rounds, is_settled)
+    return Fit(scores_TK, covariance_TKK, beta_R, error_R, rounds, is_settled)
 
 
 def bend(votes: PairVotes, scores_TK: Floats, covariance_TKK: Floats, beta_R: Floats, error_R: Floats) -> Floats:
@@ -85,17 +85,27 @@ def gaps(votes: PairVotes, scores_TK: Floats, covariance_TKK: Floats) -> tuple[F
 
 def _scores(votes: PairVotes, bend_C: Floats, beta_R: Floats, error_R: Floats, *, most: int) -> tuple[Floats, Floats]:
     """The normal posterior of each task's scores, given the raters."""
-    tasks = len(votes.sizes)
     curve_C = bend_C * (np.square(beta_R) + np.square(error_R))[votes.rater]
-    row = votes.task * most * most
-    off = np.bincount(row + votes.better * most + votes.worse, curve_C, tasks * most * most).reshape(-1, most, most)
-    links = off + off.transpose(0, 2, 1)
-    laplacian = np.eye(most) * links.sum(axis=2)[:, :, None] - links
-    covariance_TKK = np.linalg.inv(laplacian + np.eye(most) / SPREAD**2)
-    pull_C = votes.weight * beta_R[votes.rater] / 2
-    up = np.bincount(votes.task * most + votes.better, pull_C, tasks * most)
-    pull_TK = (up - np.bincount(votes.task * most + votes.worse, pull_C, tasks * most)).reshape(-1, most)
+    laplacian_TKK = laplacians(votes, curve_C, at=votes.task, shape=(len(votes.sizes), most))
+    covariance_TKK = np.linalg.inv(laplacian_TKK + np.eye(most) / SPREAD**2)
+    pull_TK = pulls(votes, votes.weight * beta_R[votes.rater] / 2, at=votes.task, shape=(len(votes.sizes), most))
     return np.einsum("tij,tj->ti", covariance_TKK, pull_TK), covariance_TKK
+
+
+def laplacians(votes: PairVotes, curve_C: Floats, *, at: Ints, shape: tuple[int, int]) -> Floats:
+    """Sum of curve (e_better - e_worse)(e_better - e_worse)^T over the votes of each group that `at` names."""
+    num, most = shape
+    flat = at * most * most + votes.better * most + votes.worse
+    off = np.bincount(flat, curve_C, num * most * most).reshape(num, most, most)
+    links = off + off.transpose(0, 2, 1)
+    return np.asarray(np.eye(most) * links.sum(axis=2)[:, :, None] - links)
+
+
+def pulls(votes: PairVotes, pull_C: Floats, *, at: Ints, shape: tuple[int, int]) -> Floats:
+    """Sum of pull (e_better - e_worse) over the votes of each group that `at` names."""
+    num, most = shape
+    up = np.bincount(at * most + votes.better, pull_C, num * most)
+    return np.asarray((up - np.bincount(at * most + votes.worse, pull_C, num * most)).reshape(num, most))
 
 
 def _sharpness(
@@ -108,19 +118,14 @@ def _sharpness(
     return pull_R / precision_R, 1 / np.sqrt(precision_R)
 
 
-def _centred(covariance_TKK: Floats, sizes: Ints) -> Floats:
-    """Seen from each task's mean, since scores have no other zero; places without a text get none."""
+def of_rankings(covariance_TKK: Floats, sizes: Ints) -> Floats:
+    """Seen from each task's mean, since scores have no other zero, and times (K + 1) / 3, at least 1.
+
+    The pairs of a ranking are not independent: at equal scores, the wins of a random ranking of K vary (K + 1) / 3 times as
+    much as those of as many separate votes. Without that factor, errors would be too small (the magnitude adjustment of a
+    composite likelihood: Pauli, Racugno & Ventura 2011).
+    """
     most = covariance_TKK.shape[1]
     is_text = (np.arange(most) < sizes[:, None]).astype(float)
     centre = np.eye(most) * is_text[:, None, :] - is_text[:, :, None] * is_text[:, None, :] / sizes[:, None, None]
-    return np.asarray(centre @ covariance_TKK @ centre)
-
-
-def share_ordered_rightly(beta: float) -> float:
-    """E[sigmoid(beta |gap|)] for a gap of two texts drawn at random: 0.5 where beta is 0, 1 where it is endless.
-
-    By the midpoint rule over 400 quantiles' worth of |N(0, 2 SPREAD^2)|, out to six standard deviations.
-    """
-    at = (np.arange(400) + 0.5) * 6 / 400
-    share = np.exp(-np.square(at) / 2)
-    return float((share / (1 + np.exp(-beta * at * SPREAD * np.sqrt(2)))).sum() / share.sum())
+    return np.asarray(centre @ covariance_TKK @ centre * ((sizes + 1) / 3)[:, None, None])
