@@ -72,9 +72,8 @@ def length_bias(
     """Does a rater favour length, or shun it, more than others do on the same pairs of texts?
 
     Longer texts may be better: that people prefer the longer in 64 % of pairs (AlpacaFarm) is no fault. So the effect is
-    told as it is, and the test compares with the mean vote of the other raters of the task: sum D / sqrt(sum D^2) over tasks
-    is standard normal where she differs from them by chance alone, and errs to the safe side for few tasks (de la Pena, Lai
-    & Shao 2009, "Self-normalized processes"). `lengths` in characters, by text.
+    told as it is, and the test compares with the other raters of the task, two at least, allowing for one who judges more
+    sharply than they, and so leans more to whatever goes with quality. Tasks are what is sampled. `lengths` in characters.
     """
     rows = list(judgements)
     tasks = by_task(rows)
@@ -159,22 +158,59 @@ def _share(tiers: Tiers, feature: Mapping[str, int]) -> tuple[float, float]:
 
 
 def _length(mine: list[Judgement], tasks: dict[str, list[Judgement]], lengths: Mapping[str, int]) -> _Raw:
-    compared = [d for judgement in mine if (d := _beyond_others(judgement, tasks[judgement.task], lengths)) is not None]
-    squares = sum(d * d for d in compared)
-    p = two_sided(sum(compared) / math.sqrt(squares)) if squares and len(compared) >= FEWEST else None
-    more = "more" if sum(compared) > 0 else "less"
-    why = f"{len(compared)} of the {FEWEST} tasks that a test needs were ranked by others too." if p is None else ""
+    found = [_beside_others(judgement, tasks[judgement.task], lengths) for judgement in mine]
+    compared = [leaning for leaning in found if leaning is not None]
+    p, excess = _more_than_skill_explains(compared) if len(compared) >= FEWEST else (None, 0.0)
+    if len(compared) < FEWEST:
+        why = f"{len(compared)} of the {FEWEST} tasks that a test needs were ranked by two others too."
+    else:
+        why = (
+            ""
+            if p is not None
+            else "The others agree no more than by chance, so that there is nothing to compare with."
+        )
     counts = [_share(judgement.tiers, lengths) for judgement in mine]
+    more = "more" if excess > 0 else "less"
     return _Raw(counts, len(mine), p, f"Favours the longer text {more} than others on the same texts", why)
 
 
-def _beyond_others(mine: Judgement, rankings: list[Judgement], lengths: Mapping[str, int]) -> float | None:
-    """Her leaning to the longer text less the mean of the others', over pairs that some other ranked; None without others."""
+@dataclass(frozen=True, slots=True)
+class _Leaning:
+    """Sums over the pairs of one task: to the longer text, hers and the others' mean; agreement, with them and among them."""
+
+    own: float
+    others: float
+    with_others: float
+    among_others: float
+
+
+def _more_than_skill_explains(tasks: list[_Leaning]) -> tuple[float | None, float]:
+    """p, and her leaning to length beyond the others', theirs taken times how well she agrees beside how well they do.
+
+    If votes carry quality by a factor a rater, `factor` is her factor over theirs, and the excess is zero on average. Its
+    variance allows for the factor being estimated (the delta method).
+    """
+    among, others = sum(t.among_others for t in tasks), sum(t.others for t in tasks)
+    if among <= 0:
+        return None, 0.0
+    factor = sum(t.with_others for t in tasks) / among
+    excess = sum(t.own - factor * t.others for t in tasks)
+    parts = [t.own - factor * t.others - others / among * (t.with_others - factor * t.among_others) for t in tasks]
+    squares = sum(part * part for part in parts)
+    return (two_sided(excess / math.sqrt(squares)) if squares else None), excess
+
+
+def _beside_others(mine: Judgement, rankings: list[Judgement], lengths: Mapping[str, int]) -> _Leaning | None:
+    """Over pairs that two others voted on; None where there are none."""
     others = [votes(ranking.tiers) for ranking in rankings if ranking.rater != mine.rater]
-    total, is_compared = 0.0, False
+    own = beside = with_others = among = 0.0
+    is_compared = False
     for (one, other), vote in votes(mine.tiers).items():
         theirs = [said[one, other] for said in others if (one, other) in said]
-        longer = (lengths[one] > lengths[other]) - (lengths[one] < lengths[other])
-        if theirs and longer:
-            total, is_compared = total + longer * (vote - sum(theirs) / len(theirs)), True
-    return total if is_compared else None
+        if len(theirs) < 2:
+            continue
+        is_compared = True
+        longer, mean = (lengths[one] > lengths[other]) - (lengths[one] < lengths[other]), sum(theirs) / len(theirs)
+        own, beside, with_others = own + longer * vote, beside + longer * mean, with_others + vote * mean
+        among += (sum(theirs) ** 2 - sum(x * x for x in theirs)) / (len(theirs) * (len(theirs) - 1))
+    return _Leaning(own, beside, with_others, among) if is_compared else None

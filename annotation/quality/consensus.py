@@ -82,8 +82,10 @@ def consensus(judgements: Iterable[Judgement], *, sure: float = SURE) -> Consens
         task: _of_task(task, named.texts[task], fit.scores_TK[at], covariance[at], rankings, sure=sure)
         for at, (task, rankings) in enumerate(tasks.items())
     }
-    shares = reliabilities(coded, fit).tolist()
-    raters = {r: Reliability(r, *shares[i], num_comparisons=counts[r]) for i, r in enumerate(named.raters)}
+    raters = {
+        rater: Reliability(rater, value, low, high, counts[rater])
+        for rater, (value, low, high) in zip(named.raters, reliabilities(coded, fit).tolist(), strict=True)
+    }
     return Consensus(found, raters, sum(counts.values()), fit.num_rounds, fit.is_settled)
 
 

@@ -115,7 +115,7 @@ def _sharpness(
     mean_C, squared_C = gaps(votes, scores_TK, covariance_TKK)
     precision_R = 1 / SHARPNESS_SPREAD**2 + np.bincount(votes.rater, bend_C * squared_C, votes.num_raters)
     pull_R = SHARPNESS / SHARPNESS_SPREAD**2 + np.bincount(votes.rater, votes.weight * mean_C / 2, votes.num_raters)
-    return pull_R / precision_R, 1 / np.sqrt(precision_R)
+    return pull_R / precision_R, np.asarray(1 / np.sqrt(precision_R))
 
 
 def of_rankings(covariance_TKK: Floats, sizes: Ints) -> Floats:
