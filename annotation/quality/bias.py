@@ -16,6 +16,7 @@ ALPHA = 0.05  # the chance that a report on raters without bias flags any of the
 FEWEST = 20  # rankings, below which the normal approximation is not to be trusted, nor any flag
 FASTEST = 100.0  # characters a second: 1,000 words a minute, four times the pace of silent reading (Brysbaert 2019)
 HASTE_ALLOWED = 0.05  # of an honest rater's rankings may be faster: a text already known, a prompt seen before
+CONTINUITY = 0.5  # half a step of the covariance where K is 2 (Yates 1934): without it, rare values would cross the line
 
 
 class Kind(StrEnum):
@@ -144,7 +145,8 @@ def _position(mine: list[Judgement]) -> _Raw:
             sum((x - centre) ** 2 for x in at.values()),
         )
         variance += of_places * of_ranks / (len(at) - 1)
-    p = two_sided(covariance / math.sqrt(variance)) if variance else None
+    beyond = max(0.0, abs(covariance) - CONTINUITY)
+    p = two_sided(beyond / math.sqrt(variance)) if variance else None
     counts = [_share(judgement.tiers, {name: -i for i, name in enumerate(judgement.shown)}) for judgement in mine]
     why = "" if variance else "Every ranking ties all texts."
     return _Raw(counts, len(mine), p, "Puts the text that is shown first before the other", why)
