@@ -16,7 +16,9 @@ ALPHA = 0.05  # the chance that a report on raters without bias flags any of the
 FEWEST = 20  # rankings, below which the normal approximation is not to be trusted, nor any flag
 FASTEST = 100.0  # characters a second: 1,000 words a minute, four times the pace of silent reading (Brysbaert 2019)
 HASTE_ALLOWED = 0.05  # of an honest rater's rankings may be faster: a text already known, a prompt seen before
-CONTINUITY = 0.5  # half a step of the covariance where K is 2 (Yates 1934): without it, rare values would cross the line
+CONTINUITY = (
+    0.5  # half a step of the covariance where K is 2 (Yates 1934): without it, rare values would cross the line
+)
 
 
 class Kind(StrEnum):

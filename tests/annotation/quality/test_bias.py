@@ -13,7 +13,7 @@ from annotation.quality.bias import FEWEST, haste, length_bias, position_bias
 from annotation.quality.intervals import binomial_tail, holm
 from annotation.quality.judgement import Judgement, positions
 from annotation.weak_order import parse_order
-from tests.annotation.quality.simulated import Crowd, a_crowd, ranked
+from tests.annotation.quality.simulated import Crowd, a_crowd, a_random_order, ranked
 
 
 def lengths_of(crowd: Crowd, *, with_quality: float, seed: int) -> dict[str, int]:
@@ -38,26 +38,38 @@ def swayed(crowd: Crowd, rater: str, feature) -> list[Judgement]:
 
 def test_a_rater_who_leans_to_what_is_shown_first_is_flagged_alone():
     flagged = []
-    for seed in range(20):
+    for seed in range(8):
         crowd = a_crowd([0.8] * 10, num_tasks=200, seed=seed)
         left = swayed(crowd, "r003", lambda judgement: {name: -0.5 * i for i, name in enumerate(judgement.shown)})
         found = {finding.rater: finding for finding in position_bias(left)}
         assert found["r003"].effect > 0.55
         flagged.append([rater for rater, finding in found.items() if finding.is_flagged])
-    assert sum("r003" in names for names in flagged) >= 19
-    assert sum(len(names) > ("r003" in names) for names in flagged) <= 3
+    assert sum("r003" in names for names in flagged) >= 7
+    assert sum(len(names) > ("r003" in names) for names in flagged) <= 2
 
 
-@pytest.mark.parametrize(("k", "tie_below"), [(2, 0.0), (4, 0.4), (9, 0.2)])
-def test_honest_raters_are_flagged_for_place_no_more_often_than_stated(k, tie_below):
-    crowds = [a_crowd([0.8] * 10, num_tasks=90, k=k, seed=seed, tie_below=tie_below) for seed in range(60)]
-    reports = [position_bias(crowd.judgements) for crowd in crowds]
-    tested = [finding.p for report in reports for finding in report if finding.p is not None]
-    assert len(tested) > 400
+@pytest.mark.parametrize(("k", "tie_share"), [(2, 0.0), (4, 0.25), (9, 0.1)])
+def test_honest_raters_are_flagged_for_place_no_more_often_than_stated(k, tie_share):
+    """60 reports on ten raters: of all, 5 % at most may flag somebody; the bound leaves one seed in a hundred."""
+    random, names = np.random.default_rng(k), list("abcdefghi"[:k])
+    flags, tested = [], []
+    for _ in range(60):
+        rows = [
+            Judgement(
+                f"t{t}", f"r{r}", a_random_order(names, random, tie_share=tie_share), shown_at_random(names, random)
+            )
+            for t in range(25)
+            for r in range(10)
+        ]
+        report = position_bias(rows)
+        flags.append(any(finding.is_flagged for finding in report))
+        tested += [finding.p for finding in report]
     assert np.mean(np.array(tested) < 0.05) <= 0.05 + 2.33 * np.sqrt(0.05 * 0.95 / len(tested))
-    assert (
-        np.mean([any(finding.is_flagged for finding in report) for report in reports]) <= 0.05 + 0.066
-    )  # 1 in 100 seeds
+    assert np.mean(flags) <= 0.05 + 2.33 * np.sqrt(0.05 * 0.95 / len(flags))
+
+
+def shown_at_random(names, random):
+    return tuple(random.permutation(names).tolist())
 
 
 def test_the_variance_of_the_position_test_is_that_of_all_permutations():
@@ -89,26 +101,26 @@ def test_a_rater_who_ties_all_has_nothing_to_test():
 
 def test_a_rater_who_favours_length_is_flagged():
     hits = 0
-    for seed in range(10):
+    for seed in range(4):
         crowd = a_crowd([0.8] * 8, num_tasks=400, seed=seed)
         lengths = lengths_of(crowd, with_quality=0, seed=seed)
         long = swayed(crowd, "r002", lambda judgement, at=lengths: {n: (at[n] - 1000) / 300 for n in judgement.shown})
         found = {finding.rater: finding for finding in length_bias(long, lengths=lengths)}
         assert found["r002"].effect > 0.6
         hits += found["r002"].is_flagged and "more than others" in found["r002"].sentence
-    assert hits >= 9
+    assert hits >= 3
 
 
 def test_sharper_raters_are_not_flagged_for_length_where_longer_texts_are_better():
     reports = []
-    for seed in range(60):
+    for seed in range(25):
         noises = np.random.default_rng(seed).uniform(0.4, 1.4, size=8)
-        crowd = a_crowd(noises.tolist(), num_tasks=120, seed=seed, tie_below=0.2)
+        crowd = a_crowd(noises.tolist(), num_tasks=100, seed=seed, tie_below=0.2)
         reports.append(length_bias(crowd.judgements, lengths=lengths_of(crowd, with_quality=200, seed=seed)))
     tested = [finding.p for report in reports for finding in report if finding.p is not None]
-    assert len(tested) > 400
+    assert len(tested) > 150
     assert np.mean(np.array(tested) < 0.05) <= 0.05 + 2.33 * np.sqrt(0.05 * 0.95 / len(tested))
-    assert np.mean([any(finding.is_flagged for finding in report) for report in reports]) <= 0.05 + 0.066
+    assert sum(finding.is_flagged for report in reports for finding in report) <= 4
 
 
 def test_length_needs_others_on_the_same_texts():

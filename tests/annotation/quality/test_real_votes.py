@@ -79,7 +79,8 @@ def test_the_copeland_order_of_pandalms_pairs_follows_two_of_three(pandalm):
 
 
 @pytest.mark.parametrize(
-    ("name", "by_majority", "by_model"), [("bluebird", 0.759, 0.898), ("dog", 0.822, 0.843), ("web", 0.731, 0.819)]
+    ("name", "by_majority", "by_model"),
+    [("bluebird", 0.759, 0.898), ("dog", 0.822, 0.843), pytest.param("web", 0.731, 0.819, marks=pytest.mark.slow)],
 )
 def test_accuracies_on_crowds_with_a_known_truth_are_those_published(data, name, by_majority, by_model):
     labels, truth = crowd_labels(data, name)
@@ -135,8 +136,7 @@ def test_real_pair_votes_of_four_texts_are_weak_orders_and_come_back_from_the_ma
     assert all(orders[str(i)] for i, preference in enumerate(preferences) if 0 not in preference)
     rankings = {task: order for task, order in orders.items() if order}
     assert majority(Judgement(task, "r", order) for task, order in rankings.items()) == rankings
-    # each text of a task beside two noisy copies: the order of the votes themselves is found again
-    found = consensus(Judgement(task, f"r{i}", order) for task, order in rankings.items() for i in range(5))
+    found = consensus(Judgement(task, f"r{i}", order) for task, order in rankings.items() for i in range(3))
     strict = {task: order for task, order in rankings.items() if len(order) == 4}
     assert np.mean([credit(found.tasks[task].tiers, order).value for task, order in strict.items()]) > 0.999
 
