@@ -87,7 +87,7 @@ def _scores(votes: PairVotes, bend_C: Floats, beta_R: Floats, error_R: Floats, *
     """The normal posterior of each task's scores, given the raters."""
     curve_C = bend_C * (np.square(beta_R) + np.square(error_R))[votes.rater]
     laplacian_TKK = laplacians(votes, curve_C, at=votes.task, shape=(len(votes.sizes), most))
-    covariance_TKK = np.linalg.inv(laplacian_TKK + np.eye(most) / SPREAD**2)
+    covariance_TKK = np.asarray(np.linalg.inv(laplacian_TKK + np.eye(most) / SPREAD**2), dtype=np.float64)
     pull_TK = pulls(votes, votes.weight * beta_R[votes.rater] / 2, at=votes.task, shape=(len(votes.sizes), most))
     return np.einsum("tij,tj->ti", covariance_TKK, pull_TK), covariance_TKK
 

@@ -121,6 +121,7 @@ def test_it_settles_on_any_rankings_and_does_not_depend_on_their_order(seed, k, 
         assert sorted(name for tier in one.tiers for name in tier) == sorted(scores)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 7), st.integers(1, 5), st.integers(0, 2**32))
 def test_the_majority_is_copelands_count(k, num, seed):
     random = np.random.default_rng(seed)

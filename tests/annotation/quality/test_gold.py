@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
@@ -34,6 +34,7 @@ def test_credit_is_the_share_of_gold_pairs_with_half_for_a_tie(said, gold, share
     assert credit(tiers(said), tiers(gold)).value == pytest.approx(share)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 9), st.integers(0, 2**32))
 def test_without_ties_credit_is_tau_on_the_scale_of_shares(k, seed):
     random = np.random.default_rng(seed)

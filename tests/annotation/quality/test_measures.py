@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import friedmanchisquare, kendalltau
 
@@ -47,6 +47,7 @@ def places(order, names):
     return [positions(order)[name] for name in names]
 
 
+@settings(deadline=None)
 @given(several_orders())
 def test_tau_b_is_scipys(found):
     one, other = found[:2]
@@ -89,6 +90,7 @@ def test_tau_is_taken_over_the_texts_that_both_ranked():
     assert kendall_tau_b(parse_order("a>b>c").tiers, parse_order("x>b>a").tiers).value == -1.0
 
 
+@settings(deadline=None)
 @given(several_orders())
 def test_w_is_friedmans_statistic_on_its_scale(found):
     names = sorted(positions(found[0]))
@@ -132,6 +134,7 @@ def naive_alpha(units, level):
     return 1 - observed / expected if expected else None
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 4).map(float), max_size=5), min_size=1, max_size=12), st.sampled_from(list(Level))
 )
@@ -170,6 +173,7 @@ def test_alphas_of_rankings_are_one_for_raters_alike_and_near_nothing_for_chance
 labels = st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from("pqr")), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(labels)
 def test_cohens_kappa_is_that_of_the_confusion_matrix(pairs):
     table = np.zeros((3, 3))
@@ -221,6 +225,7 @@ def test_pairwise_agreement_is_undefined_without_two_raters_on_a_pair():
     assert pairwise_agreement([Judgement("t", "x", parse_order("a>b").tiers)]).value is None
 
 
+@settings(deadline=None)
 @given(orders())
 def test_votes_and_places_tell_the_same_order(order):
     at = positions(order)
