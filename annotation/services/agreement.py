@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from typing import Any
 from django.db.models import Count, Q
 
 from annotation.models import Campaign, Ranking, RankingTask
+from annotation.quality.intervals import ratio_interval
 from annotation.weak_order import comparisons
 
-Z = 1.96  # 95 %
 MOST_TASKS = 2000  # the newest: a page that counts more is not worth its wait
 
 
@@ -40,7 +39,7 @@ def agreement_of(campaign: Campaign) -> Agreement | None:
     if not counts:
         return None
     alike, pairs = sum(a for a, _ in counts), sum(n for _, n in counts)
-    low, high = interval(counts)
+    low, high = ratio_interval(counts)
     return Agreement(alike / pairs, low, high, pairs, len(counts), is_simulated=not people)
 
 
@@ -62,18 +61,3 @@ def alike_of(orders: Iterable[set[tuple[str, str]]]) -> tuple[int, int]:
         same, opposite = len(one & other), len(one & {(worse, better) for better, worse in other})
         alike, pairs = alike + same, pairs + same + opposite
     return alike, pairs
-
-
-def interval(counts: list[tuple[int, int]]) -> tuple[float, float]:
-    """Wilson's interval at the effective number of pairs: those of one task go together, so tasks are what is sampled.
-
-    The variance is the ratio estimator's over tasks; where it can't be told from so few, a task counts as one pair.
-    """
-    tasks, pairs = len(counts), sum(n for _, n in counts)
-    share = sum(a for a, _ in counts) / pairs
-    spread = sum((a - share * n) ** 2 for a, n in counts) / pairs**2
-    variance = spread * tasks / (tasks - 1) if tasks > 1 else 0.0
-    size = min(pairs, max(tasks, share * (1 - share) / variance)) if variance else min(tasks, pairs)
-    centre = (share + Z**2 / (2 * size)) / (1 + Z**2 / size)
-    half = Z / (1 + Z**2 / size) * math.sqrt(share * (1 - share) / size + Z**2 / (4 * size**2))
-    return max(0.0, centre - half), min(1.0, centre + half)

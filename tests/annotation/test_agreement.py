@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import Role
-from annotation.services.agreement import agreement_of, interval
+from annotation.quality.intervals import ratio_interval
+from annotation.services.agreement import agreement_of
 from annotation.services.assign import lease_next
 from annotation.services.rank import submit_ranking
 from tests.accounts.people import client_of
@@ -68,17 +69,17 @@ def test_the_page_says_share_interval_and_n(ada, bea):
 
 
 def test_the_interval_is_that_of_wilson_where_pairs_are_independent():
-    low, high = interval([(1, 1)] * 70 + [(0, 1)] * 30)
+    low, high = ratio_interval([(1, 1)] * 70 + [(0, 1)] * 30)
     assert (low, high) == pytest.approx((0.604, 0.781), abs=0.003)
 
 
 def test_pairs_of_one_task_that_stand_or_fall_together_count_as_one():
-    alone = interval([(1, 1)] * 14 + [(0, 1)] * 6)
-    together = interval([(10, 10)] * 14 + [(0, 10)] * 6)
+    alone = ratio_interval([(1, 1)] * 14 + [(0, 1)] * 6)
+    together = ratio_interval([(10, 10)] * 14 + [(0, 10)] * 6)
     assert together == pytest.approx(alone, abs=0.02)
 
 
 def test_full_agreement_on_few_tasks_is_not_called_certain():
-    low, high = interval([(3, 3)] * 4)
+    low, high = ratio_interval([(3, 3)] * 4)
     assert low < 0.6
     assert high == pytest.approx(1.0)

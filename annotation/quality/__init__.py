@@ -1,0 +1,1 @@
+"""How well people judge: consensus, reliability, bias, gold, sequential pausing, agreement. Pure functions, no Django."""
