@@ -1,0 +1,94 @@
+"""What differs between two texts, word by word. Pure: of the plain texts, never of what they look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import Match, SequenceMatcher
+from itertools import groupby
+
+# A word with the blanks behind it; a sign of a script without blanks is a word by itself.
+WORD = re.compile(r"(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s])\s*|\s+")
+MOST_PAIRS = 1_500_000  # places of equal words that are looked at; then what is left counts as different
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    text: str
+    is_marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Both texts whole, in pieces. Not `is_whole` where the work was cut short: then more is marked than differs."""
+
+    left: tuple[Piece, ...]
+    right: tuple[Piece, ...]
+    is_whole: bool
+
+    @property
+    def is_none(self) -> bool:
+        return not any(piece.is_marked for piece in (*self.left, *self.right))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Words left[start:end] beside right[start:end], equal or not."""
+
+    is_equal: bool
+    left: slice
+    right: slice
+
+
+class BoundedMatcher(SequenceMatcher[str]):
+    """difflib's matcher, which takes cubic time at worst, with an end to its work that depends on the texts alone."""
+
+    looked_at = 0
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> Match:
+        for word in self.a[alo:ahi]:
+            self.looked_at += 1 + len(self.b2j.get(word, ()))
+        if self.looked_at > MOST_PAIRS:
+            return Match(alo, blo, 0)
+        return super().find_longest_match(alo, ahi, blo, bhi)
+
+
+def difference(left: str, right: str) -> Difference:
+    """Both texts with the words marked that the other has not in that place."""
+    words = WORD.findall(left), WORD.findall(right)
+    matcher = BoundedMatcher(None, [w.strip() for w in words[0]], [w.strip() for w in words[1]], autojunk=False)
+    opcodes = matcher.get_opcodes()
+    runs = [Run(tag == "equal", slice(i1, i2), slice(j1, j2)) for tag, i1, i2, j1, j2 in opcodes]
+    runs = [Run(run.is_equal and not is_chance(runs, at, words), run.left, run.right) for at, run in enumerate(runs)]
+    return Difference(
+        left=pieces((words[0][run.left], run.is_equal) for run in runs),
+        right=pieces((words[1][run.right], run.is_equal) for run in runs),
+        is_whole=matcher.looked_at <= MOST_PAIRS,
+    )
+
+
+def is_chance(runs: list[Run], at: int, words: tuple[list[str], list[str]]) -> bool:
+    """Whether an equal run is shorter than the changes on both its sides: two texts of one language share "the" and "of"."""
+    if not 0 < at < len(runs) - 1:
+        return False
+    length = size(words[0][runs[at].left])
+    around = (max(size(words[0][run.left]), size(words[1][run.right])) for run in (runs[at - 1], runs[at + 1]))
+    return all(length <= other for other in around)
+
+
+def size(words: list[str]) -> int:
+    return sum(map(len, words))
+
+
+def pieces(runs: Iterator[tuple[list[str], bool]]) -> tuple[Piece, ...]:
+    """Neighbours of one kind become one piece; the blanks behind a marked piece are not marked."""
+    made: list[Piece] = []
+    for is_equal, group in groupby(runs, key=lambda run: run[1]):
+        text = "".join(word for words, _ in group for word in words)
+        core = text if is_equal else text.rstrip()
+        made += [Piece(core, not is_equal)] if core else []
+        made += [Piece(text[len(core) :], False)] if text[len(core) :] else []
+    return tuple(made)
