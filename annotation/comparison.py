@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from django.urls import reverse
-
 from annotation.differences import Difference, Piece, difference
 from annotation.models import Assignment, Completion
+from annotation.pages import compare_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ def comparison_page(assignment: Assignment, *, left: str, right: str) -> Compari
     texts = Completion.objects.in_bulk([uuid.UUID(ids[left]), uuid.UUID(ids[right])])
     found = difference(*(texts[uuid.UUID(ids[letter])].text.strip("\n") for letter in (left, right)))
     return ComparisonPage(
-        url=reverse("rank_compare", args=[assignment.task.campaign.slug, assignment.pk]),
+        url=compare_url(assignment, campaign=assignment.task.campaign),
         letters=tuple(ids),
         sides=(Side("left", left, found.left), Side("right", right, found.right)),
         difference=found,

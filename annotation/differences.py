@@ -10,7 +10,7 @@ from itertools import groupby
 
 # A word with the blanks behind it; a sign of a script without blanks is a word by itself.
 WORD = re.compile(r"(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s])\s*|\s+")
-MOST_PAIRS = 1_500_000  # places of equal words that are looked at; then what is left counts as different
+MOST_PAIRS = 3_000_000  # places of equal words that are looked at; then what is left counts as different
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +45,35 @@ class BoundedMatcher(SequenceMatcher[str]):
     """difflib's matcher, which takes cubic time at worst, with an end to its work that depends on the texts alone."""
 
     looked_at = 0
+    is_cut = False
 
     def find_longest_match(
         self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
     ) -> Match:
-        for word in self.a[alo:ahi]:
-            self.looked_at += 1 + len(self.b2j.get(word, ()))
-        if self.looked_at > MOST_PAIRS:
+        work = sum(1 + len(self.b2j.get(word, ())) for word in self.a[alo:ahi])
+        if self.looked_at + work > MOST_PAIRS:
+            self.is_cut = True
             return Match(alo, blo, 0)
+        self.looked_at += work
         return super().find_longest_match(alo, ahi, blo, bhi)
 
 
 def difference(left: str, right: str) -> Difference:
     """Both texts with the words marked that the other has not in that place."""
     words = WORD.findall(left), WORD.findall(right)
-    matcher = BoundedMatcher(None, [w.strip() for w in words[0]], [w.strip() for w in words[1]], autojunk=False)
-    opcodes = matcher.get_opcodes()
-    runs = [Run(tag == "equal", slice(i1, i2), slice(j1, j2)) for tag, i1, i2, j1, j2 in opcodes]
+    keys = [word.strip() for word in words[0]], [word.strip() for word in words[1]]
+    matcher = BoundedMatcher(None, *keys, autojunk=False)
+    runs = [Run(True, slice(0, len(keys[0])), slice(0, len(keys[1])))] if keys[0] == keys[1] else runs_of(matcher)
     runs = [Run(run.is_equal and not is_chance(runs, at, words), run.left, run.right) for at, run in enumerate(runs)]
     return Difference(
         left=pieces((words[0][run.left], run.is_equal) for run in runs),
         right=pieces((words[1][run.right], run.is_equal) for run in runs),
-        is_whole=matcher.looked_at <= MOST_PAIRS,
+        is_whole=not matcher.is_cut,
     )
+
+
+def runs_of(matcher: SequenceMatcher[str]) -> list[Run]:
+    return [Run(tag == "equal", slice(i1, i2), slice(j1, j2)) for tag, i1, i2, j1, j2 in matcher.get_opcodes()]
 
 
 def is_chance(runs: list[Run], at: int, words: tuple[list[str], list[str]]) -> bool:

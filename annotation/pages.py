@@ -55,6 +55,7 @@ class TaskPage:
     texts: tuple[Text, ...]
     guide: Guide | None
     submit_url: str
+    compare_url: str
     draft_url: str = ""  # without them, nothing is saved before it is submitted, and no lease runs
     renew_url: str = ""
     lease_seconds: int = 0
@@ -86,6 +87,7 @@ def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, An
         texts=texts_of(assignment, flags=draft.get("flags", {})),
         guide=guide_of(assignment),
         submit_url=reverse("rank_submit", args=[campaign.slug]),
+        compare_url=compare_url(assignment, campaign=campaign),
         draft_url=reverse("rank_draft", args=[campaign.slug]),
         renew_url=reverse("rank_renew", args=[campaign.slug]),
         lease_seconds=seconds_left(assignment),
@@ -105,8 +107,13 @@ def correction_page(ranking: Ranking, *, typed: dict[str, Any] | None = None) ->
         texts=texts_of(assignment, flags=draft["flags"]),
         guide=guide_of(assignment),
         submit_url=reverse("rank_correct", args=[ranking.pk]),
+        compare_url=compare_url(assignment, campaign=ranking.task.campaign),
         draft=draft,
     )
+
+
+def compare_url(assignment: Assignment, *, campaign: Campaign) -> str:
+    return reverse("rank_compare", args=[campaign.slug, assignment.pk])
 
 
 def as_draft(ranking: Ranking) -> dict[str, Any]:

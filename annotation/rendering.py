@@ -26,6 +26,8 @@ from annotation.leaving import is_address, is_way_out, way_out
 LONGEST_MARKDOWN = 50_000  # characters; a longer text is shown as it is written, since parsing it may take seconds
 MOST_STEPS = 9_000  # places where the parser looks for what may begin there; prose has one or two a line
 BLOCK_STEPS = 3  # what a paragraph, a list item or a table takes besides its words
+LINK_STEPS = 4  # what may be a link or an image
+MOST_CELLS = 3_000  # of tables, which are read whole before their words are
 MOST_LINKS = 200  # addresses that can be pressed in one text; the rest stand there as words
 
 # No image and no link but to our own page about an address: both would tell a stranger who reads. Their words stay.
@@ -80,7 +82,7 @@ class TooMuch(Exception):
 
 def count_inline(state: StateInline, silent: bool) -> bool:
     """No rule: it comes first at each place of a line, and counts."""
-    return spend(state.env, 1)
+    return spend(state.env, LINK_STEPS if state.src[state.pos] in "<[" else 1)
 
 
 def count_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -181,7 +183,7 @@ _cleaner = nh3.Cleaner(
 
 def as_html(text: str) -> SafeString:
     """Safe HTML of Markdown `text`: no script, no style, no image, no link but to our page about it; nothing is fetched."""
-    if len(text) > LONGEST_MARKDOWN:
+    if len(text) > LONGEST_MARKDOWN or text.count("|") > MOST_CELLS:
         return as_written(text)
     try:
         rendered = _markdown.render(text, {})

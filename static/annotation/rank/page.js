@@ -1,12 +1,13 @@
 // The ranking page: the form, the typed line, the texts and the rail in one state. Without it the form works by itself.
 
+import { compare, firstPair, keyInPanel } from "./compare.js";
 import { Draft } from "./draft.js";
 import { HELP, afterKey, commandOf } from "./keys.js";
 import { Lease } from "./lease.js";
 import { formatOrder, tierOf } from "./order.js";
 import { drawRail, dropped } from "./rail.js";
 import { finalOrder, fromDraft, placeInWords, restInWords, toggleFlag, typed } from "./state.js";
-import { markFlags, markHeld, openTexts } from "./texts.js";
+import { markFlags, markHeld, openTexts, unfold } from "./texts.js";
 
 const TICK_MS = 1_000;
 const LOOK_AGAIN_MS = 10_000;
@@ -29,9 +30,12 @@ class Page {
     const draft = kept ?? JSON.parse(form.dataset.draft);
     const { state, error } = typed(fromDraft(this.letters, draft), draft.line ?? "");
     this.state = state;
+    this.beside = null; // letters chosen to be compared, while more are awaited
     openTexts($("#rail"), {
       hold: (letter) => this.hold(letter),
       drop: (letter, where) => this.change(dropped(this.state, letter, where)),
+      compare: (letter) => this.compare(firstPair(this.letters, letter)),
+      assignment: form.elements.assignment.value,
     });
     this.wire();
     if (!error) this.writeLine(); // a line that can't be read stays as it was typed
@@ -122,6 +126,8 @@ class Page {
   }
 
   key(event) {
+    const pair = keyInPanel(event, this.letters);
+    if (pair) this.compare(pair);
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -134,6 +140,7 @@ class Page {
       return;
     }
     if (stored(NO_KEYS)) return;
+    if (this.beside !== null && this.choose(event.key)) return;
     const next = afterKey(this.state, event.key);
     const command = next ? null : commandOf(this.state, event.key);
     if (!next && !command) return;
@@ -144,6 +151,8 @@ class Page {
 
   obey(command) {
     if (command === "all_bad") this.change({ ...this.state, allBad: !this.state.allBad });
+    if (command === "compare") this.askBeside();
+    if (command === "unfold") unfold(this.state.held);
     if (command === "reason") this.form.elements.reason.focus();
     if (command === "skip") $("#skip")?.showModal();
     if (command === "undo") $("#undo")?.click();
@@ -154,6 +163,35 @@ class Page {
       flags.open = !flags.open;
       flags.querySelector(flags.open ? "input" : "summary").focus();
     }
+  }
+
+  compare(pair) {
+    this.beside = null;
+    compare(this.form.dataset.compareUrl, pair);
+  }
+
+  /** `v`: of two texts both are meant; else the next letter, or the next two where none is in hand, say which. */
+  askBeside() {
+    if (this.letters.length === 2) return this.compare(this.letters);
+    this.beside = this.state.held ? [this.state.held] : [];
+    this.tellBeside();
+  }
+
+  tellBeside() {
+    const [first] = this.beside;
+    const words = first ? `${first.toUpperCase()} beside which text? Press its letter.` : "Which two texts? Press their letters.";
+    write("#order-error")(words);
+    say(words);
+  }
+
+  /** A key while letters are awaited: whether it was taken. Any other key ends the waiting. */
+  choose(key) {
+    const chosen = this.letters.includes(key) && !this.beside.includes(key) ? [...this.beside, key] : null;
+    this.beside = chosen;
+    if (chosen?.length === 1) this.tellBeside();
+    else write("#order-error")("");
+    if (chosen?.length === 2) this.compare(chosen);
+    return chosen !== null || key === "Escape";
   }
 
   tick() {
