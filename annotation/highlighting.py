@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from typing import ClassVar
@@ -15,20 +16,23 @@ from pygments.util import ClassNotFound
 # The lexers are piles of regular expressions: these were tried with code that is meant to keep them busy, others weren't.
 LANGUAGES = {
     "bash", "sh", "shell", "zsh", "css", "diff", "docker", "dockerfile", "go", "golang", "haskell", "hs", "html", "ini",
-    "java", "javascript", "js", "json", "jsx", "kotlin", "lua", "make", "makefile", "php", "python", "py", "python3", "r",
-    "ruby", "rb", "rust", "rs", "scala", "sql", "swift", "tex", "latex", "toml", "ts", "typescript", "xml", "yaml", "yml",
+    "javascript", "js", "json", "jsx", "lua", "php", "python", "py", "python3", "r",
+    "ruby", "rb", "rust", "rs", "sql", "swift", "tex", "latex", "toml", "ts", "typescript", "xml", "yaml", "yml",
 }  # fmt: skip
-C_FAMILY = {"c", "c++", "cpp", "h", "hpp", "c#", "cs", "csharp", "objective-c", "objc"}
+C_FAMILY = {"c", "c++", "cpp", "h", "hpp", "c#", "cs", "csharp", "objective-c", "objc", "java", "kotlin", "scala"}
 C_WORDS = (
     "abstract", "async", "auto", "await", "base", "bool", "break", "byte", "case", "catch", "char", "class", "const",
     "constexpr", "continue", "decimal", "default", "delete", "do", "double", "else", "enum", "explicit", "extern", "false",
-    "final", "float", "for", "foreach", "friend", "goto", "if", "in", "inline", "int", "interface", "internal", "long",
+    "extends", "final", "float", "fun", "implements", "import", "instanceof", "object", "package", "super", "throws", "val",
+    "when", "def", "lazy", "match", "trait", "for", "foreach", "friend", "goto", "if", "in", "inline", "int", "interface", "internal", "long",
     "mutable", "namespace", "new", "noexcept", "null", "nullptr", "operator", "out", "override", "private", "protected",
     "public", "readonly", "record", "ref", "register", "return", "sealed", "short", "signed", "sizeof", "static", "string",
     "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typename", "union", "unsigned", "using",
     "var", "virtual", "void", "volatile", "while", "yield",
 )  # fmt: skip
-LONGEST_CODE = 8_000  # characters of code that are coloured in one text; what is longer is shown plain
+LONGEST_CODE = 6_000  # characters of code that are coloured in one text; what is longer is shown plain
+# Lines and gaps of a length that nobody writes are where those expressions take the square of it: shown plain, too.
+STRANGE = re.compile(r"[^\n]{401}|\s{101}")
 
 # The first that a token is of counts.
 CLASSES: tuple[tuple[_TokenType, str], ...] = (
@@ -52,7 +56,7 @@ CLASS_NAMES = {name for _, name in CLASSES}
 def highlighted(code: str, *, language: str) -> str:
     """HTML of `code` with spans of `CLASS_NAMES`; without any where the language is not known here."""
     lexer = lexer_of(language)
-    if lexer is None or len(code) > LONGEST_CODE:
+    if lexer is None or len(code) > LONGEST_CODE or STRANGE.search(code):
         return escape(code)
     return "".join(
         f'<span class="{name}">{escape(text)}</span>' if name else escape(text) for name, text in pieces(lexer, code)
@@ -60,7 +64,7 @@ def highlighted(code: str, *, language: str) -> str:
 
 
 class CFamilyLexer(RegexLexer):
-    """C, C++ and C# by their words alone: the library's own lexers take seconds for a page of blank lines."""
+    """C and its kin by their words alone: the library's own lexers take seconds for a page of blank lines."""
 
     tokens: ClassVar = {
         "root": [
