@@ -9,7 +9,9 @@ from difflib import Match, SequenceMatcher
 from itertools import groupby
 
 # A word with the blanks behind it; a sign of a script without blanks is a word by itself.
-WORD = re.compile(r"(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s])\s*|\s+")
+WORD = re.compile(
+    r"(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s])\s*|\s+"
+)
 MOST_PAIRS = 3_000_000  # places of equal words that are looked at; then what is left counts as different
 
 
@@ -47,9 +49,7 @@ class BoundedMatcher(SequenceMatcher[str]):
     looked_at = 0
     is_cut = False
 
-    def find_longest_match(
-        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
-    ) -> Match:
+    def find_longest_match(self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None) -> Match:
         work = sum(1 + len(self.b2j.get(word, ())) for word in self.a[alo:ahi])
         if self.looked_at + work > MOST_PAIRS:
             self.is_cut = True

@@ -22,13 +22,14 @@ LANGUAGES = {
 C_FAMILY = {"c", "c++", "cpp", "h", "hpp", "c#", "cs", "csharp", "objective-c", "objc", "java", "kotlin", "scala"}
 C_WORDS = (
     "abstract", "async", "auto", "await", "base", "bool", "break", "byte", "case", "catch", "char", "class", "const",
-    "constexpr", "continue", "decimal", "default", "delete", "do", "double", "else", "enum", "explicit", "extern", "false",
-    "extends", "final", "float", "fun", "implements", "import", "instanceof", "object", "package", "super", "throws", "val",
-    "when", "def", "lazy", "match", "trait", "for", "foreach", "friend", "goto", "if", "in", "inline", "int", "interface", "internal", "long",
-    "mutable", "namespace", "new", "noexcept", "null", "nullptr", "operator", "out", "override", "private", "protected",
-    "public", "readonly", "record", "ref", "register", "return", "sealed", "short", "signed", "sizeof", "static", "string",
-    "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typename", "union", "unsigned", "using",
-    "var", "virtual", "void", "volatile", "while", "yield",
+    "constexpr", "continue", "decimal", "def", "default", "delete", "do", "double", "else", "enum", "explicit",
+    "extends", "extern", "false", "final", "float", "for", "foreach", "friend", "fun", "goto", "if", "implements",
+    "import", "in", "inline", "instanceof", "int", "interface", "internal", "lazy", "long", "match", "mutable",
+    "namespace", "new", "noexcept", "null", "nullptr", "object", "operator", "out", "override", "package", "private",
+    "protected", "public", "readonly", "record", "ref", "register", "return", "sealed", "short", "signed", "sizeof",
+    "static", "string", "struct", "super", "switch", "template", "this", "throw", "throws", "trait", "true", "try",
+    "typedef", "typename", "union", "unsigned", "using", "val", "var", "virtual", "void", "volatile", "when", "while",
+    "yield",
 )  # fmt: skip
 LONGEST_CODE = 6_000  # characters of code that are coloured in one text; what is longer is shown plain
 # Lines and gaps of a length that nobody writes are where those expressions take the square of it: shown plain, too.

@@ -63,7 +63,7 @@ TRUTH = {"true", "false"}
 VALUES = {
     "math": {"display": {"block"}},
     "mi": {"mathvariant": {"normal"}},
-    "mo": {name: TRUTH for name in ("stretchy", "symmetric", "largeop", "movablelimits", "separator", "fence")},
+    "mo": dict.fromkeys(("stretchy", "symmetric", "largeop", "movablelimits", "separator", "fence"), TRUTH),
     "mover": {"accent": TRUTH},
     "munder": {"accentunder": TRUTH},
     "munderover": {"accent": TRUTH, "accentunder": TRUTH},

@@ -28,7 +28,8 @@ HOSTILE = (
     "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd Z\u0351\u036b\u0343\u036a\u0302\u036b"
     + "\u0336" * 60,
 )
-GRADIENT = r"""## The gradient
+GRADIENT = (
+    r"""## The gradient
 
 For a policy $\pi_\theta$ one wants the largest
 
@@ -44,7 +45,9 @@ so \(\boxed{42}\), with $\cancel{x}$ gone. A ticket costs $5 and a coffee $3.
 ```python
 @dataclass
 class Policy:
-    """ + '"""A policy, by its weights."""' + r"""
+    """
+    + '"""A policy, by its weights."""'
+    + r"""
     beta: float = 0.1  # how far it may go
 
     def step(self, rewards: list[float]) -> float:
@@ -60,10 +63,12 @@ See [the paper](https://arxiv.org/abs/2203.02155) or <https://example.org/a/long
 
 ![a plot of the loss](https://evil.example/x.png)
 """
+)
 WRITTEN = (
     GRADIENT,
     GRADIENT.replace("a coffee $3", "a cup of tea $4").replace("boxed{42}", "frac{1"),
-    "```cpp\n// sums\nint sum(std::vector<int> xs) { return 7; }\n```\n\n" + "The rest of it is words, and more follow. " * 90,
+    "```cpp\n// sums\nint sum(std::vector<int> xs) { return 7; }\n```\n\n"
+    + "The rest of it is words, and more follow. " * 90,
 )
 
 

@@ -22,7 +22,9 @@ export function compare(url, pair) {
 
 function show(url, [left, right]) {
   const query = new URLSearchParams({ left, right });
-  window.htmx.ajax("GET", `${url}?${query}`, { target: "#compare-panel", swap: "innerHTML" });
+  window.htmx.ajax("GET", `${url}?${query}`, { target: "#compare-panel", swap: "innerHTML" }).then(() => {
+    panel().querySelector(".sides")?.focus(); // so that arrows scroll it
+  });
 }
 
 /** Letters pressed while the panel is open: the pair it shows next; null where the key is none of ours. */

@@ -14,6 +14,7 @@ export function openTexts(rail, { hold, drop, compare, assignment }) {
   const open = new Opened(assignment);
   for (const text of document.querySelectorAll("#task .text")) {
     fold(text, open);
+    reachFormulas(text);
     text.querySelector("button.compare").addEventListener("click", () => compare(text.dataset.letter));
     const { letter } = text.dataset;
     const button = document.createElement("button");
@@ -54,6 +55,16 @@ function read() {
     return JSON.parse(sessionStorage.getItem(UNFOLDED));
   } catch {
     return null;
+  }
+}
+
+/** A formula that is wider than its text scrolls: with arrows too, so it can be reached. */
+function reachFormulas(text) {
+  for (const formula of text.querySelectorAll(".formula")) {
+    if (formula.scrollWidth <= formula.clientWidth) continue;
+    formula.tabIndex = 0;
+    formula.setAttribute("role", "group");
+    formula.setAttribute("aria-label", "A wide formula");
   }
 }
 
