@@ -170,7 +170,7 @@ def kept(tag: str, name: str, value: str) -> str | None:
 
 
 _markdown = reader()
-_cleaner = nh3.Cleaner(
+CLEANER = nh3.Cleaner(
     tags=TAGS,
     attributes=ATTRIBUTES,
     tag_attribute_values=VALUES,
@@ -189,7 +189,7 @@ def as_html(text: str) -> SafeString:
         rendered = _markdown.render(text, {})
     except TooMuch:
         return as_written(text)
-    return mark_safe(_cleaner.clean(rendered))  # noqa: S308 - sanitised here
+    return mark_safe(CLEANER.clean(rendered))  # noqa: S308 - sanitised here
 
 
 def as_written(text: str) -> SafeString:
