@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import Match, SequenceMatcher
-from itertools import groupby
+from itertools import accumulate, groupby
 
 # A word with the blanks behind it; a sign of a script without blanks is a word by itself.
 WORD = re.compile(
@@ -46,15 +47,19 @@ class Run:
 class BoundedMatcher(SequenceMatcher[str]):
     """difflib's matcher, which takes cubic time at worst, with an end to its work that depends on the texts alone."""
 
-    looked_at = 0
-    is_cut = False
+    def __init__(self, left: list[str], right: list[str]) -> None:
+        super().__init__(None, left, right, autojunk=False)
+        counts = Counter(right)
+        self.pairs_until = list(accumulate((1 + counts[word] for word in left), initial=0))
+        self.num_looked_at = 0
+        self.is_cut = False
 
     def find_longest_match(self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None) -> Match:
-        work = sum(1 + len(self.b2j.get(word, ())) for word in self.a[alo:ahi])
-        if self.looked_at + work > MOST_PAIRS:
+        pairs = self.pairs_until[-1 if ahi is None else ahi] - self.pairs_until[alo]
+        if self.num_looked_at + pairs > MOST_PAIRS:
             self.is_cut = True
             return Match(alo, blo, 0)
-        self.looked_at += work
+        self.num_looked_at += pairs
         return super().find_longest_match(alo, ahi, blo, bhi)
 
 
@@ -62,7 +67,7 @@ def difference(left: str, right: str) -> Difference:
     """Both texts with the words marked that the other has not in that place."""
     words = WORD.findall(left), WORD.findall(right)
     keys = [word.strip() for word in words[0]], [word.strip() for word in words[1]]
-    matcher = BoundedMatcher(None, *keys, autojunk=False)
+    matcher = BoundedMatcher(*keys)
     runs = [Run(True, slice(0, len(keys[0])), slice(0, len(keys[1])))] if keys[0] == keys[1] else runs_of(matcher)
     runs = [Run(run.is_equal and not is_chance(runs, at, words), run.left, run.right) for at, run in enumerate(runs)]
     return Difference(

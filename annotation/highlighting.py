@@ -64,7 +64,7 @@ def highlighted(code: str, *, language: str) -> str:
     )
 
 
-class CFamilyLexer(RegexLexer):
+class CFamilyLexer(RegexLexer):  # type: ignore[misc]  # the library has no types
     """C and its kin by their words alone: the library's own lexers take seconds for a page of blank lines."""
 
     tokens: ClassVar = {
