@@ -125,7 +125,9 @@ def test_an_address_by_itself_stands_there_once():
     assert as_html("<https://e.example>").count(">https://e.example</a>") == 1
 
 
-@pytest.mark.parametrize("address", ["mailto:a@e.example", "/rank/", "#submit", "ftp://e.example", "https://a:b@e.example"])
+@pytest.mark.parametrize(
+    "address", ["mailto:a@e.example", "/rank/", "#submit", "ftp://e.example", "https://a:b@e.example"]
+)
 def test_other_addresses_are_words_only(address):
     assert as_html(f"[x]({address})") == f"<p>x ({address})</p>\n"
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from annotation.highlighting import C_FAMILY, LANGUAGES, LONGEST_CODE, highlighted
+from annotation.highlighting import C_FAMILY, LANGUAGES, LONGEST_CODE, highlighted, lexer_of
 from annotation.rendering import LONGEST_MARKDOWN, as_html
 
 SECONDS = 0.5  # of this thread, on a slow machine
@@ -35,7 +35,7 @@ def nothing_is_done_for_the_first_time():
 @pytest.mark.parametrize("piece", PIECES)
 def test_no_text_keeps_the_server_busy_for_long(piece):
     text = (piece * LONGEST_MARKDOWN)[:LONGEST_MARKDOWN]
-    assert min(seconds(as_html, text) for _ in range(2)) < SECONDS
+    assert seconds(as_html, text) < SECONDS
 
 
 @pytest.mark.parametrize("opens", ["> ", "- ", "[", "(", "{", "*", "**", "`", "![", "<"])
@@ -59,9 +59,12 @@ def test_a_long_text_that_people_would_write_is_shown_with_all_its_markup():
     assert html.count("<math>") == html.count("<em>") == html.count('class="address"') == 200
 
 
-@pytest.mark.parametrize("language", sorted(LANGUAGES | C_FAMILY - {"h", "hpp"}))
+ONCE_EACH = sorted({type(lexer_of(name)): name for name in sorted(LANGUAGES | C_FAMILY)}.values())
+
+
+@pytest.mark.parametrize("language", ONCE_EACH)
 def test_no_code_keeps_its_lexer_busy(language):
-    for piece in ['"', "'\\", '"\\', "/*", "<", "a<", "//", "a\n ", "a ", "{", "(", "$", "$(", "-- ", "=", "a=", "`", "%", "# "]:
+    for piece in ["'\\", '"\\', "<", "//", "a\n ", "a ", "(", "="]:
         line = (piece * 380)[:380].rstrip("\n")
         code = (f"{line}\n" * LONGEST_CODE)[:LONGEST_CODE]
-        assert min(seconds(highlighted, code, language=language) for _ in range(2)) < SECONDS, piece
+        assert seconds(highlighted, code, language=language) < SECONDS, piece
