@@ -114,7 +114,7 @@ def test_no_attack_runs_in_a_browser_even_where_no_policy_forbids_it(browser):
             f"<script>window.count = 0; stolen = () => {{ count += 1; }};</script><main>{as_html(text)}</main>"
         )
         page.evaluate(
-            "() => { for (let i = 0; i < 3; i++) { const main = document.querySelector('main'); main.innerHTML = main.innerHTML; } }"
+            "() => { const main = document.querySelector('main'); for (let i = 0; i < 3; i++) main.innerHTML = main.innerHTML; }"
         )
         page.wait_for_timeout(20)
         assert page.evaluate("window.count") == 0, text
