@@ -126,7 +126,7 @@ class Page {
   }
 
   key(event) {
-    const pair = keyInPanel(event, this.letters);
+    const pair = stored(NO_KEYS) ? null : keyInPanel(event, this.letters);
     if (pair) this.compare(pair);
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
