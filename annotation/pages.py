@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from annotation.attributes import Attribute, attributes_of
-from annotation.difference import Piece, difference
+from annotation.differences import Change, changes
 from annotation.models import Assignment, Campaign, CannotRank, Completion, Ranking
 from annotation.rendering import as_html
 from annotation.services.judge import FLAGS, as_written
@@ -52,8 +52,8 @@ class Text:
     edit: str
 
     @property
-    def pieces(self) -> tuple[Piece, ...]:
-        return difference(as_written(self.source), as_written(self.edit)) if self.edit else ()
+    def changes(self) -> tuple[Change, ...]:
+        return changes(as_written(self.source), as_written(self.edit)) if self.edit else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class TaskPage:
     texts: tuple[Text, ...]
     guide: Guide | None
     submit_url: str
+    compare_url: str
     draft_url: str = ""  # without them, nothing is saved before it is submitted, and no lease runs
     renew_url: str = ""
     lease_seconds: int = 0
@@ -113,6 +114,7 @@ def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, An
         texts=texts_of(assignment, draft=draft),
         guide=guide_of(assignment),
         submit_url=reverse("rank_submit", args=[campaign.slug]),
+        compare_url=compare_url(assignment, campaign=campaign),
         draft_url=reverse("rank_draft", args=[campaign.slug]),
         renew_url=reverse("rank_renew", args=[campaign.slug]),
         difference_url=reverse("rank_difference", args=[campaign.slug]),
@@ -134,8 +136,13 @@ def correction_page(ranking: Ranking, *, typed: dict[str, Any] | None = None) ->
         guide=guide_of(assignment),
         submit_url=reverse("rank_correct", args=[ranking.pk]),
         difference_url=reverse("rank_difference", args=[ranking.task.campaign.slug]),
+        compare_url=compare_url(assignment, campaign=ranking.task.campaign),
         draft=draft,
     )
+
+
+def compare_url(assignment: Assignment, *, campaign: Campaign) -> str:
+    return reverse("rank_compare", args=[campaign.slug, assignment.pk])
 
 
 def as_draft(ranking: Ranking) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation import campaign_deeds, campaign_views, views, work_views
+from annotation import campaign_deeds, campaign_views, text_views, views, work_views
 
 urlpatterns = [
     path("campaigns/", campaign_views.campaign_list, name="campaigns"),
@@ -28,6 +28,8 @@ urlpatterns = [
     path("rank/<slug:slug>/difference/", views.rank_difference, name="rank_difference"),
     path("rank/<slug:slug>/renew/", views.rank_renew, name="rank_renew"),
     path("rank/<slug:slug>/skip/", views.rank_skip, name="rank_skip"),
+    path("rank/<slug:slug>/compare/<uuid:assignment_id>/", text_views.rank_compare, name="rank_compare"),
+    path("leaving/", text_views.leaving, name="leaving"),
     path("my-work/", work_views.my_work, name="my_work"),
     path("my-work/<uuid:ranking_id>/", work_views.rank_correct, name="rank_correct"),
 ]

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
 from accounts.models import Capability
-from annotation.difference import difference
+from annotation.differences import changes
 from annotation.models import Assignment, Campaign, Membership, Ranking
 from annotation.pages import TaskPage, seconds_left, task_page
 from annotation.posted import EDIT, draft_of, submission_of, uuid_of
@@ -104,8 +104,8 @@ def rank_difference(request: HttpRequest, slug: str) -> HttpResponse:
     letter = request.POST.get("letter", "")
     before = texts.get(assignment.letters().get(letter, ""), "")
     typed = request.POST.get(f"{EDIT}{letter}", "")[:LONGEST_EDIT]
-    pieces = difference(as_written(before), as_written(typed))
-    return render(request, "annotation/rank_difference.html", {"pieces": pieces})
+    found = changes(as_written(before), as_written(typed))
+    return render(request, "annotation/rank_difference.html", {"changes": found})
 
 
 @require_POST

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import Role
-from annotation.difference import difference
+from annotation.differences import changes
 from annotation.models import Assignment, AssignmentState, Campaign, Completion, Ranking
 from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person
@@ -147,9 +147,9 @@ def test_a_stranger_learns_no_difference(desk, campaign):
     [("", "new"), ("one two three", "one 2 three"), ("a " * 3000, "b " * 3000), ("x\n" * 3000, "x\n" * 2999)],
 )
 def test_a_difference_gives_both_texts_back(before, after):
-    pieces = difference(before, after)
-    assert "".join(piece.text for piece in pieces if piece.change != "new") == before
-    assert "".join(piece.text for piece in pieces if piece.change != "gone") == after
+    found = changes(before, after)
+    assert "".join(change.text for change in found if change.kind != "new") == before
+    assert "".join(change.text for change in found if change.kind != "gone") == after
 
 
 def test_an_admin_writes_scales_as_lines(ada):

@@ -29,6 +29,48 @@ HOSTILE = (
     "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd Z\u0351\u036b\u0343\u036a\u0302\u036b"
     + "\u0336" * 60,
 )
+GRADIENT = (
+    r"""## The gradient
+
+For a policy $\pi_\theta$ one wants the largest
+
+$$
+J(\theta) = \mathbb{E}_{x \sim D,\, y \sim \pi_\theta(\cdot \mid x)}\left[ r(x, y)
+- \beta \log \frac{\pi_\theta(y \mid x)}{\pi_{\mathrm{ref}}(y \mid x)} \right]
+$$
+
+so \(\boxed{42}\), with $\cancel{x}$ gone. A ticket costs $5 and a coffee $3.
+
+\[ f(x) = \begin{cases} x^2 & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases} \]
+
+```python
+@dataclass
+class Policy:
+    """
+    + '"""A policy, by its weights."""'
+    + r"""
+    beta: float = 0.1  # how far it may go
+
+    def step(self, rewards: list[float]) -> float:
+        return sum(r - self.beta for r in rewards if r > 0)
+```
+
+| method | KL | win rate |
+|:--|--:|:-:|
+| DPO | 1.25 | 61 % |
+| PPO | 10.4 | $\approx 64\,\%$ |
+
+See [the paper](https://arxiv.org/abs/2203.02155) or <https://example.org/a/long/path/that/goes/on?and=a&query=too>.
+
+![a plot of the loss](https://evil.example/x.png)
+"""
+)
+WRITTEN = (
+    GRADIENT,
+    GRADIENT.replace("a coffee $3", "a cup of tea $4").replace("boxed{42}", "frac{1"),
+    "```cpp\n// sums\nint sum(std::vector<int> xs) { return 7; }\n```\n\n"
+    + "The rest of it is words, and more follow. " * 90,
+)
 
 
 def people() -> None:
@@ -65,6 +107,17 @@ def hostile() -> None:
     make_tasks(campaign)
 
 
+def written() -> None:
+    """One task of three texts with code, tables, formulas and links, two of them much alike, one long."""
+    campaign = a_campaign(raters=raters(), num_prompts=1, k=3, overlap=9, name="Written")
+    campaign.tasks.all().delete()
+    prompt = campaign.prompts.get()
+    prompt.completions.all().delete()
+    for text in WRITTEN:
+        Completion.objects.create(prompt=prompt, text=text, model_label="secret-model")
+    make_tasks(campaign)
+
+
 def empty() -> None:
     """Open, but nothing to rank yet; `fill` changes that."""
     a_campaign(raters=raters(), num_prompts=0, k=4, name="Empty")
@@ -95,7 +148,7 @@ def tiny_writer() -> None:
 
 
 STAGES: dict[str, Callable[[], None]] = {
-    set_up.__name__: set_up for set_up in (people, everyday, rated, hostile, empty, fill, tiny_writer)
+    set_up.__name__: set_up for set_up in (people, everyday, rated, hostile, written, empty, fill, tiny_writer)
 }
 
 if __name__ == "__main__":

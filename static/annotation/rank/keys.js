@@ -12,6 +12,8 @@ export const HELP = [
   ["+ −", "make the difference larger or smaller"],
   ["Backspace", "take it back off the rail"],
   ["Esc", "let it go"],
+  ["v", "show two texts side by side: the one in hand, then the letter of the other"],
+  ["o", "unfold the long text in hand, or all of them; again to fold"],
   ["x", "all are bad"],
   ["n", "say that it cannot be ranked"],
   ["e", "write a better version of the text in hand (Shift+E where there is a text E)"],
@@ -39,9 +41,11 @@ export function afterKey(state, key) {
   return null;
 }
 
-/** The command of a key, for what is no change of the order: "all_bad", "cannot_rank", "better", "reason", "flag", "skip", "undo", "help". */
+/** The command of a key, for what is no change of the order: "all_bad", "cannot_rank", "better", "reason", "flag", "skip", "undo", "help", "compare", "unfold". */
 export function commandOf(state, key) {
-  const commands = { x: "all_bad", n: "cannot_rank", e: "better", "/": "reason", f: "flag", s: "skip", u: "undo", "?": "help" };
+  const commands = {
+    x: "all_bad", n: "cannot_rank", e: "better", "/": "reason", f: "flag", s: "skip", u: "undo", "?": "help", v: "compare", o: "unfold",
+  };
   if (state.letters.includes(key)) return null;
   return commands[key.toLowerCase()] ?? commands[key] ?? null;
 }

@@ -1,5 +1,6 @@
 // The ranking page: the form, the typed line, the texts and the rail in one state. Without it the form works by itself.
 
+import { compare, firstPair, keyInPanel } from "./compare.js";
 import { Draft } from "./draft.js";
 import { keysAreOff, openHelp } from "./help.js";
 import { afterKey, commandOf } from "./keys.js";
@@ -8,7 +9,7 @@ import { EMPTY, formatOrder, tierOf } from "./order.js";
 import { drawRail, dropped } from "./rail.js";
 import { Say } from "./say.js";
 import { doubtful, finalOrder, fromDraft, leaveOut, listed, placeInWords, restInWords, toggleFlag, typed, withOrder } from "./state.js";
-import { markFlags, markHeld, openTexts } from "./texts.js";
+import { markFlags, markHeld, openTexts, unfold } from "./texts.js";
 
 const TICK_MS = 1_000;
 const LOOK_AGAIN_MS = 10_000;
@@ -32,9 +33,12 @@ class Page {
     this.asked = ""; // the letters that she was asked about, whether she means to leave them out
     const { state, error } = typed(fromDraft(this.letters, draft), draft.line ?? "");
     this.state = state;
+    this.beside = null; // letters chosen to be compared, while more are awaited
     openTexts($("#rail"), {
       hold: (letter) => this.hold(letter),
       drop: (letter, where) => this.change(dropped(this.state, letter, where)),
+      compare: (letter) => this.compare(firstPair(this.letters, letter)),
+      assignment: form.elements.assignment.value,
     });
     this.wire();
     if (!error) this.writeLine(); // a line that can't be read stays as it was typed
@@ -142,6 +146,8 @@ class Page {
   }
 
   key(event) {
+    const pair = keysAreOff() ? null : keyInPanel(event, this.letters);
+    if (pair) this.compare(pair);
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -155,6 +161,7 @@ class Page {
       return;
     }
     if (keysAreOff()) return;
+    if (this.beside !== null && this.choose(event.key)) return;
     const next = afterKey(this.state, event.key);
     const command = next ? null : commandOf(this.state, event.key);
     if (!next && !command) return;
@@ -165,6 +172,8 @@ class Page {
 
   obey(command) {
     if (command === "all_bad") this.change({ ...this.state, allBad: !this.state.allBad });
+    if (command === "compare") this.askBeside();
+    if (command === "unfold") unfold(this.state.held);
     if (command === "reason") this.form.elements.reason.focus();
     if (command === "skip") $("#skip")?.showModal();
     if (command === "undo") $("#undo")?.click();
@@ -177,6 +186,35 @@ class Page {
       flags.open = !flags.open;
       flags.querySelector(flags.open ? "input" : "summary").focus();
     }
+  }
+
+  compare(pair) {
+    this.beside = null;
+    compare(this.form.dataset.compareUrl, pair);
+  }
+
+  /** `v`: of two texts both are meant; else the next letter, or the next two where none is in hand, say which. */
+  askBeside() {
+    if (this.letters.length === 2) return this.compare(this.letters);
+    this.beside = this.state.held ? [this.state.held] : [];
+    this.tellBeside();
+  }
+
+  tellBeside() {
+    const [first] = this.beside;
+    const words = first ? `${first.toUpperCase()} beside which text? Press its letter.` : "Which two texts? Press their letters.";
+    write("#order-error")(words);
+    say(words);
+  }
+
+  /** A key while letters are awaited: whether it was taken. Any other key ends the waiting. */
+  choose(key) {
+    const chosen = this.letters.includes(key) && !this.beside.includes(key) ? [...this.beside, key] : null;
+    this.beside = chosen;
+    if (chosen?.length === 1) this.tellBeside();
+    else write("#order-error")("");
+    if (chosen?.length === 2) this.compare(chosen);
+    return chosen !== null || key === "Escape";
   }
 
   tick() {
