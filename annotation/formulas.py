@@ -21,6 +21,7 @@ from math_core import LatexError, LatexToMathML
 
 LONGEST = 2_000  # characters of one formula
 MOST_MARKS = 400  # commands and braces: each may be a level, of 3 kB of stack at most, where a thread has 8 MB
+MOST_BRACKETS = 12  # of "[": the converter takes twice as long for each one more that is never closed
 MOST_EXPANSIONS = 20  # of the converter's own short forms, \textcolor and the like
 LONGEST_ROW = 40_000  # characters of the formulas of one text
 
@@ -64,6 +65,8 @@ FENCES = (
 def as_mathml(latex: str, *, is_display: bool) -> str | None:
     """MathML of a formula, not sanitised yet; None where it can't be read or asks for too much."""
     if len(latex) > LONGEST or DEFINES.search(latex) or latex.count("{") + latex.count("\\") > MOST_MARKS:
+        return None
+    if latex.count("[") > MOST_BRACKETS:
         return None
     try:
         mathml = _converter.convert_with_local_state(latex, displaystyle=is_display)
