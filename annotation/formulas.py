@@ -21,13 +21,17 @@ from math_core import LatexError, LatexToMathML
 
 LONGEST = 2_000  # characters of one formula
 MOST_MARKS = 400  # commands and braces: each may be a level, of 3 kB of stack at most, where a thread has 8 MB
-MOST_BRACKETS = 12  # left open: the converter takes twice as long for each one more that is never closed
+MOST_BRACKETS = 12  # that open: the converter takes twice as long for each one more that is never closed
 MOST_EXPANSIONS = 20  # of the converter's own short forms, \textcolor and the like
 LONGEST_ROW = 40_000  # characters of the formulas of one text
 
 DEFINES = re.compile(r"\\(?:g?def|let|global|(?:re)?newcommand|providecommand)(?![a-zA-Z])")
-OPENS = re.compile(r"[(\[]|\\(?:\{|l(?:angle|floor|ceil|brace|brack|vert|Vert|group|moustache|Brack|paren)|[lu]lcorner)")
-CLOSES = re.compile(r"[)\]]")
+# Every command in l is taken for an opening bracket that isn't known to be none; \bigl and its like make one of anything.
+OPENS = re.compile(
+    r"[(\[]|\\\{|\\[bB]igg?[lmr]?(?![a-zA-Z])|\\ulcorner|"
+    r"\\l(?!(?:ambda|og|im|imits|dots|eq|e|eqslant|eft|n|g|l|t|or|and|not|esssim|hd|iminf|imsup|(?:eft|ong)[a-z]*arrow"
+    r")(?![a-zA-Z]))[a-zA-Z]"
+)
 FAR = re.compile(r'="-?(?!\d(?:\.\d+)?em")[\d.]+[a-z%]+"')  # any length but one of less than ten em
 CELL = re.compile(r'<mtd style="([^"]*)"')
 PROSE = re.compile(r"[^\W\d_]{2,}[,.;:]?\s+[^\W\d_]{2,}|^[\d.,]+\s+[^\W\d_]{2,}")
@@ -68,7 +72,9 @@ def as_mathml(latex: str, *, is_display: bool) -> str | None:
     """MathML of a formula, not sanitised yet; None where it can't be read or asks for too much."""
     if len(latex) > LONGEST or DEFINES.search(latex) or latex.count("{") + latex.count("\\") > MOST_MARKS:
         return None
-    if len(OPENS.findall(latex)) - len(CLOSES.findall(latex)) > MOST_BRACKETS:
+    if (
+        len(OPENS.findall(latex)) > MOST_BRACKETS
+    ):  # whether they are closed too is not asked: a closer may come too early
         return None
     try:
         mathml = _converter.convert_with_local_state(latex, displaystyle=is_display)

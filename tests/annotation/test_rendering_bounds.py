@@ -43,6 +43,15 @@ def test_no_depth_is_too_much(opens):
     assert seconds(as_html, opens * 10_000 + "x") < SECONDS
 
 
+@pytest.mark.parametrize("before", ["", ")" * 40, r"\}" * 20])
+@pytest.mark.parametrize(
+    "opens", ["(", "[", r"\{", r"\langle ", r"\lfloor ", r"\llbracket ", r"\lbrack ", r"\bigl\rvert ", r"\Big( "]
+)
+def test_brackets_that_are_never_closed_take_no_time(before, opens):
+    formula = (before + opens * 40)[:300]
+    assert seconds(as_html, f"${formula}x$ " * 20) < SECONDS
+
+
 def test_a_huge_text_is_shown_as_written_and_at_once():
     text = "*<b>" * LONGEST_MARKDOWN
     assert as_html(text) == '<p class="plain">' + "*&lt;b&gt;" * LONGEST_MARKDOWN + "</p>"
