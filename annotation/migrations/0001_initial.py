@@ -498,6 +498,10 @@ class Migration(migrations.Migration):
             model_name="assignment",
             index=models.Index(fields=["rater", "state", "-leased_at"], name="assignments_of_a_rater"),
         ),
+        migrations.AddIndex(
+            model_name="assignment",
+            index=models.Index(fields=["rater", "task", "state"], name="what_a_rater_has_seen"),
+        ),
         migrations.AddConstraint(
             model_name="assignment",
             constraint=models.UniqueConstraint(
