@@ -75,14 +75,17 @@ def test_a_frozen_worker_that_wakes_late_changes_nothing(site):
     site.wait(run_id, lambda run: run["fence"] == 2 and run["step"] > 50)
     frozen.send_signal(signal.SIGCONT)
     run = site.wait(run_id, lambda run: run["state"] == "succeeded")
-    time.sleep(1)  # for whatever the late one might still write
+    until = time.monotonic() + 20
+    while "is no longer held by" not in (site.home / "workers.log").read_text():  # the late one has noticed
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    time.sleep(1)  # for whatever it might still write
     assert site.run(run_id) == run
     assert frozen.poll() is None
     assert (run["fence"], run["attempt"]) == (2, 2)
     assert set(counted(site, run_id)) == set(range(1, 151))
     assert site.copied(run_id) == site.written(run_id)
     assert outputs(site) == before + 1
-    assert "is no longer held by" in (site.home / "workers.log").read_text()
 
 
 def test_a_worker_that_is_asked_to_leave_hands_its_run_back_with_a_checkpoint(site):

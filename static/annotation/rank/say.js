@@ -1,7 +1,5 @@
 // What is said beside the order: that it cannot be ranked, ratings, a better version of a text. The form's fields are its state.
 
-import { post } from "./draft.js";
-
 const DIFFERENCE_AFTER_MS = 400;
 
 export class Say {
@@ -79,13 +77,11 @@ export class Say {
     if (isChanged(edit)) this.showDifference(edit);
   }
 
-  async showDifference({ letter, field, box }) {
-    const body = new FormData();
-    for (const name of ["csrfmiddlewaretoken", "assignment"]) body.set(name, this.form.elements[name].value);
-    body.set("letter", letter);
-    body.set(field.name, field.value);
-    const answer = await post(this.form.dataset.differenceUrl, body).catch(() => null);
-    if (answer?.ok) box.querySelector(".change").innerHTML = await answer.text(); // escaped by the server
+  showDifference({ letter, field, box }) {
+    const values = { letter, [field.name]: field.value };
+    for (const name of ["csrfmiddlewaretoken", "assignment"]) values[name] = this.form.elements[name].value;
+    const target = box.querySelector(".change");
+    window.htmx.ajax("POST", this.form.dataset.differenceUrl, { target, values, swap: "innerHTML" });
   }
 }
 
