@@ -8,14 +8,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
-from hypothesis import settings as hypothesis_settings
 
 from audit import triggers
 from tests.home import HOME
-
-# What an example takes says more of what else the machine does than of the code.
-hypothesis_settings.register_profile("steady", deadline=None)
-hypothesis_settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from annotation.highlighting import C_FAMILY, LANGUAGES, LONGEST_CODE, highlighted, lexer_of
 from annotation.rendering import LONGEST_MARKDOWN, as_html
 
-SECONDS = 1.5  # of this thread, on a machine that does other work: the slowest takes 0.2 s
+SECONDS = 0.5  # of this thread
 PIECES = [
     "[", "![[", "*a ", "_a_ **b", "**a*", "*_", "~~a", "`", "``a`", "`` ` ", "\\", "<a", "<http://a>", "&amp;", "&#x26;",
     "> ", ">\n", "- ", "- a\n", "1. ", "1. a\n  ", "# a\n", "a\n===\n", "***\n", "\n", " \n", "[a](<", "[a](b", "[a](http://b)",
@@ -22,9 +22,15 @@ PIECES = [
 
 
 def seconds(work, *arguments, **options) -> float:
-    began = time.thread_time()
-    work(*arguments, **options)
-    return time.thread_time() - began
+    """The best of three: what else the machine does makes a run slower, never faster."""
+    found = []
+    for _ in range(3):
+        began = time.thread_time()
+        work(*arguments, **options)
+        found.append(time.thread_time() - began)
+        if found[-1] < SECONDS:
+            break
+    return min(found)
 
 
 @pytest.fixture(autouse=True)

@@ -46,13 +46,13 @@ def test_a_rater_leaves_one_out_rates_and_betters_a_text(opened, complaints):
     page.keyboard.press("e")
     expect(page.locator("#edit-b")).to_be_focused()
     page.locator("#edit-b").fill(page.locator("#edit-b").input_value() + " And here is why.")
-    expect(page.locator("#text-b .change ins")).to_contain_text("And here is why")
+    expect(page.locator("#text-b .change ins")).to_have_text(". And here is why")
     expect(page.locator("#saving")).to_have_text(re.compile("^saved"), timeout=3_000)
 
     page.reload()
     expect(page.locator("#order")).to_have_value("b > a, not c")
     expect(page.locator("#edit-b")).to_have_value(re.compile("And here is why"))
-    expect(page.locator("#text-b .change ins")).to_contain_text("And here is why")
+    expect(page.locator("#text-b .change ins")).to_have_text(". And here is why")
     expect(page.locator("#text-b .scale").first.locator("input:checked")).to_have_value("4")
 
     page.locator("h2#texts").click()

@@ -154,13 +154,15 @@ def test_a_run_that_says_nothing_for_too_long_is_stopped(corpus, trainer, settin
     assert (run.state, run.failure_code) == (RunState.FAILED, "stalled")
 
 
+def with_a_folder(run: Run) -> Run:
+    run.folder.mkdir(parents=True)
+    (run.folder / "spec.json").write_text(json.dumps({"run": "x", "method": "tokenizer", "recipe": {}, "inputs": {}}))
+    return run
+
+
 def test_a_process_left_in_the_folder_is_ended_before_another_begins(corpus, trainer):
     trainer("count:1000")
-    queued = a_tokenizer_run(corpus)
-    queued.folder.mkdir(parents=True)
-    (queued.folder / "spec.json").write_text(
-        json.dumps({"run": "x", "method": "tokenizer", "recipe": {}, "inputs": {}})
-    )
+    queued = with_a_folder(a_tokenizer_run(corpus))
     left = Child(queued.folder, fence=0)
     trainer("count:3")
     run = work_once()
@@ -170,11 +172,7 @@ def test_a_process_left_in_the_folder_is_ended_before_another_begins(corpus, tra
 
 def test_training_gives_way_to_the_pages_of_people_on_the_same_machine(corpus, trainer):
     trainer("count:1000")
-    queued = a_tokenizer_run(corpus)
-    queued.folder.mkdir(parents=True)
-    (queued.folder / "spec.json").write_text(
-        json.dumps({"run": "x", "method": "tokenizer", "recipe": {}, "inputs": {}})
-    )
+    queued = with_a_folder(a_tokenizer_run(corpus))
     child = Child(queued.folder, fence=0)
     try:
         (pid,) = until(lambda: list(processes_of(queued.folder.name)))
