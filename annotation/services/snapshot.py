@@ -7,7 +7,7 @@ import random
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +76,20 @@ class Snapshot:
     shuffled_seed: int | None
 
     def rankings(self, split: str) -> Iterator[Judged]:
+        numbers = count()
         for some in in_batches(self.ids[split], BATCH):
             found = Ranking.objects.select_related("task__prompt", "assignment", "edit").in_bulk(some)
             names = {name for ranking in found.values() for name in names_of(ranking)}
             texts = {str(pk): text for pk, text in Completion.objects.filter(pk__in=names).values_list("pk", "text")}
             for pk in some:
-                yield self.judged(found[pk], texts=texts, split=split)
+                yield self.judged(found[pk], texts=texts, split=split, number=next(numbers))
 
-    def judged(self, ranking: Ranking, *, texts: dict[str, str], split: str) -> Judged:
+    def judged(self, ranking: Ranking, *, texts: dict[str, str], split: str, number: int) -> Judged:
+        """`number` counts the rankings of the split."""
         own = {name: texts[name] for name in names_of(ranking)}
         tiers = ranking.tiers
         if self.shuffled_seed is not None and split == "train":
-            tiers = shuffled(tiers, lot=f"{self.shuffled_seed} {ranking.pk}")
+            tiers = shuffled(tiers, texts=own, lot=f"{self.shuffled_seed} {number}")
         return Judged(ranking, tiers, own, pseudonym(self.name, ranking.rater_id))
 
     def rows(self, split: str) -> Iterator[dict[str, Any]]:
@@ -147,9 +149,9 @@ def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[st
     }
 
 
-def shuffled(tiers: list[list[str]], *, lot: str) -> list[list[str]]:
-    """The same tiers with other names in them, by lot."""
-    names = [name for tier in tiers for name in sorted(tier)]
+def shuffled(tiers: list[list[str]], *, texts: dict[str, str], lot: str) -> list[list[str]]:
+    """The same tiers with other names in them, by lot: what it comes to follows from the texts, not from their random ids."""
+    names = sorted((name for tier in tiers for name in tier), key=lambda name: (texts[name], name))
     random.Random(lot).shuffle(names)
     rest = iter(names)
     return [sorted(next(rest) for _ in tier) for tier in tiers]
