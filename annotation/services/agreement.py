@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from annotation.models import Campaign, Ranking, RankingTask
+from annotation.models import Campaign, Ranking, RankingTask, TaskKind
 from annotation.quality.intervals import ratio_interval
 from annotation.weak_order import comparisons
 
@@ -45,7 +45,7 @@ def agreement_of(campaign: Campaign) -> Agreement | None:
 
 def tally(campaign: Campaign, whose: Q) -> list[tuple[int, int]]:
     """For each task with any: pairs of texts that two raters ordered alike, and all that both ordered."""
-    live = Ranking.objects.filter(whose, task__campaign=campaign, is_live=True).order_by()
+    live = Ranking.objects.filter(whose, task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True).order_by()
     twice = live.values("task").annotate(n=Count("rater", distinct=True)).filter(n__gte=2)
     tasks = RankingTask.objects.filter(pk__in=twice.values("task")).order_by("-created_at", "-pk")[:MOST_TASKS]
     by_task: defaultdict[Any, list[set[tuple[str, str]]]] = defaultdict(list)

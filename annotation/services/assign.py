@@ -84,7 +84,7 @@ class FreeSlots(QuerySet[Slot]):
 
 
 def free_slots(campaign: Campaign) -> FreeSlots:
-    return FreeSlots(Slot).filter(campaign=campaign, is_free=True).order_by("order_key", "pk")
+    return FreeSlots(Slot).filter(campaign=campaign, is_free=True, reserved_for=None).order_by("order_key", "pk")
 
 
 def take_slot(slots: QuerySet[Slot]) -> Slot | None:

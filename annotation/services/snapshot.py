@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from accounts.errors import UserError
 from accounts.models import User
-from annotation.models import AssignmentState, Campaign, Completion, Ranking
+from annotation.models import AssignmentState, Campaign, Completion, Ranking, TaskKind
 from annotation.services.completions import in_batches
 from annotation.weak_order import Pair, comparisons
 from audit.services import record
@@ -110,12 +110,12 @@ def names_of(ranking: Ranking) -> list[str]:
 def freeze_snapshot(
     campaign: Campaign, *, name: str, user: User | None, shuffled_seed: int | None = None
 ) -> DatasetVersion:
-    """Freezes every live ranking, late ones included; gold tasks never. Prompts keep the split that follows from their content.
+    """Freezes every live ranking of work, late ones included. Prompts keep the split that follows from their content.
 
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
     nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NameTaken`.
     """
-    live = Ranking.objects.filter(task__campaign=campaign, task__is_gold=False, is_live=True)
+    live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True)
     ordered = live.order_by("task__prompt__content_hash", "created_at", "pk")
     chosen = list(ordered.values_list(*CHOSEN))
     if not chosen:

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pyarrow.parquet as pq
 import pytest
 
-from annotation.models import Completion, Ranking, RankingTask
+from annotation.models import Completion, Ranking, RankingTask, TaskKind
 from annotation.services.assign import lease_next
 from annotation.services.campaigns import create_campaign
 from annotation.services.completions import save_tasks
@@ -114,7 +114,7 @@ def test_of_a_correction_only_the_newer_ranking_is_frozen(campaign, ada):
 
 def test_gold_tasks_never_enter_a_dataset(campaign, ada):
     ranking = submit_ranking(lease_next(campaign, rater=ada), rater=ada, submission=a_submission())
-    RankingTask.objects.filter(pk=ranking.task_id).update(is_gold=True)
+    RankingTask.objects.filter(pk=ranking.task_id).update(kind=TaskKind.GOLD)
     with pytest.raises(NoRankings):
         freeze_snapshot(campaign, name="first", user=None)
 

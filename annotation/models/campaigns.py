@@ -1,0 +1,89 @@
+"""Campaigns: what is ranked by how many, under which guideline, and who its raters are."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+
+class CampaignState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    OPEN = "open", "Open"
+    PAUSED = "paused", "Paused"
+    CLOSED = "closed", "Closed"
+
+
+CAMPAIGN_TRANSITIONS: dict[str, frozenset[str]] = {
+    CampaignState.DRAFT: frozenset({CampaignState.OPEN, CampaignState.CLOSED}),
+    CampaignState.OPEN: frozenset({CampaignState.PAUSED, CampaignState.CLOSED}),
+    CampaignState.PAUSED: frozenset({CampaignState.OPEN, CampaignState.CLOSED}),
+    CampaignState.CLOSED: frozenset({CampaignState.OPEN}),
+}
+
+
+class Campaign(models.Model):
+    """Prompts, a guideline, K completions a prompt, how many raters rank each, and who they are."""
+
+    name = models.CharField(max_length=120, unique=True)
+    slug = models.SlugField(max_length=120, unique=True)
+    state = models.CharField(max_length=16, choices=CampaignState, default=CampaignState.DRAFT)
+    k = models.PositiveSmallIntegerField(default=4)
+    overlap = models.PositiveSmallIntegerField(default=1)  # rankings wanted a task
+    lease_minutes = models.PositiveSmallIntegerField(default=20)
+    attributes = models.JSONField(default=list, blank=True)  # scales to rate each text on: annotation.attributes
+    raters = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="campaigns")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(k__gte=2, k__lte=9), name="campaign_k_is_2_to_9"),
+            models.CheckConstraint(
+                condition=models.Q(overlap__gte=1, overlap__lte=25), name="campaign_overlap_is_1_to_25"
+            ),
+            models.CheckConstraint(condition=models.Q(lease_minutes__gte=1), name="campaign_lease_is_a_minute_or_more"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Standing(models.TextChoices):
+    """How far a rater's judgement is trusted in a campaign."""
+
+    TRUSTED = "trusted", "Ranks"
+    TESTED = "tested", "Takes the qualification test"
+    FAILED = "failed", "Did not pass the test"
+    PAUSED = "paused", "Paused"  # by the sequential test or by an admin, with a reason; a reviewer hears an appeal
+
+
+class Membership(models.Model):
+    """A rater of a campaign. A removed one keeps her rankings and gets no more work, like one who is paused."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
+    is_active = models.BooleanField(default=True)
+    standing = models.CharField(max_length=8, choices=Standing, default=Standing.TRUSTED)
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["campaign", "user"], name="one_membership_a_campaign")]
+
+
+class Guideline(models.Model):
+    """One version of a campaign's guideline, in Markdown; kept for ever, since rankings name it."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="guidelines")
+    number = models.PositiveIntegerField()
+    text = models.TextField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["campaign", "number"], name="one_guideline_of_a_number")
+        ]
