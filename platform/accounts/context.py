@@ -7,6 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Capability
 
@@ -15,27 +17,27 @@ from accounts.models import Capability
 class Place:
     """An entry of the main navigation: what it says, the name of its address, who sees it."""
 
-    label: str
+    label: str | Promise
     url_name: str
     capability: Capability
 
 
 PLACES = (
-    Place("Rank", "rank_any", Capability.RANK),
-    Place("My work", "my_work", Capability.RANK),
-    Place("Campaigns", "campaigns", Capability.STUDY),
-    Place("Rounds", "rounds", Capability.STUDY),
-    Place("Runs", "runs", Capability.STUDY),
-    Place("Models", "models", Capability.STUDY),
-    Place("Datasets", "datasets", Capability.STUDY),
-    Place("People", "people", Capability.MANAGE),
-    Place("Audit", "audit", Capability.MANAGE),
+    Place(_("Rank"), "rank_any", Capability.RANK),
+    Place(_("My work"), "my_work", Capability.RANK),
+    Place(_("Campaigns"), "campaigns", Capability.STUDY),
+    Place(_("Rounds"), "rounds", Capability.STUDY),
+    Place(_("Runs"), "runs", Capability.STUDY),
+    Place(_("Models"), "models", Capability.STUDY),
+    Place(_("Datasets"), "datasets", Capability.STUDY),
+    Place(_("People"), "people", Capability.MANAGE),
+    Place(_("Audit"), "audit", Capability.MANAGE),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    label: str
+    label: str | Promise
     url: str
     is_here: bool
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.defaults import server_error
 
 
@@ -60,19 +61,19 @@ def render_error(request: HttpRequest, error: UserError) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render_error(request, NotFound("There is nothing at this address, or it isn't yours to see."))
+    return render_error(request, NotFound(_("There is nothing at this address, or it isn't yours to see.")))
 
 
 def broken(request: HttpRequest) -> HttpResponse:
     """What we did not expect. It is in the log with its traceback; the page asks neither database nor session."""
     if wants_json(request):
-        error = UserError("Something broke on our side; it is written down.", code="broken", status=500)
+        error = UserError(_("Something broke on our side; it is written down."), code="broken", status=500)
         return JsonResponse(error.as_json(), status=500)
     return server_error(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     error = NotAllowed(
-        "This form was opened too long ago or elsewhere. Reload the page and send it again.", code="csrf"
+        _("This form was opened too long ago or elsewhere. Reload the page and send it again."), code="csrf"
     )
     return render_error(request, error)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role
 
-DAYS = ((7, "a week"), (30, "30 days"), (90, "90 days"), (365, "a year"))
+DAYS = ((7, _("a week")), (30, _("30 days")), (90, _("90 days")), (365, _("a year")))
 
 
 class PersonForm(forms.Form):
     username = forms.CharField(
         max_length=150,
-        label="User name",
+        label=_("User name"),
         validators=[UnicodeUsernameValidator()],
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )
-    role = forms.ChoiceField(choices=Role.choices, initial=Role.RATER)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.RATER)
 
 
 class RoleForm(forms.Form):
@@ -29,8 +30,10 @@ class ActiveForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(max_length=80, help_text="What it is for, so that you know later which one to revoke.")
-    days = forms.TypedChoiceField(choices=DAYS, coerce=int, initial=30, label="Expires after")
+    name = forms.CharField(
+        label=_("Name"), max_length=80, help_text=_("What it is for, so that you know later which one to revoke.")
+    )
+    days = forms.TypedChoiceField(choices=DAYS, coerce=int, initial=30, label=_("Expires after"))
     can_write = forms.BooleanField(
-        required=False, label="May change things", help_text="Without this it can only read what you can read."
+        required=False, label=_("May change things"), help_text=_("Without this it can only read what you can read.")
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from accounts.access import PUBLIC
 from accounts.errors import NotAllowed, UserError, render_error, wants_json
@@ -31,15 +32,15 @@ class DenyByDefault:
         if required == PUBLIC:
             return None
         if required is None:
-            return render_error(request, NotAllowed("This page is not open to anybody.", code="undeclared"))
+            return render_error(request, NotAllowed(_("This page is not open to anybody."), code="undeclared"))
         if not request.user.is_authenticated:
             if wants_json(request) or request.headers.get(
                 "HX-Request"
             ):  # a part of a page is no place for a login form
-                return render_error(request, NotAllowed("Log in first.", code="not_authenticated", status=401))
+                return render_error(request, NotAllowed(_("Log in first."), code="not_authenticated", status=401))
             return redirect_to_login(request.get_full_path())
         if not request.user.can(Capability(required)):
-            return render_error(request, NotAllowed("Your role does not include this page."))
+            return render_error(request, NotAllowed(_("Your role does not include this page.")))
         return None
 
 

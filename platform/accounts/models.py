@@ -6,14 +6,15 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
 
 class Role(models.TextChoices):
-    RATER = "rater", "Rater"
-    REVIEWER = "reviewer", "Reviewer"
-    RESEARCHER = "researcher", "Researcher"
-    ADMIN = "admin", "Admin"
+    RATER = "rater", _("Rater")
+    REVIEWER = "reviewer", _("Reviewer")
+    RESEARCHER = "researcher", _("Researcher")
+    ADMIN = "admin", _("Admin")
 
 
 class Capability(models.TextChoices):
@@ -39,6 +40,7 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: 
 
     role = models.CharField(max_length=16, choices=Role, default=Role.RATER)
     is_simulated = models.BooleanField(default=False)
+    interface_language = models.CharField(max_length=8, blank=True)  # of pages; empty: as the browser asks
 
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 

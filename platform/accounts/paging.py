@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from accounts.errors import UserError
 
@@ -69,7 +70,7 @@ def _beyond(cursor: str, model: type[Model], *, column: str, direction: str) -> 
         key = key_field.to_python(key_text)
         value = (key_field if column == "pk" else model._meta.get_field(column)).to_python(text)  # type: ignore[union-attr]
     except (ValidationError, ValueError, TypeError) as error:
-        raise BadCursor("This page's address is not whole: start from the first page.") from error
+        raise BadCursor(gettext("This page's address is not whole: start from the first page.")) from error
     return Q(**{f"{column}__{direction}": value}) | Q(**{column: value, f"pk__{direction}": key})
 
 

@@ -8,6 +8,7 @@ import secrets
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext
 
 from accounts.deeds import tell
 from accounts.errors import Conflict, UserError
@@ -57,19 +58,19 @@ def create_person(
             tell("person.created", actor=by, target=person, username=username, role=role, is_simulated=is_simulated)
     except IntegrityError as error:
         if not User.objects.filter(username=username).exists():
-            raise BadPerson("Only raters are simulated.") from error
-        raise NameTaken(f"There is somebody called {username} already.") from error
+            raise BadPerson(gettext("Only raters are simulated.")) from error
+        raise NameTaken(gettext("There is somebody called %(name)s already.") % {"name": username}) from error
     return person, secret
 
 
 def change_role(person: User, *, to: str, by: User | None) -> None:
     """Raises LastAdmin, or BadPerson for an unknown role."""
     if to not in Role.values:
-        raise BadPerson(f"There is no role called {to}.")
+        raise BadPerson(gettext("There is no role called %(role)s.") % {"role": to})
     with transaction.atomic():
         locked, has_other = _locked(person)
         if locked.is_simulated and to != Role.RATER:
-            raise BadPerson("A simulated person can only be a rater.")
+            raise BadPerson(gettext("A simulated person can only be a rater."))
         if to == locked.role:
             return
         _stay_one_admin(locked, has_other=has_other)
@@ -132,4 +133,6 @@ def _locked(person: User) -> tuple[User, bool]:
 
 def _stay_one_admin(person: User, *, has_other: bool) -> None:
     if person.role == Role.ADMIN and person.is_active and not has_other:
-        raise LastAdmin(f"{person.username} is the only admin: make somebody else an admin first.")
+        raise LastAdmin(
+            gettext("%(name)s is the only admin: make somebody else an admin first.") % {"name": person.username}
+        )

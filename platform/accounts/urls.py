@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path
 
-from accounts import reference, views
+from accounts import language, reference, views
 from accounts.access import public
 
 login = LoginView.as_view(template_name="accounts/login.html", redirect_authenticated_user=True)
@@ -14,6 +14,8 @@ urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
     path("login/", public(login), name="login"),
     path("logout/", public(LogoutView.as_view()), name="logout"),
+    path("language/", language.choose_language, name="choose_language"),
+    path("words/<str:language>.js", language.words, name="words"),
     path("password/", views.password, name="password"),
     path("people/", views.people, name="people"),
     path("people/<int:pk>/role/", views.person_role, name="person_role"),

@@ -9,6 +9,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -61,7 +62,10 @@ def person_role(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     form = valid(RoleForm(request.POST))
     services.change_role(person, to=form.cleaned_data["role"], by=signed_in(request))
-    messages.success(request, f"{person.username} is now {Role(form.cleaned_data['role']).label.lower()}.")
+    messages.success(
+        request,
+        _("%(name)s is now: %(role)s.") % {"name": person.username, "role": Role(form.cleaned_data["role"]).label},
+    )
     return redirect("people")
 
 
@@ -71,8 +75,8 @@ def person_active(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     active = valid(ActiveForm(request.POST)).cleaned_data["active"]
     services.set_active(person, to=active, by=signed_in(request))
-    said = "can log in again" if active else "is logged out everywhere and can't log in"
-    messages.success(request, f"{person.username} {said}.")
+    said = _("%(name)s can log in again.") if active else _("%(name)s is logged out everywhere and can't log in.")
+    messages.success(request, said % {"name": person.username})
     return redirect("people")
 
 
@@ -82,7 +86,7 @@ def person_active(request: HttpRequest, pk: int) -> HttpResponse:
 def person_password(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     if person == signed_in(request):
-        raise NotAllowed("Change your own password from the menu with your name: it asks for the old one.")
+        raise NotAllowed(_("Change your own password from the menu with your name: it asks for the old one."))
     secret = services.reset_password(person, by=signed_in(request))
     return render_people(request, made={"person": person, "secret": secret})
 
@@ -107,7 +111,9 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def token_revoke(request: HttpRequest, key: str) -> HttpResponse:
     token = get_object_or_404(ApiToken, token_key=key, user=signed_in(request))
     services.revoke_token(token, by=signed_in(request))
-    messages.success(request, f"{token.name} is revoked: programs that use it are refused from now on.")
+    messages.success(
+        request, _("%(name)s is revoked: programs that use it are refused from now on.") % {"name": token.name}
+    )
     return redirect("tokens")
 
 
@@ -120,7 +126,7 @@ def password(request: HttpRequest) -> HttpResponse:
         form.save()
         tell("person.password_changed", actor=signed_in(request), target=signed_in(request))
         update_session_auth_hash(request, form.user)
-        messages.success(request, "Your password is changed; you are logged out everywhere but here.")
+        messages.success(request, _("Your password is changed; you are logged out everywhere but here."))
         return redirect("home")
     return render(request, "accounts/password.html", {"form": form}, status=400 if form.errors else 200)
 

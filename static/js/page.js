@@ -28,7 +28,7 @@ document.addEventListener(
     if (!question || asked.has(event.target)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    ask(question, event.submitter?.textContent.trim() ?? "Yes").then((yes) => {
+    ask(question, event.submitter?.textContent.trim() ?? gettext("Yes")).then((yes) => {
       if (!yes) return;
       asked.add(event.target);
       event.target.requestSubmit(event.submitter);
@@ -56,10 +56,10 @@ document.addEventListener("click", async (event) => {
   const source = document.querySelector(button.dataset.copy);
   try {
     await navigator.clipboard.writeText(source.textContent.trim());
-    button.textContent = "Copied";
+    button.textContent = gettext("Copied");
   } catch {
     getSelection().selectAllChildren(source); // no clipboard without HTTPS: the text is selected instead
-    button.textContent = "Selected";
+    button.textContent = gettext("Selected");
   }
 });
 
@@ -92,7 +92,7 @@ function settle(notice) {
   for (const other of document.querySelectorAll("#toasts > .notice"))
     if (other !== notice && other.dataset.code === notice.dataset.code) other.remove();
   if (!notice.querySelector("[data-close]")) {
-    const close = Object.assign(document.createElement("button"), { className: "btn quiet small", type: "button", textContent: "Close" });
+    const close = Object.assign(document.createElement("button"), { className: "btn quiet small", type: "button", textContent: gettext("Close") });
     close.dataset.close = "";
     notice.append(close);
   }
@@ -104,5 +104,5 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.id === "toasts") settle(event.target.lastElementChild);
 });
 document.addEventListener("htmx:sendError", () => {
-  toast("The server can't be reached. What you see may be old; it is fetched again by itself.", { tone: "warn", code: "offline" });
+  toast(gettext("The server can't be reached. What you see may be old; it is fetched again by itself."), { tone: "warn", code: "offline" });
 });

@@ -53,7 +53,9 @@ class PpoRecipe(Recipe):
     clip: float = Field(0.2, gt=0, lt=1, description="Of the policy's ratio.")
     clip_value: float = Field(0.2, gt=0, description="Of the critic's change.")
     missing_eos_penalty: float = Field(
-        1.0, ge=0, description="Taken from the score of a completion that did not end: an aim beside the reward model's."
+        1.0,
+        ge=0,
+        description="Taken from the score of a completion that did not end: an aim beside the reward model's.",
     )
     reward_clip: float = Field(5.0, gt=0, description="Normalised scores are cut here.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of policy and critic are clipped to this norm.")

@@ -75,6 +75,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_simulated", models.BooleanField(default=False)),
+                ("interface_language", models.CharField(blank=True, max_length=8)),
                 (
                     "groups",
                     models.ManyToManyField(

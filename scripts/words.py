@@ -1,0 +1,69 @@
+"""Brings the catalogs of translations up to date with the words of templates, Python and scripts, and compiles them.
+
+    python scripts/words.py            # says what is left to translate, by language
+
+Needs xgettext (Debian's package gettext). A catalog in the repository is compiled, so that running the product needs none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+import django  # noqa: E402
+
+django.setup()
+
+import polib  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+
+DOMAINS = {"django": ["html", "py"], "djangojs": ["js"]}
+ELSEWHERE = [
+    "var/*",
+    ".venv/*",
+    "node_modules/*",
+    "static/vendor/*",
+    "tests/*",
+    "training/*",
+    "benchmarks/*",
+    "scripts/*",
+]
+
+KEPT = ("Content-Type", "Content-Transfer-Encoding", "Plural-Forms")  # of a head, what no run of xgettext changes
+
+
+def extract() -> None:
+    """Writes new words into `locale/`, keeps what is translated, and drops what is said no more."""
+    languages = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
+    os.chdir(ROOT)
+    for domain, extensions in DOMAINS.items():
+        call_command(
+            "makemessages", domain=domain, locale=languages, extensions=extensions, ignore_patterns=ELSEWHERE,
+            no_obsolete=True, no_wrap=True, add_location="file", verbosity=0,
+        )  # fmt: skip
+
+
+def compile_all() -> None:
+    languages = dict(settings.LANGUAGES)
+    for file in sorted((ROOT / "locale").glob("*/LC_MESSAGES/*.po")):
+        catalog = polib.pofile(str(file), wrapwidth=0)
+        catalog.header = f"The words of Steadyhand in {languages[file.parents[1].name]}."
+        catalog.metadata = {name: catalog.metadata[name] for name in KEPT if name in catalog.metadata}
+        catalog.metadata_is_fuzzy = []
+        catalog.save()
+        catalog.save_as_mofile(str(file.with_suffix(".mo")))
+        left = [entry.msgid for entry in catalog.untranslated_entries() + catalog.fuzzy_entries()]
+        print(f"{file.relative_to(ROOT)}: {len(catalog)} texts, {len(left)} to translate")  # noqa: T201 - a script
+        for msgid in left[:20]:
+            print(f"    {msgid!r}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    extract()
+    compile_all()
