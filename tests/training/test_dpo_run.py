@@ -133,11 +133,10 @@ def test_the_completions_log_probability_counts_its_end_and_not_its_prompt(tmp_p
     row = trainer.train_dataset[0]
     batch = trainer.data_collator([row])
     with torch.no_grad():
-        logits = trainer.model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
+        ids = torch.tensor(row["prompt_ids"] + row["chosen_ids"])
+        scores = trainer.model(input_ids=ids[None]).logits[0].float().log_softmax(-1)
         found = trainer.log_probs(trainer.model, batch)[batch["chosen"]].item()
-    ids = batch["input_ids"][batch["chosen"][0]]
-    first, last = len(row["prompt_ids"]), len(row["prompt_ids"]) + len(row["chosen_ids"])
-    scores = logits[batch["chosen"][0]].log_softmax(-1)
+    first, last = len(row["prompt_ids"]), len(ids)
     assert found == pytest.approx(sum(scores[i - 1, ids[i]].item() for i in range(first, last)), rel=1e-5)
     assert trainer.processing_class.eos_token_id in row["chosen_ids"]
 
@@ -146,7 +145,8 @@ def test_unlearning_the_preferred_texts_is_told_once(tmp_path):
     trainer = built(tmp_path)
     inputs = {
         "chosen": torch.tensor([0]),
-        "completion_mask": torch.ones(1, 10),
+        "asked_of": torch.zeros(10, dtype=torch.long),
+        "text_lengths": torch.tensor([12]),
         "ref_chosen_logps": torch.tensor([-10.0]),
     }
     for _ in range(12):

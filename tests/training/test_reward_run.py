@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.training import tiny
 from training import contract
+from training.mechanics.trainer_pairs import PairCollator
 from training.methods import reward
 from training.recipes.reward import RewardRecipe
 
@@ -94,34 +96,38 @@ def trainer(tmp_path):
     return reward.build(context, context.recipe, rows=tiny.preference_rows(6), held_out=[], tokenizer=tiny.tokenizer())
 
 
+def score_alone(trainer, ids: list[int]) -> float:
+    """By the published model's own rule: the head on the last token's hidden state."""
+    with torch.no_grad():
+        hidden = trainer.model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+        return trainer.model.score(hidden).item()
+
+
 def test_the_loss_is_the_weighted_bradley_terry_likelihood_and_the_centring(trainer):
     rows = list(trainer.train_dataset)[:3]
     for row, weight in zip(rows, (0.5, 1.0, 2.0), strict=True):
         row["weight"] = weight
-    batch = trainer.data_collator(rows)
-    scores = trainer.model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.squeeze(-1)
-    chosen, rejected = scores[batch["chosen"]], scores[batch["rejected"]]
+    chosen = [score_alone(trainer, row["chosen_ids"]) for row in rows]
+    rejected = [score_alone(trainer, row["rejected_ids"]) for row in rows]
     by_hand = sum(
         weight * (-math.log(1 / (1 + math.exp(-(c - r)))) + 0.01 * (c + r) ** 2)
-        for weight, c, r in zip((0.5, 1.0, 2.0), chosen.tolist(), rejected.tolist(), strict=True)
+        for weight, c, r in zip((0.5, 1.0, 2.0), chosen, rejected, strict=True)
     )
+    batch = trainer.data_collator(rows)
     assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(by_hand / 3, rel=1e-5)
 
 
-def test_a_score_does_not_depend_on_padding_or_company(trainer):
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_score_does_not_depend_on_padding_or_company(trainer, shares):
     trainer.model.eval()
-    batch = trainer.data_collator([*trainer.train_dataset][:6])
-    padded = {
-        "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, 9), value=trainer.processing_class.pad_token_id),
-        "attention_mask": torch.nn.functional.pad(batch["attention_mask"], (0, 9)),
-    }
+    rows = [*trainer.train_dataset][:6]
+    collator = PairCollator(replace(trainer.data_collator.reader, shares=shares))
+    batch = collator(rows)
     with torch.no_grad():
-        together = trainer.model(**padded).logits
-        length = int(batch["attention_mask"][2].sum())
-        alone = trainer.model(
-            input_ids=batch["input_ids"][2:3, :length], attention_mask=torch.ones(1, length, dtype=torch.long)
-        ).logits
-    torch.testing.assert_close(together[2:3], alone)
+        scores = trainer.model(**{name: batch[name] for name in reward.READ}).logits.squeeze(-1)
+    for row, c, r in zip(rows, batch["chosen"], batch["rejected"], strict=True):
+        assert scores[c].item() == pytest.approx(score_alone(trainer, row["chosen_ids"]), abs=1e-5)
+        assert scores[r].item() == pytest.approx(score_alone(trainer, row["rejected_ids"]), abs=1e-5)
 
 
 def test_every_scored_text_ends_with_its_end_of_turn(trainer):

@@ -13,6 +13,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from tests.training import tiny
 from training.contract import Failure
+from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainer_head import add_compact_head
 from training.mechanics.trainer_judgement import accuracy, calibration_error, ceiling, interval, length_accuracy
 from training.mechanics.trainer_pairs import GroupBatches, PairCollator, scale_weights
@@ -53,13 +54,14 @@ def test_a_short_last_batch_comes_last_so_that_no_batch_is_cut_in_two():
 
 def test_a_text_that_stands_in_three_comparisons_is_read_once():
     rows = [
-        {"prompt_ids": [1, 2], "chosen_ids": a, "rejected_ids": b, "weight": 1.0}
+        {"prompt_ids": [1, 2], "chosen_ids": a, "rejected_ids": b, "weight": 1.0, "group_id": "g"}
         for a, b in [([3], [4]), ([3], [5, 6]), ([4], [5, 6])]
     ]
-    batch = PairCollator(pad_token_id=0)(rows)
+    batch = PairCollator(Reader(pad_token_id=0, width=64, shares=False))(rows)
 
     assert batch["input_ids"].tolist() == [[1, 2, 3, 0], [1, 2, 4, 0], [1, 2, 5, 6]]
-    assert batch["completion_mask"].tolist() == [[0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
+    assert batch["asked_ids"].tolist() == [3, 4, 5, 6]
+    assert batch["asked_of"].tolist() == [0, 1, 2, 2]
     assert batch["chosen"].tolist() == [0, 0, 1]
     assert batch["rejected"].tolist() == [1, 2, 2]
 

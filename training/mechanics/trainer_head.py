@@ -9,6 +9,7 @@ answers the same call from the labelled positions.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils.generic import ModelOutput
 from trl.trainer.utils import FusedCausalLMOutput
 
 CHUNK = 512  # positions projected at once: bounds what stands in memory beside the saved logits
@@ -82,16 +84,46 @@ def score_chunk(
         return log_probs_N, entropy_N, logits_NV.argmax(dim=-1) == labels_N
 
 
-def add_exact_score(model: PreTrainedModel) -> None:
-    """Makes a sequence classifier of transformers read its score at the last attended token, in float32."""
+def add_text_log_probs(model: PreTrainedModel) -> None:
+    """Makes a language model answer `asked_*` of `shared_prefix.read_together` with `log_probs`, summed by text (U,)."""
+    config = model.config.get_text_config()
+    changes_logits = any(getattr(config, name, None) is not None for name in CHANGED_LOGITS)
+    plain = model.forward
 
     @functools.wraps(type(model).forward)
-    def forward(self: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, **kwargs: Any) -> Any:
-        hidden_BTD = self.base_model(input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
-        last_B = attention_mask.sum(dim=1) - 1
-        hidden_BD = hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B]
-        with torch.autocast(hidden_BD.device.type, enabled=False):
+    def forward(
+        self: PreTrainedModel, *args: Any, asked_ids: Tensor | None = None, asked_places: Tensor | None = None,
+        asked_of: Tensor | None = None, num_texts: int = 0, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        if asked_ids is None or asked_places is None or asked_of is None:
+            return plain(*args, **kwargs)
+        if changes_logits:
+            logits_NV = plain(*args, **kwargs, use_cache=False).logits.flatten(0, 1)[asked_places]
+            log_probs_N = -F.cross_entropy(logits_NV.float(), asked_ids, reduction="none")
+        else:
+            hidden_RTD = self.base_model(*args, **kwargs, use_cache=False).last_hidden_state
+            chunks = zip(hidden_RTD.flatten(0, 1)[asked_places].split(CHUNK), asked_ids.split(CHUNK), strict=True)
+            head = self.get_output_embeddings()
+            log_probs_N = torch.cat([score_chunk(head, hidden, ids, statistics=False)[0] for hidden, ids in chunks])
+        return TextLogProbs(log_probs_N.new_zeros(num_texts).index_add(0, asked_of, log_probs_N))
+
+    model.forward = MethodType(forward, model)
+
+
+@dataclass
+class TextLogProbs(ModelOutput):
+    log_probs: Tensor | None = None
+
+
+def add_exact_score(model: PreTrainedModel) -> None:
+    """Makes a sequence classifier of transformers read its scores at `last_places` (U,), in float32."""
+
+    @functools.wraps(type(model).forward)
+    def forward(self: PreTrainedModel, *args: Any, last_places: Tensor, **kwargs: Any) -> Any:
+        hidden_RTD = self.base_model(*args, **kwargs).last_hidden_state
+        hidden_UD = hidden_RTD.flatten(0, 1)[last_places]
+        with torch.autocast(hidden_UD.device.type, enabled=False):
             head: Any = self.score
-            return SequenceClassifierOutput(logits=head(hidden_BD.float()))
+            return SequenceClassifierOutput(logits=head(hidden_UD.float()))
 
     model.forward = MethodType(forward, model)

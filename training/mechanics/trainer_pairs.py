@@ -2,7 +2,7 @@
 
 K ranked completions give up to K(K-1)/2 comparisons of the same K texts. TRL reads a text anew for every comparison;
 here the comparisons of one prompt stand together (as InstructGPT did: shuffled apart they overfit, Ouyang et al. 2022,
-section 3.5), and a batch holds every text once: with K = 4, 4 sequences instead of 12.
+section 3.5), and a batch holds every text once, their common prompt once too (`shared_prefix`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch.utils.data import Sampler
 from training.context import RunContext
 from training.contract import Failure, Input
 from training.mechanics import datasets
+from training.mechanics.shared_prefix import Reader, Text, read_together
 
 WINDOW = 8  # batches among which comparisons of similar length are brought together
 COLUMNS = ("prompt", "chosen", "rejected", "weight", "margin", "group_id", "rater")
@@ -118,16 +119,16 @@ class GroupBatches(Sampler[int]):
 
 @dataclass(frozen=True, slots=True)
 class PairCollator:
-    """A batch of B comparisons as U <= 2B distinct texts (`input_ids`, right-padded) and where to find each side."""
+    """A batch of B comparisons as U <= 2B distinct texts (`shared_prefix.read_together`), and which text each side is."""
 
-    pad_token_id: int
+    reader: Reader
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        texts: dict[tuple[tuple[int, ...], int], int] = {}
+        texts: dict[Text, int] = {}
 
         def place(row: dict[str, Any], side: str) -> int:
             prompt = row.get("prompt_ids", [])
-            return texts.setdefault((tuple(prompt + row[side]), len(prompt)), len(texts))
+            return texts.setdefault(Text(tuple(prompt + row[side]), len(prompt), row["group_id"]), len(texts))
 
         # `chosen` stands first: the trainer takes the size of a batch from the first tensor it meets.
         batch = {
@@ -137,20 +138,7 @@ class PairCollator:
         for name in ("weight", "margin", "ref_chosen_logps", "ref_rejected_logps"):
             if name in rows[0]:
                 batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
-        return batch | pad(list(texts), pad_token_id=self.pad_token_id)
-
-
-def pad(texts: list[tuple[tuple[int, ...], int]], *, pad_token_id: int) -> dict[str, Tensor]:
-    """`(token ids, length of the prompt)` of U texts -> `input_ids`, `attention_mask`, `completion_mask`, all (U, T)."""
-    shape = (len(texts), max(len(ids) for ids, _ in texts))
-    input_ids = torch.full(shape, pad_token_id)
-    attention_mask = torch.zeros(shape, dtype=torch.long)
-    completion_mask = torch.zeros(shape, dtype=torch.long)
-    for row, (ids, prompt) in enumerate(texts):
-        input_ids[row, : len(ids)] = torch.tensor(ids)
-        attention_mask[row, : len(ids)] = 1
-        completion_mask[row, prompt : len(ids)] = 1
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "completion_mask": completion_mask}
+        return batch | read_together(list(texts), reader=self.reader)
 
 
 def some_held_out(dataset: Dataset, *, batch_size: int, every: int) -> Dataset:

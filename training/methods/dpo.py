@@ -5,7 +5,8 @@ Where we depart from TRL 1.16:
 - The reference is the input model as it stands on disk, before the first step: its log-probabilities are taken once,
   batch by batch in the very batches that training sees. So the first loss is ln 2 to the last bit, in bfloat16 too,
   and anything else ends the run: the policy would be held to another model than the one it started from.
-- Comparisons of a prompt stand together, each text is read once (`trainer_pairs`), and weights make prompts count alike.
+- Comparisons of a prompt stand together, each text is read once (`trainer_pairs`), their prompt once for all of them
+  (`shared_prefix`), and weights make prompts count alike.
 - `label_smoothing` e is the share of comparisons taken to be wrong: the unbiased loss of robust DPO
   (Chowdhury et al. 2024, arXiv 2403.00409), ((1-e) l(x) - e l(-x)) / (1-2e).
 """
@@ -25,8 +26,9 @@ from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # exported 
 from training.context import RunContext, Stopped
 from training.contract import Failure
 from training.mechanics import datasets, models
+from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainer import RunTrainer, Show, pick_show, settings
-from training.mechanics.trainer_head import add_compact_head
+from training.mechanics.trainer_head import add_text_log_probs
 from training.mechanics.trainer_judgement import accuracy, ceiling, interval
 from training.mechanics.trainer_pairs import (
     GroupBatches,
@@ -40,6 +42,7 @@ from training.mechanics.trainer_pairs import (
 )
 from training.recipes.dpo import DpoRecipe
 
+READ = ("input_ids", "position_ids", "attention_mask", "asked_ids", "asked_places", "asked_of")
 SAMPLES = 4
 FALLING = -0.5  # nats a token below the reference at which the chosen texts themselves are being unlearned
 FALLING_STEPS = 10
@@ -112,7 +115,7 @@ def build(
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        data_collator=PairCollator(tokenizer.pad_token_id),
+        data_collator=PairCollator(Reader.of(model, pad_token_id=tokenizer.pad_token_id)),
         train_dataset=as_dataset(scale_weights(rows)),
         eval_dataset=as_dataset(scale_weights(held_out)) if held_out else None,
         context=context,
@@ -141,7 +144,7 @@ class DpoRun(RunTrainer, DPOTrainer):
             if "ref" in model.peft_config:
                 model.delete_adapter("ref")
             model = model.get_base_model()
-        add_compact_head(model, statistics=False)
+        add_text_log_probs(model)
         self.batches = GroupBatches(
             self.train_dataset["group_id"],
             lengths_of(self.train_dataset),
@@ -216,16 +219,9 @@ class DpoRun(RunTrainer, DPOTrainer):
 
     def log_probs(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Summed log-probability (U,) of each text's completion, its end-of-turn token included."""
-        labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
-        outputs = model(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            labels=labels,
-            fused_lm_head=True,
-            use_cache=False,
-        )
-        total: Tensor = outputs.log_probs.float().sum(dim=1)
-        return total
+        outputs = model(**{name: batch[name] for name in READ}, num_texts=len(batch["text_lengths"]))
+        log_probs: Tensor = outputs.log_probs
+        return log_probs
 
     # Loss
 
@@ -243,7 +239,7 @@ class DpoRun(RunTrainer, DPOTrainer):
             self.margins += margins.tolist()
         else:
             self.watch_chosen(inputs, chosen.detach())
-            self._total_train_tokens += int(inputs["attention_mask"].sum())
+            self._total_train_tokens += int(inputs["text_lengths"].sum())
             self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
         for name, values in {
             "rewards/chosen": chosen_rewards,
@@ -268,7 +264,7 @@ class DpoRun(RunTrainer, DPOTrainer):
 
     def watch_chosen(self, inputs: dict[str, Tensor], chosen: Tensor) -> None:
         """DPO may lower both sides as long as the rejected falls faster; far down, that is forgetting."""
-        lengths = inputs["completion_mask"].sum(dim=1)[inputs["chosen"]]
+        lengths = torch.bincount(inputs["asked_of"], minlength=len(inputs["text_lengths"]))[inputs["chosen"]]
         self.changes.append(((chosen - inputs["ref_chosen_logps"]) / lengths).mean().item())
         if self.warned_falling or len(self.changes) < FALLING_STEPS or self.recent_change() > FALLING:
             return

@@ -2,7 +2,8 @@
 
 Where we depart from TRL 1.16's RewardTrainer:
 
-- The comparisons of a prompt stand together in a batch and each of its texts is scored once (`trainer_pairs`);
+- The comparisons of a prompt stand together in a batch, each of its texts is scored once (`trainer_pairs`), and the
+  prompt is read once for all of them (`shared_prefix`);
   per-comparison weights, which TRL drops, make prompts count alike.
 - The score is read at the last attended token, in float32. TRL leaves the place to the class of transformers, which
   searches for the last token that is not padding by its id, and the precision to autocast: bfloat16 has 8 bits.
@@ -26,6 +27,7 @@ from trl import RewardConfig, RewardTrainer  # type: ignore[attr-defined]  # exp
 from training.context import RunContext, Stopped
 from training.contract import Failure
 from training.mechanics import models
+from training.mechanics.shared_prefix import Reader, Text, read_together
 from training.mechanics.trainer import RunTrainer, Show, settings
 from training.mechanics.trainer_head import add_exact_score
 from training.mechanics.trainer_judgement import accuracy, calibration_error, ceiling, interval, length_accuracy
@@ -35,13 +37,13 @@ from training.mechanics.trainer_pairs import (
     as_dataset,
     leave_out_long,
     lengths_of,
-    pad,
     read_pairs,
     scale_weights,
     some_held_out,
 )
 from training.recipes.reward import RewardRecipe
 
+READ = ("input_ids", "position_ids", "attention_mask", "last_places")
 MOST_FIRST_LOSS = 3.0  # of a fresh head; ln 2 where it scores alike, more where the last layer's activations are large
 
 
@@ -104,7 +106,7 @@ def build(
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        data_collator=PairCollator(tokenizer.pad_token_id),
+        data_collator=PairCollator(Reader.of(model, pad_token_id=tokenizer.pad_token_id)),
         train_dataset=as_dataset(scale_weights(rows)),
         eval_dataset=as_dataset(scale_weights(held_out)) if held_out else None,
         context=context,
@@ -161,7 +163,7 @@ class RewardRun(RunTrainer, RewardTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+        outputs = model(**{name: inputs[name] for name in READ}, use_cache=False)
         scores = outputs.logits.squeeze(-1)
         chosen, rejected = scores[inputs["chosen"]], scores[inputs["rejected"]]
         margin = inputs["margin"] if self.recipe.use_margin else 0.0
@@ -173,7 +175,7 @@ class RewardRun(RunTrainer, RewardTrainer):
         with torch.no_grad():
             self.pair_losses = bradley_terry_losses(chosen, rejected)
             if mode == "train":
-                self._total_train_tokens += int(inputs["attention_mask"].sum())
+                self._total_train_tokens += int(inputs["text_lengths"].sum())
                 self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
                 self._metrics[mode]["accuracy"] += (chosen > rejected).float().tolist()
             else:
@@ -215,7 +217,8 @@ class RewardRun(RunTrainer, RewardTrainer):
     def scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the raw scores of the training texts, each counted once."""
         rows = [*self.train_dataset["chosen_ids"], *self.train_dataset["rejected_ids"]]
-        texts = sorted({(tuple(ids), 0) for ids in rows}, key=lambda text: (len(text[0]), text))
+        alone = [Text(ids, group=str(i)) for i, ids in enumerate({tuple(ids) for ids in rows})]
+        texts = sorted(alone, key=lambda text: (len(text.ids), text.ids))
         size = 2 * self.args.per_device_eval_batch_size
         scores: list[float] = []
         self.model.eval()
@@ -223,12 +226,10 @@ class RewardRun(RunTrainer, RewardTrainer):
             if self.context.stop_requested:
                 raise Stopped
             self.context.progress("scale", start, len(texts), unit="texts")
-            batch = pad(texts[start : start + size], pad_token_id=self.processing_class.pad_token_id)
-            batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+            batch = read_together(texts[start : start + size], reader=self.data_collator.reader)
+            batch = {name: batch[name].to(self.accelerator.device) for name in READ}
             with torch.no_grad(), self.accelerator.autocast():
-                outputs = self.model(
-                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-                )
+                outputs = self.model(**batch, use_cache=False)
             scores += outputs.logits.squeeze(-1).tolist()
         values = torch.tensor(scores, dtype=torch.float64)
         return values.mean().item(), max(values.std(correction=0).item(), 1e-6)
