@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.training import tiny
 from training import contract
+from training.mechanics.shared_prefix import READ
 from training.mechanics.trainer_pairs import PairCollator
 from training.methods import reward
 from training.recipes.reward import RewardRecipe
@@ -124,7 +125,7 @@ def test_a_score_does_not_depend_on_padding_or_company(trainer, shares):
     collator = PairCollator(replace(trainer.data_collator.reader, shares=shares))
     batch = collator(rows)
     with torch.no_grad():
-        scores = trainer.model(**{name: batch[name] for name in reward.READ}).logits.squeeze(-1)
+        scores = trainer.model(**{name: batch[name] for name in (*READ, "last_places")}).logits.squeeze(-1)
     for row, c, r in zip(rows, batch["chosen"], batch["rejected"], strict=True):
         assert scores[c].item() == pytest.approx(score_alone(trainer, row["chosen_ids"]), abs=1e-5)
         assert scores[r].item() == pytest.approx(score_alone(trainer, row["rejected_ids"]), abs=1e-5)

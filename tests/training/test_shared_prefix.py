@@ -8,16 +8,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, MistralConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from tests.training import tiny
-from training.mechanics.shared_prefix import PADDING, Reader, Text, can_share, may_look, plan, read_together
+from training.mechanics.shared_prefix import NAME, READ, Reader, Text, can_share, read_together
 from training.mechanics.trainer_head import add_exact_score, add_text_log_probs
 
-READER = Reader(pad_token_id=0, width=64, shares=True)
+READER = Reader(pad_token_id=0, shares=True)
 ALONE = dataclasses.replace(READER, shares=False)
-SCORED = ("input_ids", "position_ids", "attention_mask", "last_places")
-ASKED = ("input_ids", "position_ids", "attention_mask", "asked_ids", "asked_places", "asked_of")
+SCORED = (*READ, "last_places")
+ASKED = (*READ, "asked_ids", "asked_places", "asked_of")
 
 tokens = st.lists(st.integers(1, 60), min_size=1, max_size=12).map(tuple)
 groups = st.lists(st.tuples(tokens, st.lists(tokens, min_size=1, max_size=5, unique=True)), min_size=1, max_size=3)
@@ -39,6 +46,7 @@ def folder(tmp_path_factory):
 def scorer(folder):
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1).eval()
+    assert Reader.of(model, pad_token_id=0).shares
     add_exact_score(model)
     return model
 
@@ -46,6 +54,7 @@ def scorer(folder):
 @pytest.fixture(scope="module")
 def speaker(folder):
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    assert Reader.of(model, pad_token_id=0).shares
     add_text_log_probs(model)
     return model
 
@@ -97,41 +106,45 @@ def test_a_text_that_is_the_beginning_of_another_has_a_last_place_of_its_own():
     assert len(set(batch["last_places"].tolist())) == 2
 
 
-def test_nobody_sees_another_text_nor_what_comes_after():
-    owners = torch.tensor([[-1, -1, 0, 0, 1, PADDING]])
-    seen = {(i, j) for i, j in may_look(owners)[0, 0].nonzero().tolist()}
-    own = {(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2), (3, 3), (4, 0), (4, 1), (4, 4)}
-    assert seen == own | {(5, 5)}
+def test_samples_are_taken_by_the_same_model_as_ever(folder, speaker):
+    plain = AutoModelForCausalLM.from_pretrained(folder).eval()
+    ids = torch.tensor([[5, 6, 7], [0, 8, 9]])
+    mask = torch.tensor([[1, 1, 1], [0, 1, 1]])
+    said = [
+        model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=8, do_sample=False).tolist()
+        for model in (plain, speaker)
+    ]
+    assert said[0] == said[1]
 
 
-def test_long_completions_of_a_short_prompt_stay_apart_since_attention_would_cost_more():
-    def group(prompt: int, rest: int) -> list[Text]:
-        return [Text((*[1] * prompt, 2 + i, *[3] * (rest - 1)), prompt, "g") for i in range(9)]
-
-    assert len(plan(group(128, 128), width=576)) == 1
-    assert len(plan(group(4, 2000), width=576)) == 9
-    assert 1 < len(plan(group(200, 500), width=576)) < 9
+def test_groups_are_read_apart_however_alike():
+    batch = read_together([Text((1, 2, 3), 2, "g"), Text((1, 2, 4), 2, "h")], reader=READER)
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 1, 2, 4]]
 
 
-def test_groups_never_share_a_row_however_alike():
-    texts = [Text((1, 2, 3), 2, "g"), Text((1, 2, 4), 2, "h")]
-    assert [row.texts for row in plan(texts, width=64)] == [[0], [1]]
+class Deaf(LlamaForCausalLM):
+    """Keeps what it is told from its layers."""
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        inner = self.model.forward
+        self.model.forward = lambda *args, layout=None, **kwargs: inner(*args, **kwargs)
 
 
-@pytest.mark.parametrize(
-    ("config", "shares"),
-    [
-        (MistralConfig(sliding_window=4096), False),
-        (MistralConfig(sliding_window=None), True),
-        (Qwen2Config(use_sliding_window=False), True),
-    ],
-)
-def test_a_model_with_a_window_reads_each_text_alone(config, shares):
-    config._attn_implementation = "sdpa"
-    assert can_share(config) is shares
+def test_a_model_that_would_not_listen_is_found_out_and_reads_each_text_alone():
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    deaf = Deaf(config)
+    assert not Reader.of(deaf, pad_token_id=0).shares
+    assert deaf.config._attn_implementation == "sdpa"
+    willing = LlamaForCausalLM(config)
+    assert Reader.of(willing, pad_token_id=0).shares
+    assert willing.config._attn_implementation == NAME
 
 
-def test_a_model_without_sdpa_reads_each_text_alone():
-    config = MistralConfig(sliding_window=None)
-    config._attn_implementation = "eager"
-    assert not can_share(config)
+@pytest.mark.parametrize(("window", "shares"), [(4096, False), (None, True)])
+def test_a_model_with_a_window_reads_each_text_alone(window, shares):
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = MistralForCausalLM(MistralConfig(vocab_size=32, num_key_value_heads=2, sliding_window=window, **sizes))
+    assert can_share(model) is shares

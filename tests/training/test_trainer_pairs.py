@@ -57,7 +57,7 @@ def test_a_text_that_stands_in_three_comparisons_is_read_once():
         {"prompt_ids": [1, 2], "chosen_ids": a, "rejected_ids": b, "weight": 1.0, "group_id": "g"}
         for a, b in [([3], [4]), ([3], [5, 6]), ([4], [5, 6])]
     ]
-    batch = PairCollator(Reader(pad_token_id=0, width=64, shares=False))(rows)
+    batch = PairCollator(Reader(pad_token_id=0, shares=False))(rows)
 
     assert batch["input_ids"].tolist() == [[1, 2, 3, 0], [1, 2, 4, 0], [1, 2, 5, 6]]
     assert batch["asked_ids"].tolist() == [3, 4, 5, 6]

@@ -1,156 +1,238 @@
 """Texts that begin alike, read as one sequence: their common beginning once, then the rest of each.
 
-K completions of one prompt are K sequences that repeat the prompt. Here they are one row, prompt | rest 1 | ... | rest K,
-under a mask by which a token sees the beginning and what stands before it in its own text, at the position that it has
-there: what a text comes to is what it comes to alone, and the prompt is computed once, forwards and backwards. With a
-prompt and K = 4 completions of 128 tokens, 640 positions stand for 1,024; over all six pairs, as TRL reads them, for 3,072.
+K completions of one prompt are K sequences that repeat the prompt. Here all texts of a batch stand in one row without
+padding, prompt | rest 1 | ... | rest K | next prompt | ..., each token at the position that it has in its own text.
+Attention goes block by block: a beginning sees itself, a rest sees its beginning and itself. So a text comes to what it
+comes to alone, and a prompt is computed once, forwards and backwards. With a prompt and K = 4 completions of 128 tokens,
+640 positions stand for 1,024; over all six pairs, as TRL reads them, for 3,072.
 
-Shapes: U texts; R rows of T positions; N tokens whose probability is asked for. A place is an index into R x T, flat.
+Shapes: U texts; R rows of T positions (R = 1 where beginnings are shared); N tokens whose probability is asked for;
+B, H, T, D of attention: batch, heads, positions, numbers a head. A place is an index into R x T, flat.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "shared_prefix"  # of our attention, among those of transformers
 
 Ids = tuple[int, ...]
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Token ids, of which the first `num_prompt` are not the completion's. Only texts of one `group` share a row."""
+    """Token ids, of which the first `num_prompt` are not the completion's. Only texts of one `group` share a beginning."""
 
     ids: Ids
     num_prompt: int = 0
     group: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where a shared beginning stands in the row (it may be empty), and the rests that go on from it."""
+
+    beginning: Span
+    rests: tuple[Span, ...]
+
+
 @dataclass(slots=True)
-class Row:
-    """Texts by number, the `prefix` tokens that they begin with, and T, its length."""
+class Layout:
+    """The blocks of a row in their order; they fill it."""
 
-    texts: list[int]
-    prefix: int
-    length: int
+    blocks: tuple[Block, ...]
+    masks: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Of each beginning and of its rests, in the order of the row."""
+        spans = [span for block in self.blocks for span in (block.beginning, *block.rests)]
+        return [end - start for start, end in spans]
+
+    def mask(self, beginning: int, rest: int, like: Tensor) -> Tensor:
+        """(rest, beginning + rest), added to scores: 0 on the beginning and on what stands before, else minus infinity."""
+        key = (beginning, rest, like.dtype, like.device)
+        if key not in self.masks:
+            hidden = torch.full((rest, beginning + rest), float("-inf"), dtype=like.dtype, device=like.device)
+            self.masks[key] = hidden.triu(diagonal=beginning + 1)
+        return self.masks[key]
 
 
-def can_share(config: Any) -> bool:
-    """Whether a model of this config takes a mask of our own: full attention in every layer, by torch's SDPA."""
-    text = config.get_text_config()
-    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
-    return config._attn_implementation == "sdpa" and kinds == {"full_attention"} and not windowed(text)
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, *,
+    layout: Layout | None = None, scaling: float | None = None, dropout: float = 0.0, **kwargs: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """An attention function of transformers. Without a layout it is SDPA as ever: samples are taken from the same model."""
+    if layout is None:
+        found: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
+        )
+        return found
+    times = getattr(module, "num_key_value_groups", 1)
+    key, value = repeat_kv(key, times), repeat_kv(value, times)
+    # Split at once: each slice by itself would come back as a gradient of the whole row, nearly all of it zeros.
+    pieces = zip(*(states.split(layout.lengths, dim=2) for states in (query, key, value)), strict=True)
+    attend_to = functools.partial(F.scaled_dot_product_attention, scale=scaling, dropout_p=dropout)
+    parts = []
+    for block in layout.blocks:
+        asked, first_keys, first_values = next(pieces)
+        length = asked.shape[2]
+        if length:
+            parts.append(attend_to(asked, first_keys, first_values, is_causal=True))
+        for _ in block.rests:
+            asked, keys, values = next(pieces)
+            keys, values = torch.cat([first_keys, keys], dim=2), torch.cat([first_values, values], dim=2)
+            parts.append(attend_to(asked, keys, values, attn_mask=layout.mask(length, asked.shape[2], asked)))
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
 
 
-def windowed(config: Any) -> bool:
-    return bool(getattr(config, "sliding_window", None)) and getattr(config, "use_sliding_window", True)
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How texts are read by a model of hidden size `width`; one that cannot `share` reads each in a row of its own."""
+    """How a model reads several texts: with their beginnings shared, or each in a row of its own."""
 
     pad_token_id: int
-    width: int
     shares: bool
 
     @classmethod
     def of(cls, model: Any, *, pad_token_id: int) -> Reader:
-        return cls(pad_token_id, model.config.get_text_config().hidden_size, can_share(model.config))
+        """Gives the model our attention, where that comes to what its own does."""
+        base = model.get_base_model() if hasattr(model, "peft_config") else model
+        shares = can_share(base)
+        if shares:
+            base.set_attn_implementation(NAME)
+            shares = reads_alike(base, pad_token_id=pad_token_id)
+        if not shares:
+            base.set_attn_implementation(
+                "sdpa" if base.config._attn_implementation == NAME else base.config._attn_implementation
+            )
+        return cls(pad_token_id, shares)
 
 
-def read_together(texts: Sequence[Text], *, reader: Reader) -> dict[str, Tensor]:
+def can_share(model: Any) -> bool:
+    """Whether its attention can be replaced, and is full in every layer: a window would be cut by places in the row."""
+    text = model.config.get_text_config()
+    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
+    windowed = getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True)
+    own = model._supports_attention_backend and model.config._attn_implementation == "sdpa"
+    return bool(own and kinds == {"full_attention"} and not windowed)
+
+
+@torch.no_grad()
+def reads_alike(model: Any, *, pad_token_id: int) -> bool:
+    """Asks the model itself: one that doesn't hand a layout on to its layers, or counts positions by place, fails this."""
+    texts = [Text((1, 2, 3, 4)), Text((1, 2, 5))]
+    together = read_together(texts, reader=Reader(pad_token_id, shares=True))
+    alone = read_together(texts, reader=Reader(pad_token_id, shares=False))
+    hidden = []
+    for batch in (together, alone):
+        read = {name: batch[name] for name in READ}
+        states_RTD = model.base_model(**on_device(read, model.device), use_cache=False).last_hidden_state
+        hidden.append(states_RTD.flatten(0, 1)[batch["last_places"].to(model.device)].float())
+    found, expected = hidden
+    return bool(((found - expected).abs().mean() <= 0.05 * expected.abs().mean()).item())  # of a poisoned model, no
+
+
+READ = ("input_ids", "position_ids", "attention_mask", "layout")
+
+
+def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+
+def read_together(texts: Sequence[Text], *, reader: Reader) -> dict[str, Any]:
     """What a model reads, and where each text stands in it.
 
-    `input_ids`, `position_ids` (R, T) and `attention_mask` (R, 1, T, T), true where a token may look; where nothing is
-    shared, (R, T). `last_places` (U,), each text's last token. `asked_ids`, `asked_places`, `asked_of` (N,): every token of
-    a completion, the place from which it is predicted, and its text. `text_lengths` (U,), prompts included.
+    `READ`: `input_ids` and `position_ids` (R, T), `attention_mask` (R, T) or, where the `layout` says who sees whom, a
+    placeholder. `last_places` (U,), each text's last token. `asked_ids`, `asked_places`, `asked_of` (N,): every token of a
+    completion, the place from which it is predicted, and its text. `text_lengths` (U,), prompts included.
     """
-    rows = plan(texts, width=reader.width) if reader.shares else apart(texts)
-    shape = (len(rows), max(row.length for row in rows))
-    input_ids_RT = torch.full(shape, reader.pad_token_id)
-    position_ids_RT = torch.zeros(shape, dtype=torch.long)
-    owners_RT = torch.full(shape, PADDING)
-    places: list[list[int]] = [[] for _ in texts]  # of each token of each text
-    for number, row in enumerate(rows):
-        at = number * shape[1]
-        ids = [*texts[row.texts[0]].ids[: row.prefix]]
-        positions, owners = list(range(row.prefix)), [SHARED] * row.prefix
-        for text in row.texts:
-            rest = texts[text].ids[row.prefix :]
-            places[text] = [*range(at, at + row.prefix), *range(at + len(ids), at + len(ids) + len(rest))]
-            ids += rest
-            positions += range(row.prefix, row.prefix + len(rest))
-            owners += [text] * len(rest)
-        input_ids_RT[number, : row.length] = torch.tensor(ids)
-        position_ids_RT[number, : row.length] = torch.tensor(positions)
-        owners_RT[number, : row.length] = torch.tensor(owners)
+    placed = in_one_row(texts) if reader.shares else apart(texts, pad_token_id=reader.pad_token_id)
     asked = [(text, i) for text, one in enumerate(texts) for i in range(max(one.num_prompt, 1), len(one.ids))]
     return {
-        "input_ids": input_ids_RT,
-        "position_ids": position_ids_RT,
-        "attention_mask": may_look(owners_RT) if reader.shares else (owners_RT != PADDING).long(),
-        "last_places": torch.tensor([own[-1] for own in places]),
+        **placed.read,
+        "last_places": torch.tensor([own[-1] for own in placed.places]),
         "asked_ids": torch.tensor([texts[text].ids[i] for text, i in asked], dtype=torch.long),
-        "asked_places": torch.tensor([places[text][i - 1] for text, i in asked], dtype=torch.long),
+        "asked_places": torch.tensor([placed.places[text][i - 1] for text, i in asked], dtype=torch.long),
         "asked_of": torch.tensor([text for text, _ in asked], dtype=torch.long),
         "text_lengths": torch.tensor([len(text.ids) for text in texts]),
     }
 
 
-SHARED, PADDING = -1, -2  # whose a position is, where it is no text's own
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What is read, and the place of each token of each text."""
+
+    read: dict[str, Any]
+    places: list[list[int]]
 
 
-def may_look(owners_RT: Tensor) -> Tensor:
-    """(R, 1, T, T): from a position to those before it that are shared or its own text's. Padding looks at itself."""
-    length = owners_RT.shape[1]
-    from_RT1, to_R1T = owners_RT[:, :, None], owners_RT[:, None, :]
-    before_TT = torch.ones(length, length, dtype=torch.bool).tril()
-    allowed_RTT = ((from_RT1 == to_R1T) | (to_R1T == SHARED)) & (from_RT1 != PADDING) & before_TT
-    allowed_RTT |= torch.eye(length, dtype=torch.bool)  # a row of nothing but False comes out of a softmax as NaN
-    return allowed_RTT[:, None]
-
-
-def plan(texts: Sequence[Text], *, width: int) -> list[Row]:
-    """Which texts share a row. One joins the row of its group if reading its beginning again would cost more.
-
-    The price of a row is its tokens and its T^2 pairs of positions, which attention computes, allowed or not. A token
-    costs 24 width^2 multiplications a layer in projections and MLP, a pair 4 width: a token is worth 6 width pairs.
-    """
+def in_one_row(texts: Sequence[Text]) -> Placed:
     groups: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         groups.setdefault(text.group, []).append(number)
-    rows = []
+    ids: list[int] = []
+    positions: list[int] = []
+    places: list[list[int]] = [[] for _ in texts]
+    blocks = []
     for numbers in groups.values():
-        prefix = common_length([texts[number].ids for number in numbers])
-        row: Row | None = None
+        length = common_length([texts[number].ids for number in numbers])
+        beginning = (len(ids), len(ids) + length)
+        ids += texts[numbers[0]].ids[:length]
+        positions += range(length)
+        rests = []
         for number in numbers:
-            rest = len(texts[number].ids) - prefix
-            if row is not None and price_of_joining(row, rest=rest, width=width) <= 0:
-                row.texts.append(number)
-                row.length += rest
-            else:
-                row = Row([number], prefix, prefix + rest)
-                rows.append(row)
-    return rows
+            rest = texts[number].ids[length:]
+            rests.append((len(ids), len(ids) + len(rest)))
+            places[number] = [*range(*beginning), *range(*rests[-1])]
+            ids += rest
+            positions += range(length, length + len(rest))
+        blocks.append(Block(beginning, tuple(rests)))
+    read = {
+        "input_ids": torch.tensor([ids]),
+        "position_ids": torch.tensor([positions]),
+        "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool),  # of four dimensions: transformers makes none
+        "layout": Layout(tuple(blocks)),
+    }
+    return Placed(read, places)
 
 
-def apart(texts: Sequence[Text]) -> list[Row]:
-    return [Row([number], 0, len(text.ids)) for number, text in enumerate(texts)]
-
-
-def price_of_joining(row: Row, *, rest: int, width: int) -> int:
-    """In pairs of positions, beside a row of its own."""
-    more_pairs = (row.length + rest) ** 2 - row.length**2 - (row.prefix + rest) ** 2
-    return more_pairs - 6 * width * row.prefix
+def apart(texts: Sequence[Text], *, pad_token_id: int) -> Placed:
+    shape = (len(texts), max(len(text.ids) for text in texts))
+    input_ids_RT = torch.full(shape, pad_token_id)
+    mask_RT = torch.zeros(shape, dtype=torch.long)
+    for row, text in enumerate(texts):
+        input_ids_RT[row, : len(text.ids)] = torch.tensor(text.ids)
+        mask_RT[row, : len(text.ids)] = 1
+    read = {
+        "input_ids": input_ids_RT,
+        "position_ids": (mask_RT.cumsum(dim=1) - 1).clamp(min=0),
+        "attention_mask": mask_RT,
+        "layout": None,
+    }
+    places = [list(range(row * shape[1], row * shape[1] + len(text.ids))) for row, text in enumerate(texts)]
+    return Placed(read, places)
 
 
 def common_length(several: Sequence[Ids]) -> int:
-    """Tokens that all begin with; at least one of each remains its own, so that each has a last place of its own."""
+    """Tokens that all begin with; each keeps one of its own at least, and with it a last place. Of one text, none."""
+    if len(several) == 1:
+        return 0
     first, last = min(several), max(several)
     alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
     return min(alike, *(len(ids) - 1 for ids in several))

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from torch import Tensor
 from torch.utils.data import Sampler
 
 from training.context import RunContext
@@ -123,7 +122,7 @@ class PairCollator:
 
     reader: Reader
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         texts: dict[Text, int] = {}
 
         def place(row: dict[str, Any], side: str) -> int:

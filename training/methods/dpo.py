@@ -26,7 +26,7 @@ from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # exported 
 from training.context import RunContext, Stopped
 from training.contract import Failure
 from training.mechanics import datasets, models
-from training.mechanics.shared_prefix import Reader
+from training.mechanics.shared_prefix import READ, Reader, on_device
 from training.mechanics.trainer import RunTrainer, Show, pick_show, settings
 from training.mechanics.trainer_head import add_text_log_probs
 from training.mechanics.trainer_judgement import accuracy, ceiling, interval
@@ -42,7 +42,7 @@ from training.mechanics.trainer_pairs import (
 )
 from training.recipes.dpo import DpoRecipe
 
-READ = ("input_ids", "position_ids", "attention_mask", "asked_ids", "asked_places", "asked_of")
+ASKED = (*READ, "asked_ids", "asked_places", "asked_of")
 SAMPLES = 4
 FALLING = -0.5  # nats a token below the reference at which the chosen texts themselves are being unlearned
 FALLING_STEPS = 10
@@ -207,7 +207,7 @@ class DpoRun(RunTrainer, DPOTrainer):
             )
 
     def reference_of(self, rows: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
-        batch = {name: tensor.to(self.accelerator.device) for name, tensor in self.data_collator(rows).items()}
+        batch = on_device(self.data_collator(rows), self.accelerator.device)
         model = self.accelerator.unwrap_model(self.model)
         with torch.no_grad(), self.accelerator.autocast():
             if hasattr(model, "disable_adapter"):
@@ -219,7 +219,7 @@ class DpoRun(RunTrainer, DPOTrainer):
 
     def log_probs(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Summed log-probability (U,) of each text's completion, its end-of-turn token included."""
-        outputs = model(**{name: batch[name] for name in READ}, num_texts=len(batch["text_lengths"]))
+        outputs = model(**{name: batch[name] for name in ASKED}, num_texts=len(batch["text_lengths"]))
         log_probs: Tensor = outputs.log_probs
         return log_probs
 

@@ -27,7 +27,7 @@ from trl import RewardConfig, RewardTrainer  # type: ignore[attr-defined]  # exp
 from training.context import RunContext, Stopped
 from training.contract import Failure
 from training.mechanics import models
-from training.mechanics.shared_prefix import Reader, Text, read_together
+from training.mechanics.shared_prefix import READ, Reader, Text, on_device, read_together
 from training.mechanics.trainer import RunTrainer, Show, settings
 from training.mechanics.trainer_head import add_exact_score
 from training.mechanics.trainer_judgement import accuracy, calibration_error, ceiling, interval, length_accuracy
@@ -43,7 +43,6 @@ from training.mechanics.trainer_pairs import (
 )
 from training.recipes.reward import RewardRecipe
 
-READ = ("input_ids", "position_ids", "attention_mask", "last_places")
 MOST_FIRST_LOSS = 3.0  # of a fresh head; ln 2 where it scores alike, more where the last layer's activations are large
 
 
@@ -163,7 +162,7 @@ class RewardRun(RunTrainer, RewardTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        outputs = model(**{name: inputs[name] for name in READ}, use_cache=False)
+        outputs = model(**{name: inputs[name] for name in (*READ, "last_places")}, use_cache=False)
         scores = outputs.logits.squeeze(-1)
         chosen, rejected = scores[inputs["chosen"]], scores[inputs["rejected"]]
         margin = inputs["margin"] if self.recipe.use_margin else 0.0
@@ -227,9 +226,9 @@ class RewardRun(RunTrainer, RewardTrainer):
                 raise Stopped
             self.context.progress("scale", start, len(texts), unit="texts")
             batch = read_together(texts[start : start + size], reader=self.data_collator.reader)
-            batch = {name: batch[name].to(self.accelerator.device) for name in READ}
+            read = on_device({name: batch[name] for name in (*READ, "last_places")}, self.accelerator.device)
             with torch.no_grad(), self.accelerator.autocast():
-                outputs = self.model(**batch, use_cache=False)
+                outputs = self.model(**read, use_cache=False)
             scores += outputs.logits.squeeze(-1).tolist()
         values = torch.tensor(scores, dtype=torch.float64)
         return values.mean().item(), max(values.std(correction=0).item(), 1e-6)

@@ -1,0 +1,80 @@
+"""Rankings of made-up texts of a stated length, as comparisons for a trainer of ours and of TRL alike; shared by benchmarks."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sampling import chat_model
+from training import contract
+from training.context import RunContext
+from training.contract import Input, Spec
+
+TOKENS = 112  # words of one token each; the chat template adds about 15
+
+
+def rows_of(groups: int, *, k: int, tokenizer: Any, seed: int) -> list[dict[str, Any]]:
+    """All K(K-1)/2 comparisons of `groups` prompts: a text with more even words among its first is the better one."""
+    luck = random.Random(seed)
+    words = [
+        token for token in tokenizer.get_vocab() if token.startswith("Ġ") and token[1:].isalpha() and len(token) < 8
+    ]
+    words = sorted(words)[:2000]
+
+    def text() -> str:
+        return "".join(luck.choices(words, k=TOKENS)).replace("Ġ", " ").strip()
+
+    rows = []
+    for group in range(groups):
+        prompt, texts = text(), [text() for _ in range(k)]
+        for number, (a, b) in enumerate(combinations(texts, 2)):
+            rows.append(
+                {
+                    "id": f"{group}-{number}", "prompt": [{"role": "user", "content": prompt}],
+                    "chosen": [{"role": "assistant", "content": a}], "rejected": [{"role": "assistant", "content": b}],
+                    "weight": 1 / (k * (k - 1) / 2), "margin": 1.0, "group_id": f"g{group:04}", "rater": "r",
+                }
+            )  # fmt: skip
+    return rows
+
+
+def home_of_model(folder: Path) -> Input:
+    """SmolLM2-135M-Instruct as a folder of safetensors."""
+    model, tokenizer = chat_model()
+    tokenizer.pad_token = "<|endoftext|>"
+    model.float().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Input(str(folder), "model", contract.tree_sha256(contract.folder_files(folder)))
+
+
+def open_run(folder: Path, method: str, recipe: dict[str, Any], model: Input) -> RunContext:
+    """A run that nobody will finish: what a trainer of ours is built from."""
+    folder.mkdir(parents=True)
+    spec = Spec(run=folder.name, method=method, recipe=recipe, inputs={"model": model}, seed=0)
+    (folder / contract.SPEC).write_text(spec.dump())
+    return RunContext.open(folder)
+
+
+class Steps:
+    """A trainer's own steps, forwards and backwards, group by group; weights stay as they are."""
+
+    def __init__(self, trainer: Any, *, groups: int, pairs: int, together: int) -> None:
+        self.trainer = trainer
+        trainer.current_gradient_accumulation_steps = 1  # as `train` would set it
+        self.model = trainer.accelerator.prepare_model(trainer.model)
+        self.batches = [
+            range(start * pairs, min(start + together, groups) * pairs) for start in range(0, groups, together)
+        ]
+        self.together = together
+        self.next = 0
+        self.losses: list[float] = []
+
+    def step(self) -> int:
+        """One batch of `together` rankings; says how many."""
+        rows = [self.trainer.train_dataset[i] for i in self.batches[self.next % len(self.batches)]]
+        self.next += 1
+        self.losses.append(self.trainer.training_step(self.model, self.trainer.data_collator(rows)).item())
+        self.model.zero_grad()
+        return self.together

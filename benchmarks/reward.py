@@ -1,0 +1,88 @@
+"""A reward model's training steps on rankings of K texts: rankings a second, beside TRL's RewardTrainer on all their pairs.
+
+`make bench-reward`, or `K=9 make bench-reward`; PRECISION=fp32 trains all weights in float32, else a LoRA in bfloat16.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from training.__main__ import OFFLINE, THREADS
+
+os.environ.update(OFFLINE | THREADS)  # as a run has it; read when torch is loaded
+
+import torch
+from datasets import Dataset, disable_progress_bars
+from transformers.utils import logging
+from trl import RewardConfig, RewardTrainer
+
+from benchmarks import bench, pairs
+from training.contract import Input
+from training.mechanics import models
+from training.methods import reward
+from training.recipes.lora import LoRA
+
+K = int(os.environ.get("K", "4"))
+FP32 = os.environ.get("PRECISION") == "fp32"
+GROUPS, TOGETHER, RUNS = 12, 2, 9
+AT_LEAST = {4: 4.0, 9: 10.0}
+
+
+def main() -> None:
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    disable_progress_bars()
+    with tempfile.TemporaryDirectory() as folder:
+        given = pairs.home_of_model(Path(folder, "model"))
+        tokenizer = models.load_tokenizer(given)
+        rows = pairs.rows_of(GROUPS, k=K, tokenizer=tokenizer, seed=0)
+        count = K * (K - 1) // 2
+        sides = {
+            "ours": pairs.Steps(
+                ours(Path(folder, "run"), given, rows, tokenizer), groups=GROUPS, pairs=count, together=TOGETHER
+            ),
+            "peer": pairs.Steps(
+                peer(Path(folder, "peer"), given, rows, tokenizer), groups=GROUPS, pairs=count, together=TOGETHER
+            ),
+        }
+        found = bench.rates({name: side.step for name, side in sides.items()}, warm_up=1, runs=RUNS)
+        lengths = sides["ours"].trainer.train_dataset["chosen_ids"]
+    told = {f"{side}_rankings_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
+    bench.report(
+        "reward", ours=found["ours"], peer=found["peer"], at_least=AT_LEAST.get(K, 1.0), k=K, torch=torch.__version__,
+        precision="float32, all weights" if FP32 else "bfloat16, LoRA",
+        tokens=round(statistics.mean(map(len, lengths))), **told,
+    )  # fmt: skip
+
+
+def ours(folder: Path, given: Input, rows: list[dict[str, Any]], tokenizer: Any) -> Any:
+    recipe = {
+        "lora": None if FP32 else LoRA().model_dump(),
+        "bf16": not FP32,
+        "batch_size": len(rows),
+        "center_rewards": 0,
+    }
+    context = pairs.open_run(folder, "reward", recipe, given)
+    return reward.build(context, context.recipe, rows=rows, held_out=[], tokenizer=tokenizer)
+
+
+def peer(folder: Path, given: Input, rows: list[dict[str, Any]], tokenizer: Any) -> Any:
+    """As its documentation has it, on the same model, adapter and precision."""
+    torch.manual_seed(0)
+    model = models.load_reward(given, dtype=torch.float32 if FP32 else torch.bfloat16)
+    if not FP32:
+        model = models.add_lora(model, LoRA(), task="reward")
+    arguments = RewardConfig(
+        output_dir=str(folder), use_cpu=True, bf16=not FP32, per_device_train_batch_size=TOGETHER * K * (K - 1) // 2,
+        activation_checkpointing=False, report_to="none", disable_tqdm=True, max_length=512,
+    )  # fmt: skip
+    data = Dataset.from_list([{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in rows])
+    return RewardTrainer(model=model, args=arguments, processing_class=tokenizer, train_dataset=data)
+
+
+if __name__ == "__main__":
+    main()
