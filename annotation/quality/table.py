@@ -32,7 +32,7 @@ class Table:
 
     tasks: tuple[str, ...]
     raters: tuple[str, ...]
-    texts: tuple[dict[str, int], ...]  # of each task: text -> column
+    texts: tuple[dict[str, int], ...]  # of each task: text -> column, by name
     task_N: Ints
     rater_N: Ints
     places_NK: Bytes
@@ -95,17 +95,28 @@ class TableBuilder:
         rater_N = sorted_codes(self.raters)[np.asarray(self.rater, dtype=np.intp)]
         order = np.lexsort((rater_N, task_N))
         tasks = sorted(self.tasks)
+        texts = tuple(self.texts[self.tasks[task]] for task in tasks)
+        from_TK = np.tile(np.arange(MOST_TEXTS), (len(tasks), 1))
+        for at, names in enumerate(texts):
+            from_TK[at, : len(names)] = [names[name] for name in sorted(names)]
+        from_NK = from_TK[task_N[order]]
         return Table(
             tasks=tuple(tasks),
             raters=tuple(sorted(self.raters)),
-            texts=tuple(self.texts[self.tasks[task]] for task in tasks),
+            texts=tuple({name: column for column, name in enumerate(sorted(names))} for names in texts),
             task_N=task_N[order],
             rater_N=rater_N[order],
-            places_NK=np.asarray(self.places, dtype=np.int8).reshape(-1, MOST_TEXTS)[order],
-            shown_NK=np.asarray(self.shown, dtype=np.int8).reshape(-1, MOST_TEXTS)[order],
+            places_NK=by_name(self.places, order, from_NK),
+            shown_NK=by_name(self.shown, order, from_NK),
             seconds_N=np.asarray(self.seconds, dtype=np.float64)[order],
             row_N=order,
         )
+
+
+def by_name(values: array[int], order: Ints, from_NK: Ints) -> Bytes:
+    """[N, K], columns in the order of the texts' names: which text came first must not say anything."""
+    found = np.asarray(values, dtype=np.int8).reshape(-1, MOST_TEXTS)[order]
+    return np.asarray(np.take_along_axis(found, from_NK, axis=1))
 
 
 def sorted_codes(names: dict[str, int]) -> Ints:
