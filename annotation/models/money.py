@@ -54,7 +54,8 @@ class Purse(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=models.Q(budget__isnull=True) | models.Q(budget__gte=models.F("spent") + models.F("reserved")),
+                condition=models.Q(budget__isnull=True)
+                | models.Q(budget__gte=models.F("spent") + models.F("reserved")),
                 name="a_purse_is_not_overdrawn",
             ),
             models.CheckConstraint(condition=models.Q(spent__gte=0, reserved__gte=0), name="a_purse_holds_no_debt"),

@@ -13,7 +13,17 @@ import numpy as np
 
 from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
 from annotation.quality.judgement import Measure
-from annotation.quality.table import CHUNK, MOST_TEXTS, Floats, Ints, Table, pairs_of_rankings, votes_on_columns
+from annotation.quality.table import (
+    CHUNK,
+    MOST_TEXTS,
+    Bytes,
+    Flags,
+    Floats,
+    Ints,
+    Table,
+    pairs_of_rankings,
+    votes_on_columns,
+)
 
 PAIRWISE, ALPHA, TAU_B, W, MAJORITY = "pairwise", "alpha", "tau_b", "w", "majority"
 WHY = {
@@ -58,7 +68,7 @@ class Cells:
     of_P: Ints  # the cell of each member that was coded
 
     def sums(self, values_P: Floats) -> Floats:
-        return np.bincount(self.of_P, values_P, minlength=len(self.group_S))
+        return np.bincount(self.of_P, values_P, minlength=len(self.group_S)).astype(np.float64)
 
 
 def cells_of(group_P: Ints, task_P: Ints, *, num_tasks: int) -> Cells:
@@ -79,7 +89,7 @@ def pair_statistics(table: Table) -> Pairs:
     return Pairs(i_P, j_P, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3])
 
 
-def statistics_of(table: Table, i: Ints, j: Ints, votes_NC: Ints, there_NC: Ints, ties_N: Floats) -> Floats:
+def statistics_of(table: Table, i: Ints, j: Ints, votes_NC: Bytes, there_NC: Flags, ties_N: Floats) -> Floats:
     """[p, 4]: pairs of texts ordered alike, ordered by both, tau-b, and W of the two."""
     one, other = votes_NC[i], votes_NC[j]
     shared = there_NC[i] & there_NC[j]
@@ -97,7 +107,7 @@ def statistics_of(table: Table, i: Ints, j: Ints, votes_NC: Ints, there_NC: Ints
 
 
 def divided(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0))
 
 
 def ties_of(table: Table) -> Floats:
@@ -212,7 +222,11 @@ class Agreements:
         ends = np.searchsorted(cells.group_S, np.arange(num_groups + 1))
         return [
             self.told(
-                stats, coincidences, slice(ends[group], ends[group + 1]), rankings[group], with_majority=rows_M is not None
+                stats,
+                coincidences,
+                slice(ends[group], ends[group + 1]),
+                rankings[group],
+                with_majority=rows_M is not None,
             )
             for group in range(num_groups)
         ]
@@ -266,9 +280,7 @@ class Agreements:
     ) -> Agreement:
         table = np.concatenate([stats[mine], coincidences[mine]], axis=1)
         sums = table.sum(axis=0, keepdims=True)
-        resampled = (
-            resampled_sums(table, num_resamples=self.num_resamples, seed=self.seed) if len(table) > 1 else None
-        )
+        resampled = resampled_sums(table, num_resamples=self.num_resamples, seed=self.seed) if len(table) > 1 else None
         v = len(self.values)
 
         def measure(name: str, figure: Callable[[Floats], Floats], num: float) -> Measure:

@@ -51,4 +51,4 @@ def measured(value: float, *, num: int, resampled_B: Floats | None, why: str) ->
 def ratio(sums_BD: Floats, *, of: int, over: int) -> Floats:
     """[B]: one column over another, nan where the other is 0."""
     whole = sums_BD[:, over]
-    return np.divide(sums_BD[:, of], whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return np.asarray(np.divide(sums_BD[:, of], whole, out=np.full(len(whole), np.nan), where=whole > 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotation.quality import raters_bt
 from annotation.quality.bias import (
@@ -52,8 +53,8 @@ def reliability_of(table: Table) -> dict[str, Reliability]:
     counts = np.bincount(table.rater_N[row], minlength=len(table.raters))
     found = reliabilities(given, raters_bt.fit(given)).tolist()
     return {
-        (name := table.raters[at]): Reliability(name, *values, num_comparisons=int(counts[at]))
-        for at, values in zip(raters.tolist(), found, strict=True)
+        (name := table.raters[at]): Reliability(name, value, low, high, int(counts[at]))
+        for at, (value, low, high) in zip(raters.tolist(), found, strict=True)
     }
 
 
@@ -85,7 +86,7 @@ def haste_of(table: Table, *, length_TK: Floats, alpha: float = ALPHA, fastest: 
     """As `bias.haste` tells it."""
     rows = np.flatnonzero(~np.isnan(table.seconds_N))
     read = np.where(table.places_NK[rows] > 0, length_TK[table.task_N[rows]], 0.0).sum(axis=1)
-    hasty = read > fastest * table.seconds_N[rows]
+    hasty: NDArray[np.bool_] = np.asarray(read > fastest * table.seconds_N[rows], dtype=np.bool_)
     raw = {
         name: Raw(
             [(float(h), 1.0) for h in hasty[mine]], len(mine),

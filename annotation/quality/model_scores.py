@@ -69,12 +69,8 @@ def comparisons_of(table: Table, *, model_TK: Ints, length_TK: Floats, num_model
     vote = votes_NC[row, pair]
     strict, tied = vote != 0, vote == 0
     rows = np.concatenate([row[strict], row[tied], row[tied]])
-    up = np.concatenate(
-        [np.where(vote > 0, one[pair], other[pair])[strict], one[pair[tied]], other[pair[tied]]]
-    )
-    down = np.concatenate(
-        [np.where(vote > 0, other[pair], one[pair])[strict], other[pair[tied]], one[pair[tied]]]
-    )
+    up = np.concatenate([np.where(vote > 0, one[pair], other[pair])[strict], one[pair[tied]], other[pair[tied]]])
+    down = np.concatenate([np.where(vote > 0, other[pair], one[pair])[strict], other[pair[tied]], one[pair[tied]]])
     task = table.task_N[rows]
     shown_up, shown_down = table.shown_NK[rows, up], table.shown_NK[rows, down]
     is_shown = (shown_up > 0) & (shown_down > 0)
@@ -170,12 +166,12 @@ def _newton(point: _Point) -> tuple[Floats, Floats]:
     schur = point.A_QQ - (point.B_QR / point.D_R) @ point.B_QR.T
     if climbs > 0 and np.linalg.eigvalsh(schur)[0] > 0:
         return solved
-    return np.linalg.solve(point.A_QQ, point.slope_Q), point.slope_R / point.D_R
+    return np.asarray(np.linalg.solve(point.A_QQ, point.slope_Q), dtype=np.float64), point.slope_R / point.D_R
 
 
 def _solve(point: _Point, right_Q: Floats, right_R: Floats) -> tuple[Floats, Floats]:
     schur = point.A_QQ - (point.B_QR / point.D_R) @ point.B_QR.T
-    small = np.linalg.solve(schur, right_Q - point.B_QR @ (right_R / point.D_R))
+    small = np.asarray(np.linalg.solve(schur, right_Q - point.B_QR @ (right_R / point.D_R)), dtype=np.float64)
     return small, (right_R - point.B_QR.T @ small) / point.D_R
 
 
@@ -198,10 +194,12 @@ def _at(given: Comparisons, small_Q: Floats, beta_R: Floats) -> _Point:
     B_QR[m + 1] = np.bincount(given.rater, bend * gap * given.longer, r)
     D_R = np.bincount(given.rater, bend * np.square(gap), r) + 1 / SHARPNESS_SPREAD**2
     prior_Q = np.array([1 / SCORE_SPREAD**2] * m + [1 / TERM_SPREAD**2] * 2)
-    value -= float((prior_Q * np.square(small_Q)).sum() + (np.square(beta_R - SHARPNESS)).sum() / SHARPNESS_SPREAD**2) / 2
+    value -= (
+        float((prior_Q * np.square(small_Q)).sum() + (np.square(beta_R - SHARPNESS)).sum() / SHARPNESS_SPREAD**2) / 2
+    )
     return _Point(
         small_Q, beta_R, value, slope_Q - prior_Q * small_Q, slope_R - (beta_R - SHARPNESS) / SHARPNESS_SPREAD**2,
-        A_QQ + np.diag(prior_Q), B_QR, D_R,
+        np.asarray(A_QQ + np.diag(prior_Q)), B_QR, np.asarray(D_R, dtype=np.float64),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from annotation.quality.judgement import Judgement
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bytes = NDArray[np.int8]
+Flags = NDArray[np.bool_]
 
 MOST_TEXTS = 9  # of a task: the database allows no more
 CHUNK = 1 << 15  # pairs of rankings in hand at once
@@ -140,7 +141,7 @@ def columns() -> tuple[Ints, Ints]:
     return one, other
 
 
-def votes_on_columns(places_NK: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
+def votes_on_columns(places_NK: Bytes) -> tuple[Bytes, Flags]:
     """[N, C]: 1 the first of two columns is better, -1 the second, 0 a tie; and whether both were ranked."""
     one, other = columns()
     first, second = places_NK[:, one], places_NK[:, other]

@@ -203,7 +203,9 @@ def task_of(row: Row, *, campaign: Campaign, tally: Tally) -> RankingTask:
     if known is not None:
         return known
     prompt, _ = Prompt.objects.get_or_create(
-        campaign=campaign, content_hash=sha256, defaults={"messages": row.messages, "split": split_of(sha256), "kind": row.kind}
+        campaign=campaign,
+        content_hash=sha256,
+        defaults={"messages": row.messages, "split": split_of(sha256), "kind": row.kind},
     )
     task = RankingTask.objects.create(pk=key, campaign=campaign, prompt=prompt)
     Completion.objects.bulk_create(
