@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from annotation.quality import raters_bt
 from annotation.quality.bias import (
@@ -86,10 +85,10 @@ def haste_of(table: Table, *, length_TK: Floats, alpha: float = ALPHA, fastest: 
     """As `bias.haste` tells it."""
     rows = np.flatnonzero(~np.isnan(table.seconds_N))
     read = np.where(table.places_NK[rows] > 0, length_TK[table.task_N[rows]], 0.0).sum(axis=1)
-    hasty: NDArray[np.bool_] = np.asarray(read > fastest * table.seconds_N[rows], dtype=np.bool_)
+    hasty: Floats = np.where(read > fastest * table.seconds_N[rows], 1.0, 0.0)
     raw = {
         name: Raw(
-            [(float(h), 1.0) for h in hasty[mine]], len(mine),
+            [(h, 1.0) for h in hasty[mine].tolist()], len(mine),
             binomial_tail(int(hasty[mine].sum()), trials=len(mine), share=HASTE_ALLOWED),
             f"Ranks faster than {fastest:g} characters a second",
         )
