@@ -84,8 +84,7 @@ def position_bias_of(table: Table, *, alpha: float = ALPHA) -> list[Finding]:
 def haste_of(table: Table, *, length_TK: Floats, alpha: float = ALPHA, fastest: float = FASTEST) -> list[Finding]:
     """As `bias.haste` tells it."""
     rows = np.flatnonzero(~np.isnan(table.seconds_N))
-    read = np.where(table.places_NK[rows] > 0, length_TK[table.task_N[rows]], 0.0).sum(axis=1)
-    hasty: Floats = np.where(read > fastest * table.seconds_N[rows], 1.0, 0.0)
+    hasty, _ = shares_by_haste(table, length_TK=length_TK, fastest=fastest)
     raw = {
         name: Raw(
             [(h, 1.0) for h in hasty[mine].tolist()], len(mine),
@@ -119,10 +118,10 @@ def length_bias_of(table: Table, *, length_TK: Floats, alpha: float = ALPHA) -> 
         [(longer * votes_NC).sum(axis=1), (longer * mean).sum(axis=1), (votes_NC * mean).sum(axis=1), among.sum(axis=1)],
         axis=1,
     )  # fmt: skip
-    is_compared = told.any(axis=1)
+    num_compared: Ints = told.sum(axis=1)
     share, pairs = shares_in(table, np.arange(table.num), length_TK[task])
     raw = {
-        name: length_raw(leaning[mine][is_compared[mine]], share[mine], pairs[mine])
+        name: length_raw(leaning[mine][num_compared[mine] > 0], share[mine], pairs[mine])
         for name, mine in rows_by_rater(table, np.arange(table.num))
     }
     return report_of(raw, Kind.LENGTH, alpha=alpha)
@@ -166,3 +165,21 @@ def rows_by_rater(table: Table, rows: Ints) -> list[tuple[str, Ints]]:
         for at, name in enumerate(table.raters)
         if ends[at] < ends[at + 1]
     ]
+
+
+def shares_by_position(table: Table) -> tuple[Floats, Floats]:
+    """By ranking whose order on the page is known: pairs in which the text shown first is put first, and all ordered ones."""
+    rows = np.flatnonzero((table.shown_NK > 0).sum(axis=1) > 1)
+    return shares_in(table, rows, -table.shown_NK[rows].astype(float))
+
+
+def shares_by_length(table: Table, *, length_TK: Floats) -> tuple[Floats, Floats]:
+    """By ranking: pairs in which the longer text is put first, and all ordered ones of different lengths."""
+    return shares_in(table, np.arange(table.num), length_TK[table.task_N])
+
+
+def shares_by_haste(table: Table, *, length_TK: Floats, fastest: float = FASTEST) -> tuple[Floats, Floats]:
+    """By ranking that says how long it took: 1 where that is faster than anybody reads, and 1."""
+    rows = np.flatnonzero(~np.isnan(table.seconds_N))
+    read = np.where(table.places_NK[rows] > 0, length_TK[table.task_N[rows]], 0.0).sum(axis=1)
+    return np.where(read > fastest * table.seconds_N[rows], 1.0, 0.0), np.ones(len(rows))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from annotation.quality.bootstrap import ONE_TASK
 from annotation.quality.intervals import Z
 from annotation.quality.judgement import Measure, undefined
 from annotation.quality.table import Floats, Ints, Table, columns, votes_on_columns
@@ -132,6 +133,8 @@ def model_scores(given: Comparisons, *, models: tuple[str, ...], raters: tuple[s
 def _measure(value: float, error: float, num: float, why: str) -> Measure:
     if not num:
         return undefined(why)
+    if not np.isfinite(error):
+        return Measure(float(value), num=round(float(num)), why=ONE_TASK)
     return Measure(float(value), num=round(float(num)), low=float(value - Z * error), high=float(value + Z * error))
 
 

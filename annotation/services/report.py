@@ -14,15 +14,24 @@ import numpy as np
 
 from annotation.models import Campaign
 from annotation.quality.agreement import Agreement, Agreements
-from annotation.quality.bias import Finding
+from annotation.quality.bias import Finding, Kind
 from annotation.quality.bootstrap import RESAMPLES
 from annotation.quality.consensus import Reliability
-from annotation.quality.judgement import Measure
-from annotation.quality.many import haste_of, length_bias_of, position_bias_of, reliability_of
+from annotation.quality.intervals import ratio_interval
+from annotation.quality.judgement import Measure, undefined
+from annotation.quality.many import (
+    haste_of,
+    length_bias_of,
+    position_bias_of,
+    reliability_of,
+    shares_by_haste,
+    shares_by_length,
+    shares_by_position,
+)
 from annotation.quality.medians import median_of
 from annotation.quality.model_scores import ModelScores, comparisons_of, model_scores
 from annotation.quality.model_shares import Shares, model_shares
-from annotation.quality.table import Ints
+from annotation.quality.table import Floats, Ints
 from annotation.services.pace import UNTIMED, Pace, pace_of
 from annotation.services.reading import Read, named_day, read_rankings
 
@@ -69,6 +78,15 @@ class OfModel:
 
 
 @dataclass(frozen=True, slots=True)
+class OfBias:
+    """One bias over all raters: a share of pairs, or of rankings for haste. `flagged` are raters whom the test names."""
+
+    kind: str
+    share: Measure
+    flagged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """What people, or programs, said. `position` and `length` are log odds that the models' scores allow for."""
 
@@ -86,6 +104,7 @@ class Part:
     position: Measure
     length: Measure
     is_settled: bool
+    biases: tuple[OfBias, ...]
     pace: Pace
 
 
@@ -119,13 +138,15 @@ def part_of(read: Read, *, num_resamples: int = RESAMPLES) -> Part:
         models=read.models, raters=table.raters,
     )  # fmt: skip
     shares = model_shares(table, model_TK=read.model_TK, models=read.models, num_resamples=num_resamples)
+    raters = raters_of(read, agreements, scores)
     pairs = sorted(agreements.by_pair().items(), key=lambda pair: (-pair[1].num_tasks, pair[0]))
     return Part(
         num_rankings=table.num,
         num_without_order=len(read.at_of_all) - table.num,
         num_tasks=len(table.tasks),
         overall=agreements.overall(),
-        raters=raters_of(read, agreements, scores),
+        raters=raters,
+        biases=biases_of(read, raters),
         pairs=tuple(OfPair(names, found) for names, found in pairs[:MOST_PAIRS]),
         num_pairs_of_raters=len(pairs),
         days=groups_of(agreements, read.day_N, np.maximum, named_day),
@@ -183,3 +204,30 @@ def models_of(models: tuple[str, ...], scores: ModelScores, shares: Shares) -> t
     """Best first."""
     told = [OfModel(name, scores.scores[name], shares.majority[name], shares.dawid_skene[name]) for name in models]
     return tuple(sorted(told, key=lambda one: (-(one.score.value or 0.0), one.model)))
+
+
+def biases_of(read: Read, raters: tuple[OfRater, ...]) -> tuple[OfBias, ...]:
+    """Over all raters, with intervals in which a ranking is what is sampled."""
+    told = (
+        (Kind.POSITION, "position", shares_by_position(read.table), "It is not known in which order texts were shown."),
+        (Kind.LENGTH, "length", shares_by_length(read.table, length_TK=read.length_TK), "All texts are equally long."),
+        (Kind.HASTE, "haste", shares_by_haste(read.table, length_TK=read.length_TK), UNTIMED),
+    )
+    return tuple(
+        OfBias(kind, pooled(counts, why=why), tuple(one.rater for one in raters if is_flagged(getattr(one, name))))
+        for kind, name, counts, why in told
+    )
+
+
+def is_flagged(finding: Finding | None) -> bool:
+    return finding is not None and finding.is_flagged
+
+
+def pooled(counts: tuple[Floats, Floats], *, why: str) -> Measure:
+    of, over = counts
+    pairs = [(a, n) for a, n in zip(of.tolist(), over.tolist(), strict=True) if n]
+    if not pairs:
+        return undefined(why)
+    low, high = ratio_interval(pairs)
+    num = sum(n for _, n in pairs)
+    return Measure(sum(a for a, _ in pairs) / num, num=round(num), low=low, high=high)
