@@ -18,10 +18,8 @@ Figure = Callable[[Floats], Floats]  # [B, D] sums of the statistics of tasks ->
 
 def draws(num: int, *, size: int, random: np.random.Generator) -> Floats:
     """[size, num]: how often each of `num` tasks is drawn, of `num` draws with replacement."""
-    drawn = np.empty((size, num))
-    for row in range(size):
-        drawn[row] = np.bincount(random.integers(0, num, size=num), minlength=num)
-    return drawn
+    drawn = random.integers(0, num, size=(size, num)) + np.arange(size)[:, None] * num
+    return np.bincount(drawn.ravel(), minlength=size * num).reshape(size, num).astype(np.float64)
 
 
 def resampled_sums(stats_TD: Floats, *, num_resamples: int, seed: int) -> Floats:

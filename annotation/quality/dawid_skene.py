@@ -103,15 +103,17 @@ def _counts(coded: Coded) -> Floats:
 
 def _maximise(coded: Coded, posterior: Floats) -> tuple[Floats, Floats]:
     """Confusion [rater, truth, said] and the shares of the classes."""
-    counts = np.zeros((len(coded.raters), len(coded.classes), len(coded.classes)))  # [rater, said, truth]
-    np.add.at(counts, (coded.rater, coded.label), posterior[coded.item])
-    confusion = counts.transpose(0, 2, 1) + FLOOR
+    num = len(coded.classes)
+    cell, size = coded.rater * num + coded.label, len(coded.raters) * num
+    counts = np.stack([np.bincount(cell, posterior[coded.item, truth], size) for truth in range(num)], axis=1)
+    confusion = counts.reshape(len(coded.raters), num, num).transpose(0, 2, 1) + FLOOR
     return confusion / confusion.sum(axis=2, keepdims=True), posterior.mean(axis=0)
 
 
 def _expect(coded: Coded, confusion: Floats, shares: Floats) -> Floats:
-    logs = np.tile(np.log(np.maximum(shares, 1e-300)), (len(coded.items), 1))
-    np.add.at(logs, coded.item, np.log(confusion[coded.rater, :, coded.label]))
+    said = np.log(confusion)[coded.rater, :, coded.label]
+    votes = [np.bincount(coded.item, said[:, truth], len(coded.items)) for truth in range(len(coded.classes))]
+    logs = np.stack(votes, axis=1) + np.log(np.maximum(shares, 1e-300))
     likely = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True))
 

@@ -191,8 +191,8 @@ def _at(given: Comparisons, small_Q: Floats, beta_R: Floats) -> _Point:
     A_QQ = _curvature(given, bend, beta)
     B_QR = np.zeros((q, r))
     joined = bend * beta * gap - left  # minus the mixed second derivative, through beta (theta_i - theta_j)
-    np.add.at(B_QR, (given.better, given.rater), joined)
-    np.add.at(B_QR, (given.worse, given.rater), -joined)
+    through = np.bincount(given.better * r + given.rater, joined, m * r)
+    B_QR[:m] = (through - np.bincount(given.worse * r + given.rater, joined, m * r)).reshape(m, r)
     B_QR[m] = np.bincount(given.rater, bend * gap * given.first, r)
     B_QR[m + 1] = np.bincount(given.rater, bend * gap * given.longer, r)
     D_R = np.bincount(given.rater, bend * np.square(gap), r) + 1 / SHARPNESS_SPREAD**2

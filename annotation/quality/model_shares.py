@@ -1,7 +1,8 @@
 """How often each model's text is the better one of a pair: by plain majority, and by Dawid & Skene's model of the votes.
 
-The two baselines beside `model_scores`. An item is a pair of texts of one task by two models; its label is which is better, or
-that they tie. Letters: those of `table`; I items, M models.
+The two baselines beside `model_scores`. An item is a pair of texts of one task by two models; its truth is which is better.
+A tie is no vote for either: by both baselines, a pair on which nobody prefers a text counts half for each model.
+Letters: those of `table`; I items, M models.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from annotation.quality.dawid_skene import Coded, settle
 from annotation.quality.judgement import Measure
 from annotation.quality.table import Floats, Ints, Table, columns, votes_on_columns
 
-BETTER, TIED, WORSE = 2, 1, 0  # of the text whose id comes first in the alphabet: codes of the labels "-1", "0", "1"
+CLASSES = ("worse", "better")  # of the text whose id comes first in the alphabet
+TOLERANCE = 1e-5  # of posteriors: shares, which average thousands of them, move by less
 WHY = "None of its texts was compared with another's."
 
 
@@ -38,7 +40,7 @@ class PairItems:
     right_I: Ints
     item: Ints
     rater: Ints
-    label: Ints
+    vote: Ints  # 1 the left text is better, -1 worse, 0 a tie
 
 
 def items_of(table: Table, *, model_TK: Ints) -> PairItems:
@@ -51,7 +53,7 @@ def items_of(table: Table, *, model_TK: Ints) -> PairItems:
     task_I, pair_I = keys // len(one), keys % len(one)
     return PairItems(
         task_I=task_I, left_I=model_TK[task_I, one[pair_I]], right_I=model_TK[task_I, other[pair_I]],
-        item=item, rater=table.rater_N[row], label=(votes_NC[row, pair] + 1).astype(np.intp),
+        item=item, rater=table.rater_N[row], vote=votes_NC[row, pair].astype(np.intp),
     )  # fmt: skip
 
 
@@ -63,14 +65,9 @@ def model_shares(
     if not len(items.item):
         nothing = {model: Measure(None, why=WHY) for model in models}
         return Shares(nothing, nothing, 0, is_settled=True)
-    totals_I = np.bincount(items.item, items.label - 1, minlength=len(items.task_I))
+    totals_I = np.bincount(items.item, items.vote, minlength=len(items.task_I))
     by_majority_I = (np.sign(totals_I) + 1) / 2
-    coded = Coded(
-        items=tuple(map(str, range(len(items.task_I)))), raters=table.raters, classes=("-1", "0", "1"),
-        item=items.item, rater=items.rater, label=items.label,
-    )  # fmt: skip
-    posterior_IL, rounds, is_settled = settle(coded)
-    by_model_I = posterior_IL[:, BETTER] + posterior_IL[:, TIED] / 2
+    by_model_I, rounds, is_settled = posteriors(items, raters=table.raters)
 
     def shares(better_I: Floats) -> dict[str, Measure]:
         return shares_of(items, better_I, models=models, num_resamples=num_resamples, seed=seed)
@@ -98,3 +95,19 @@ def shares_of(
         )
         for at, model in enumerate(models)
     }  # fmt: skip
+
+
+def posteriors(items: PairItems, *, raters: tuple[str, ...]) -> tuple[Floats, int, bool]:
+    """[I]: the chance that the left text is the better one, 1/2 where nobody prefers either; rounds; whether it settled."""
+    found = np.full(len(items.task_I), 0.5)
+    said = items.vote != 0
+    if not said.any():
+        return found, 0, True
+    known, item = np.unique(items.item[said], return_inverse=True)
+    coded = Coded(
+        items=tuple(map(str, known.tolist())), raters=raters, classes=CLASSES, item=item, rater=items.rater[said],
+        label=(items.vote[said] > 0).astype(np.intp),
+    )  # fmt: skip
+    posterior, rounds, is_settled = settle(coded, tolerance=TOLERANCE)
+    found[known] = posterior[:, 1]
+    return found, rounds, is_settled
