@@ -7,6 +7,7 @@
 //     series: [{label: "held out", values: [2.1, null, 1.8], low: [...], high: [...], role: "main" | "other" | "context",
 //               dashed: false}],
 //     references: [{y: 0.72, label: "ceiling"}],
+//     bands: [{low: 63, high: 77, label: "what studies report"}],                   // a range to expect, behind the lines
 //   }
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
@@ -99,8 +100,8 @@ function axes({ x, y }) {
   ];
 }
 
-function scales({ x, y, references = [] }) {
-  const held = references.map((one) => one.y);
+function scales({ x, y, references = [], bands = [] }) {
+  const held = [...references.map((one) => one.y), ...bands.flatMap((one) => [one.low, one.high])];
   const range = (plot, low, high) => {
     if (low === null) return [0, 1];
     const [from, to] = [Math.min(low, ...held), Math.max(high, ...held)];
@@ -161,6 +162,26 @@ function referenceLines(references) {
   };
 }
 
+// Ranges across the whole width, named at their upper edge.
+function expectedRanges(bands) {
+  return (plot) => {
+    const { ctx, bbox } = plot;
+    const ratio = devicePixelRatio;
+    ctx.save();
+    ctx.font = `${LABEL_FONT * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "top";
+    for (const { low, high, label } of bands) {
+      const [top, bottom] = [high, low].map((y) => Math.round(plot.valToPos(y, "y", true)));
+      ctx.fillStyle = colour("--hover");
+      ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+      ctx.fillStyle = colour("--ink-3");
+      ctx.fillText(label, bbox.left + 4 * ratio, top + 3 * ratio, bbox.width - 8 * ratio);
+    }
+    ctx.restore();
+  };
+}
+
 function marginFor(series) {
   const ctx = document.createElement("canvas").getContext("2d");
   ctx.font = `600 ${LABEL_FONT}px ${getComputedStyle(document.body).fontFamily}`;
@@ -198,7 +219,7 @@ export function draw(figure, spec) {
   figure.querySelector(".more .table-wrap")?.replaceChildren(tableOf(spec));
   const now = figure.querySelector(".chart-now");
   if (now) now.textContent = spec.y.unit ?? "";
-  const signature = JSON.stringify([spec.x.scale, spec.y, spec.references, spec.series.map((one) => [one.label, one.role, Boolean(one.low)])]);
+  const signature = JSON.stringify([spec.x.scale, spec.y, spec.references, spec.bands, spec.series.map((one) => [one.label, one.role, Boolean(one.low)])]);
   if (held?.plot && held.signature === signature) {
     Object.assign(held.spec, spec); // what the hooks read
     held.plot.setData(columns(held.spec));
@@ -226,6 +247,7 @@ export function draw(figure, spec) {
       series: lines(spec.series, colours),
       bands: bandsOf(spec.series, colours),
       hooks: {
+        drawClear: [(drawn) => expectedRanges(spec.bands ?? [])(drawn)],
         draw: [
           (drawn) => endLabels(spec.series, colours)(drawn),
           (drawn) => referenceLines(spec.references ?? [])(drawn),
