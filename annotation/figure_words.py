@@ -39,7 +39,7 @@ class Scale:
         )
 
 
-AGREED = Scale(0.0, 1.0, band=PUBLISHED)
+AGREED = Scale(0.3, 1.0, mark=0.5, band=PUBLISHED)
 RELIABLE = Scale(0.0, 1.0, mark=0.5)
 
 

@@ -146,7 +146,7 @@ def chart_of_days(part: dict[str, Any]) -> dict[str, Any] | None:
         return [None if one[name] is None else round(100 * one[name], 2) for one in measures]
 
     return {
-        "x": {"label": "day", "values": [noon(one["name"]) for one in days], "scale": "time"},
+        "x": {"label": "day", "values": [noon(one["name"]) for one in days], "scale": "day"},
         "y": {"label": "pairs ordered alike, %", "scale": "linear", "unit": "%"},
         "series": [
             {
@@ -164,7 +164,7 @@ def chart_of_days(part: dict[str, Any]) -> dict[str, Any] | None:
 def chart_of_pace(part: dict[str, Any]) -> dict[str, Any]:
     days = part["pace"]["days"]
     return {
-        "x": {"label": "day", "values": [noon(one["day"]) for one in days], "scale": "time"},
+        "x": {"label": "day", "values": [noon(one["day"]) for one in days], "scale": "day"},
         "y": {"label": "answers", "scale": "linear", "unit": "answers a day"},
         "series": [{"label": "a day", "role": "main", "values": [one["num"] for one in days]}],
     }
@@ -172,7 +172,7 @@ def chart_of_pace(part: dict[str, Any]) -> dict[str, Any]:
 
 def chart_of_hours(part: dict[str, Any]) -> dict[str, Any]:
     return {
-        "x": {"label": "hour of the day", "values": list(range(24)), "scale": "linear"},
+        "x": {"label": "hour of the day", "values": list(range(24)), "scale": "linear", "every": [1, 2, 3, 6]},
         "y": {"label": "answers", "scale": "linear", "unit": "answers by hour of the day"},
         "series": [{"label": "by hour", "role": "main", "values": part["pace"]["by_hour"]}],
     }

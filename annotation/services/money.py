@@ -63,6 +63,19 @@ class Costs:
     is_stopped: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is left of it, and the most that the next lease may cost; None where there is no bound, or no price."""
+
+    currency: str
+    left: Decimal | None
+    next_lease: Decimal | None
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.left is not None and self.next_lease is not None and self.next_lease > self.left
+
+
 def units_of(amount: Decimal) -> int:
     """Whole ten-thousandths; the caller has checked that there are no smaller parts."""
     return int(amount.scaleb(PLACES))
@@ -215,6 +228,17 @@ def check_tariff(*, per: str, price: Decimal, currency: str, most_seconds: int, 
         )
 
 
+def budget_of(campaign: Campaign) -> Budget:
+    tariff = tariff_of(campaign.pk)
+    purse = Purse.objects.filter(campaign=campaign).first()
+    left = None if purse is None or purse.budget is None else purse.budget - purse.spent - purse.reserved
+    return Budget(
+        currency=tariff.currency if tariff else "",
+        left=None if left is None else amount_of(left),
+        next_lease=amount_of(most_of(tariff)) if tariff else None,
+    )
+
+
 def costs_of(campaign: Campaign) -> Costs:
     """Read from the purse; what it has spent is the sum of the costs of the rankings, to the last unit."""
     tariff = tariff_of(campaign.pk)
@@ -222,8 +246,7 @@ def costs_of(campaign: Campaign) -> Costs:
     work = Ranking.objects.filter(
         task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True, is_simulated=False
     )  # what tests and gold cost is part of what these do
-    most = most_of(tariff) if tariff else None
-    left = None if purse.budget is None else purse.budget - purse.spent - purse.reserved
+    budget = budget_of(campaign)
     num_rankings, num_comparisons = work.count(), num_comparisons_in(work)
     return Costs(
         currency=tariff.currency if tariff else "",
@@ -233,13 +256,13 @@ def costs_of(campaign: Campaign) -> Costs:
         budget=None if purse.budget is None else amount_of(purse.budget),
         spent=amount_of(purse.spent),
         reserved=amount_of(purse.reserved),
-        left=None if left is None else amount_of(left),
-        next_lease=None if most is None else amount_of(most),
+        left=budget.left,
+        next_lease=budget.next_lease,
         num_rankings=num_rankings,
         num_comparisons=num_comparisons,
         per_ranking=shared(purse.spent, num_rankings),
         per_comparison=shared(purse.spent, num_comparisons),
-        is_stopped=most is not None and left is not None and most > left,
+        is_stopped=budget.is_stopped,
     )
 
 

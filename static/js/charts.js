@@ -2,7 +2,8 @@
 //
 // Draws every <figure data-chart> from the JSON inside it or behind `data-url`; `draw(figure, spec)` does so from a script.
 //   spec = {
-//     x: {label: "step", values: [0, 1, 2], scale: "linear" | "log" | "time"},      // time: seconds since 1970
+//     x: {label: "step", values: [0, 1, 2], scale: "linear" | "log" | "time"},      // time: seconds since 1970;
+//         // "day": the same, told as days; with `every`, the steps that ticks may have
 //     y: {label: "loss", scale: "linear" | "log", unit: "nats"},
 //     series: [{label: "held out", values: [2.1, null, 1.8], low: [...], high: [...], role: "main" | "other" | "context",
 //               dashed: false}],
@@ -11,9 +12,10 @@
 //   }
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { shown, tableOf, withInterval } from "./chart_table.js";
+import { dayOf, placeOn, shown, tableOf, withInterval } from "./chart_table.js";
 
 const LABEL_FONT = 11; // px
+const DAYS = [1, 2, 4, 7, 14, 28, 91, 182, 364].map((count) => count * 86_400);
 const plots = new Map(); // figure -> {plot, spec, signature}
 
 // A panel beside this one may come later and take half of the width.
@@ -93,7 +95,9 @@ function axes({ x, y }) {
   };
   const grid = ({ scale }) => ({ stroke: colour("--line"), width: 1, ...(scale === "log" ? { filter: powers } : {}) });
   const words = (plot, ticks) => ticks.map((tick) => (tick === null ? "" : shown(tick)));
-  const own = x.scale === "time" ? {} : { values: words };
+  const days = (plot, ticks) => ticks.map(dayOf);
+  const own = x.scale === "time" ? {} : x.scale === "day" ? { values: days, incrs: DAYS } : { values: words };
+  if (x.every) own.incrs = x.every;
   return [
     { ...shared, ...own, grid: grid(x), label: x.label, size: 26, gap: 4 },
     { ...shared, grid: grid(y), values: words, size: widest, gap: 4 },
@@ -108,7 +112,7 @@ function scales({ x, y, references = [], bands = [] }) {
     return y.scale === "log" ? uPlot.rangeLog(from, to, 10, false) : uPlot.rangeNum(from, to, 0.08, true);
   };
   return {
-    x: { time: x.scale === "time", distr: x.scale === "log" ? 3 : 1 },
+    x: { time: x.scale === "time" || x.scale === "day", distr: x.scale === "log" ? 3 : 1 },
     y: { distr: y.scale === "log" ? 3 : 1, range },
   };
 }
@@ -173,8 +177,10 @@ function expectedRanges(bands) {
     ctx.textBaseline = "top";
     for (const { low, high, label } of bands) {
       const [top, bottom] = [high, low].map((y) => Math.round(plot.valToPos(y, "y", true)));
-      ctx.fillStyle = colour("--hover");
+      ctx.fillStyle = colour("--line");
+      ctx.globalAlpha = 0.7;
       ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+      ctx.globalAlpha = 1;
       ctx.fillStyle = colour("--ink-3");
       ctx.fillText(label, bbox.left + 4 * ratio, top + 3 * ratio, bbox.width - 8 * ratio);
     }
@@ -194,7 +200,7 @@ function readout(figure, spec, colours) {
   return (plot) => {
     const at = plot.cursor.idx ?? spec.x.values.length - 1;
     if (at < 0) return;
-    const x = spec.x.scale === "time" ? new Date(spec.x.values[at] * 1000).toLocaleString("en-GB") : shown(spec.x.values[at]);
+    const x = placeOn(spec.x, spec.x.values[at]);
     place.replaceChildren(`${spec.x.label} ${x}`);
     spec.series.forEach((one, index) => {
       const seen = one.values.slice(0, at + 1).findLastIndex((value) => value !== null);
