@@ -251,7 +251,9 @@ def _errors(given: Comparisons, point: _Point) -> tuple[Floats, Floats]:
         slopes_TQ[:, column] -= np.bincount(task_G, through_GQ[:, column], len(tasks))
     schur = point.A_QQ - (point.B_QR / point.D_R) @ point.B_QR.T
     moved_TQ = np.linalg.solve(schur, slopes_TQ.T).T  # what each task moves of the small parameters
-    scale = len(tasks) / (len(tasks) - 1) if len(tasks) > 1 else np.inf
+    if len(tasks) < 2:
+        return np.full(q, np.inf), np.full(r, np.inf)
+    scale = len(tasks) / (len(tasks) - 1)
     variance_QQ = moved_TQ.T @ moved_TQ
     crossed_RQ = np.stack([np.bincount(rater_G, own_G * moved_TQ[task_G, c], r) for c in range(q)], axis=1)
     own_R = np.bincount(rater_G, np.square(own_G), r)
