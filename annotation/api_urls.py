@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from annotation import api_views as views
+from annotation import statistics_api
 
 CAMPAIGN = "annotation/campaigns/<slug:slug>/"
 TASK = "annotation/assignments/<uuid:pk>/"
@@ -18,6 +19,8 @@ api_urlpatterns: list[URLPattern] = [
     path(f"{CAMPAIGN}prompts/", views.PromptsView.as_view(), name="api_campaign_prompts"),
     path(f"{CAMPAIGN}completions/", views.CompletionsView.as_view(), name="api_campaign_completions"),
     path(f"{CAMPAIGN}snapshots/", views.SnapshotView.as_view(), name="api_campaign_snapshots"),
+    path(f"{CAMPAIGN}statistics/", statistics_api.StatisticsView.as_view(), name="api_campaign_statistics"),
+    path(f"{CAMPAIGN}costs/", statistics_api.CostsView.as_view(), name="api_campaign_costs"),
     path(f"{CAMPAIGN}next/", views.NextView.as_view(), name="api_next"),
     path(TASK, views.AssignmentView.as_view(), name="api_assignment"),
     path(f"{TASK}draft/", views.DraftView.as_view(), name="api_draft"),

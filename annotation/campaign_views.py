@@ -20,6 +20,7 @@ from annotation.rendering import as_html
 from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
+from annotation.services.money import budget_of
 from annotation.services.progress import Progress, campaign_progress, progress_of, rater_counts
 from registry.models import DatasetKind, DatasetVersion
 from runs.models import Run, RunState
@@ -72,6 +73,7 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     if "HX-Request" in request.headers:
         return render(request, "annotation/campaign_live.html", context)
     context |= {"not_ranked": not_ranked_in(campaign), "attributes": attributes_of(campaign.attributes)}
+    context |= {"costs": budget_of(campaign)}
     context |= {"agreement": agreement_of(campaign)} | steps_of(campaign, progress) | forms
     return render(request, "annotation/campaign.html", context, status=status)
 

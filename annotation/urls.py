@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation import campaign_deeds, campaign_views, text_views, views, work_views
+from annotation import campaign_deeds, campaign_views, statistics_views, text_views, views, work_views
 
 urlpatterns = [
     path("campaigns/", campaign_views.campaign_list, name="campaigns"),
@@ -21,6 +21,11 @@ urlpatterns = [
         campaign_deeds.campaign_rater_remove,
         name="campaign_rater_remove",
     ),
+    path("campaigns/<slug:slug>/statistics/", statistics_views.campaign_statistics, name="campaign_statistics"),
+    path(
+        "campaigns/<slug:slug>/rater-figures/", statistics_views.campaign_rater_figures, name="campaign_rater_figures"
+    ),
+    path("campaigns/<slug:slug>/costs/", statistics_views.campaign_costs, name="campaign_costs"),
     path("rank/", views.rank_any, name="rank_any"),
     path("rank/<slug:slug>/", views.rank, name="rank"),
     path("rank/<slug:slug>/submit/", views.rank_submit, name="rank_submit"),

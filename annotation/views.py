@@ -19,6 +19,7 @@ from annotation.posted import EDIT, draft_of, submission_of, uuid_of
 from annotation.services.assign import NotARater, NotOpen, lease_next, renew, save_draft, skip
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
+from annotation.services.money import BudgetSpent
 from annotation.services.rank import submit_ranking
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
@@ -48,6 +49,8 @@ def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         task = task_page(assignment, campaign=campaign) if assignment else None
     except NotOpen:
         why_none = "not_open"
+    except BudgetSpent:
+        why_none = "budget"
     except NotARater:
         why_none = "removed"
     return show(request, campaign, task=task, why_none=why_none)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, Assignment, AssignmentState
 from annotation.models.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership, Standing
+from annotation.models.figures import Figures
+from annotation.models.money import Per, Purse, Tariff
 from annotation.models.prompts import Completion, Prompt, Split
 from annotation.models.rankings import CannotRank, Ranking
 from annotation.models.tasks import RankingTask, Slot, TaskCompletion, TaskKind
@@ -18,14 +20,18 @@ __all__ = [
     "CampaignState",
     "CannotRank",
     "Completion",
+    "Figures",
     "Guideline",
     "Membership",
+    "Per",
     "Prompt",
+    "Purse",
     "Ranking",
     "RankingTask",
     "Slot",
     "Split",
     "Standing",
+    "Tariff",
     "TaskCompletion",
     "TaskKind",
 ]

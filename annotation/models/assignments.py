@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 
 from annotation.models.campaigns import Guideline
+from annotation.models.money import Tariff
 from annotation.models.tasks import RankingTask, Slot
 
 
@@ -40,6 +41,7 @@ class Assignment(models.Model):
     state = models.CharField(max_length=16, choices=AssignmentState, default=AssignmentState.LIVE)
     order = models.JSONField()  # completion ids, as shown: the first is letter A
     guideline = models.ForeignKey(Guideline, null=True, on_delete=models.PROTECT, related_name="+")
+    tariff = models.ForeignKey(Tariff, null=True, on_delete=models.PROTECT, related_name="+")  # its most is reserved
     leased_at = models.DateTimeField()
     lease_until = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)

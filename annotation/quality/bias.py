@@ -48,7 +48,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Raw:
+class Raw:
     """A rater's evidence before Holm: (a, n) by ranking, whose ratio is the effect, and how to tell of it."""
 
     counts: list[tuple[float, float]]
@@ -81,7 +81,7 @@ def length_bias(
     rows = list(judgements)
     tasks = by_task(rows)
 
-    def told(mine: list[Judgement]) -> _Raw:
+    def told(mine: list[Judgement]) -> Raw:
         return _length(mine, tasks, lengths)
 
     return _report(rows, Kind.LENGTH, told, alpha=alpha)
@@ -93,10 +93,10 @@ def haste(
     """Are more than `HASTE_ALLOWED` of a rater's rankings faster than anybody reads? By the exact binomial tail."""
     timed = [judgement for judgement in judgements if judgement.seconds is not None]
 
-    def told(mine: list[Judgement]) -> _Raw:
+    def told(mine: list[Judgement]) -> Raw:
         hasty = [_is_hasty(judgement, lengths, fastest=fastest) for judgement in mine]
         p = binomial_tail(sum(hasty), trials=len(hasty), share=HASTE_ALLOWED)
-        return _Raw(
+        return Raw(
             [(float(h), 1.0) for h in hasty], len(hasty), p, f"Ranks faster than {fastest:g} characters a second"
         )
 
@@ -108,15 +108,19 @@ def _is_hasty(judgement: Judgement, lengths: Mapping[str, int], *, fastest: floa
 
 
 def _report(
-    judgements: list[Judgement], kind: Kind, told: Callable[[list[Judgement]], _Raw], *, alpha: float
+    judgements: list[Judgement], kind: Kind, told: Callable[[list[Judgement]], Raw], *, alpha: float
 ) -> list[Finding]:  # fmt: skip
-    raw = {rater: told(mine) for rater, mine in by_rater(judgements).items()}
+    return report_of({rater: told(mine) for rater, mine in by_rater(judgements).items()}, kind, alpha=alpha)
+
+
+def report_of(raw: Mapping[str, Raw], kind: Kind, *, alpha: float) -> list[Finding]:
+    """What is said of each rater, flags held over all of them."""
     tested = {rater: r.p for rater, r in raw.items() if r.p is not None and r.num >= FEWEST}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [_finding(rater, kind, r, adjusted.get(rater), alpha=alpha) for rater, r in raw.items()]
 
 
-def _finding(rater: str, kind: Kind, raw: _Raw, adjusted: float | None, *, alpha: float) -> Finding:
+def _finding(rater: str, kind: Kind, raw: Raw, adjusted: float | None, *, alpha: float) -> Finding:
     counts = [(a, n) for a, n in raw.counts if n]
     pairs = sum(n for _, n in counts)
     effect = sum(a for a, _ in counts) / pairs if pairs else None
@@ -135,7 +139,7 @@ def _finding(rater: str, kind: Kind, raw: _Raw, adjusted: float | None, *, alpha
     return Finding(rater, kind, effect, low, high, raw.num, p, adjusted, is_flagged, sentence)
 
 
-def _position(mine: list[Judgement]) -> _Raw:
+def _position(mine: list[Judgement]) -> Raw:
     covariance = variance = 0.0
     for judgement in mine:
         at = positions(judgement.tiers)
@@ -151,7 +155,7 @@ def _position(mine: list[Judgement]) -> _Raw:
     p = two_sided(beyond / math.sqrt(variance)) if variance else None
     counts = [_share(judgement.tiers, {name: -i for i, name in enumerate(judgement.shown)}) for judgement in mine]
     why = "" if variance else "Every ranking ties all texts."
-    return _Raw(counts, len(mine), p, "Puts the text that is shown first before the other", why)
+    return Raw(counts, len(mine), p, "Puts the text that is shown first before the other", why)
 
 
 def _share(tiers: Tiers, feature: Mapping[str, int]) -> tuple[float, float]:
@@ -161,7 +165,7 @@ def _share(tiers: Tiers, feature: Mapping[str, int]) -> tuple[float, float]:
     return float(sum(s > 0 for s in signs)), float(sum(s != 0 for s in signs))
 
 
-def _length(mine: list[Judgement], tasks: dict[str, list[Judgement]], lengths: Mapping[str, int]) -> _Raw:
+def _length(mine: list[Judgement], tasks: dict[str, list[Judgement]], lengths: Mapping[str, int]) -> Raw:
     found = [_beside_others(judgement, tasks[judgement.task], lengths) for judgement in mine]
     compared = [leaning for leaning in found if leaning is not None]
     p, excess = _more_than_skill_explains(compared) if len(compared) >= FEWEST else (None, 0.0)
@@ -175,7 +179,7 @@ def _length(mine: list[Judgement], tasks: dict[str, list[Judgement]], lengths: M
         )
     counts = [_share(judgement.tiers, lengths) for judgement in mine]
     more = "more" if excess > 0 else "less"
-    return _Raw(counts, len(mine), p, f"Favours the longer text {more} than others on the same texts", why)
+    return Raw(counts, len(mine), p, f"Favours the longer text {more} than others on the same texts", why)
 
 
 @dataclass(frozen=True, slots=True)

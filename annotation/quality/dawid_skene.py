@@ -34,7 +34,9 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Coded:
+class Coded:
+    """Labels as arrays: `item`, `rater` and `label` of each are numbers of the names."""
+
     items: tuple[str, ...]
     raters: tuple[str, ...]
     classes: tuple[str, ...]
@@ -61,6 +63,12 @@ def dawid_skene(labels: Iterable[Label], *, most_rounds: int = 2000, tolerance: 
     coded = _coded(labels)
     if not coded.items:
         raise ValueError("Dawid and Skene's model needs labels.")
+    posterior, rounds, is_settled = settle(coded, most_rounds=most_rounds, tolerance=tolerance)
+    return _labelled(coded, posterior, rounds=rounds, is_settled=is_settled)
+
+
+def settle(coded: Coded, *, most_rounds: int = 2000, tolerance: float = 1e-7) -> tuple[Floats, int, bool]:
+    """The posteriors [item, class], after how many rounds, and whether they came to rest."""
     posterior = _counts(coded)
     posterior /= posterior.sum(axis=1, keepdims=True)
     is_settled, rounds = False, 0
@@ -70,15 +78,15 @@ def dawid_skene(labels: Iterable[Label], *, most_rounds: int = 2000, tolerance: 
         after = _expect(coded, confusion, shares)
         is_settled = float(np.abs(after - posterior).max()) < tolerance
         posterior = after
-    return _labelled(coded, posterior, rounds=rounds, is_settled=is_settled)
+    return posterior, rounds, is_settled
 
 
-def _coded(labels: Iterable[Label]) -> _Coded:
+def _coded(labels: Iterable[Label]) -> Coded:
     rows = list(labels)
     items, item = _codes([row.item for row in rows])
     raters, rater = _codes([row.rater for row in rows])
     classes, label = _codes([row.label for row in rows])
-    return _Coded(items, raters, classes, item, rater, label)
+    return Coded(items, raters, classes, item, rater, label)
 
 
 def _codes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.intp]]:
@@ -87,28 +95,30 @@ def _codes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.intp]]:
     return known, np.array([index[name] for name in names], dtype=np.intp)
 
 
-def _counts(coded: _Coded) -> Floats:
+def _counts(coded: Coded) -> Floats:
     counts = np.zeros((len(coded.items), len(coded.classes)))
     np.add.at(counts, (coded.item, coded.label), 1.0)
     return counts
 
 
-def _maximise(coded: _Coded, posterior: Floats) -> tuple[Floats, Floats]:
+def _maximise(coded: Coded, posterior: Floats) -> tuple[Floats, Floats]:
     """Confusion [rater, truth, said] and the shares of the classes."""
-    counts = np.zeros((len(coded.raters), len(coded.classes), len(coded.classes)))  # [rater, said, truth]
-    np.add.at(counts, (coded.rater, coded.label), posterior[coded.item])
-    confusion = counts.transpose(0, 2, 1) + FLOOR
+    num = len(coded.classes)
+    cell, size = coded.rater * num + coded.label, len(coded.raters) * num
+    counts = np.stack([np.bincount(cell, posterior[coded.item, truth], size) for truth in range(num)], axis=1)
+    confusion = counts.reshape(len(coded.raters), num, num).transpose(0, 2, 1) + FLOOR
     return confusion / confusion.sum(axis=2, keepdims=True), posterior.mean(axis=0)
 
 
-def _expect(coded: _Coded, confusion: Floats, shares: Floats) -> Floats:
-    logs = np.tile(np.log(np.maximum(shares, 1e-300)), (len(coded.items), 1))
-    np.add.at(logs, coded.item, np.log(confusion[coded.rater, :, coded.label]))
+def _expect(coded: Coded, confusion: Floats, shares: Floats) -> Floats:
+    said = np.log(confusion)[coded.rater, :, coded.label]
+    votes = [np.bincount(coded.item, said[:, truth], len(coded.items)) for truth in range(len(coded.classes))]
+    logs = np.stack(votes, axis=1) + np.log(np.maximum(shares, 1e-300))
     likely = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True))
 
 
-def _labelled(coded: _Coded, posterior: Floats, *, rounds: int, is_settled: bool) -> Labelled:
+def _labelled(coded: Coded, posterior: Floats, *, rounds: int, is_settled: bool) -> Labelled:
     confusion, _ = _maximise(coded, posterior)
     best = posterior.argmax(axis=1)
     return Labelled(

@@ -23,6 +23,7 @@ from annotation.models import (
     Membership,
     Slot,
 )
+from annotation.services.money import release, reserve
 from annotation.services.texts import complaint_about
 from registry.services.schemas import canonical
 
@@ -51,7 +52,7 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     """The task that she has on her desk, else the next one with a free slot; None where nothing waits for her.
 
     She never gets a task that she has ranked or skipped; one that ran out on her comes back in the same order, with her
-    draft. Raises `NotARater`, `NotOpen`.
+    draft. Raises `NotARater`, `NotOpen`, `BudgetSpent`.
     """
     with transaction.atomic():
         check_may_rank(campaign, rater=rater)
@@ -107,7 +108,8 @@ def assign(slot: Slot, *, campaign: Campaign, rater: User) -> Assignment:
     now = timezone.now()
     return Assignment.objects.create(
         slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
-        guideline=campaign.guidelines.first(), leased_at=now, lease_until=lease_end(campaign),
+        guideline=campaign.guidelines.first(), tariff=reserve(campaign, rater=rater),
+        leased_at=now, lease_until=lease_end(campaign),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip
 
@@ -149,6 +151,7 @@ def end(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> bool:
         return False
     if assignment.state == AssignmentState.LIVE:
         free_slot(assignment.slot_id)
+        release(assignment)
     return True
 
 

@@ -1,9 +1,9 @@
 """Rankings that were made elsewhere: read from a file, all or none, and the same file twice is as once.
 
-A line is {"prompt": text or messages, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers", ...}]}; what
-else a ranking may say is in `annotation.services.saying`. Raters of elsewhere become users who can't log in, under a pseudonym
-made of their label by this installation's secret: the label itself is stored nowhere. Completions of the same text are kept as
-they were ranked; a snapshot makes no comparison of two such.
+A line is {"prompt": text or messages, "kind"?, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers",
+...}]}; what else a ranking may say is in `annotation.services.saying`. Raters of elsewhere become users who can't log in, under
+a pseudonym made of their label by this installation's secret: the label itself is stored nowhere. Completions of the same text
+are kept as they were ranked; a snapshot makes no comparison of two such.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from annotation.models import (
 )
 from annotation.services.campaigns import MOST_RATERS, create_campaign
 from annotation.services.completions import slots_of
-from annotation.services.prompts import conversation
+from annotation.services.prompts import conversation, kind_of
 from annotation.services.rank import write
 from annotation.services.saying import LONGEST, Said, body_of, check_fields, said_of
 from annotation.services.texts import BadLine, json_lines, refuse
@@ -43,7 +43,7 @@ from audit.services import record
 from registry.services.schemas import canonical, conversation_sha256, split_of
 
 MOST_COMPLETIONS = 9
-ROW = {"prompt", "completions", "rankings"}
+ROW = {"prompt", "completions", "rankings", "kind"}
 COMPLETION = {"id", "text", "model"}
 
 
@@ -61,6 +61,7 @@ class Row:
 
     number: int
     messages: list[dict[str, str]]
+    kind: str
     completions: tuple[tuple[str, str, str], ...]  # id, text, model's name
     judgements: tuple[Said, ...]
 
@@ -154,7 +155,7 @@ def row_of(number: int, given: Any, *, attributes: Sequence[Attribute]) -> Row:
     raters = [judgement.rater for judgement in judgements]
     if twice := sorted({rater for rater in raters if raters.count(rater) > 1}):
         raise BadLine(f"Rater {twice[0]} ranks this twice.")
-    return Row(number, conversation(given["prompt"]), completions, judgements)
+    return Row(number, conversation(given["prompt"]), kind_of(given.get("kind", "")), completions, judgements)
 
 
 def completions_of(given: Any) -> Iterator[tuple[str, str, str]]:
@@ -202,7 +203,9 @@ def task_of(row: Row, *, campaign: Campaign, tally: Tally) -> RankingTask:
     if known is not None:
         return known
     prompt, _ = Prompt.objects.get_or_create(
-        campaign=campaign, content_hash=sha256, defaults={"messages": row.messages, "split": split_of(sha256)}
+        campaign=campaign,
+        content_hash=sha256,
+        defaults={"messages": row.messages, "split": split_of(sha256), "kind": row.kind},
     )
     task = RankingTask.objects.create(pk=key, campaign=campaign, prompt=prompt)
     Completion.objects.bulk_create(

@@ -19,7 +19,8 @@ from registry.services.schemas import ROLES, conversation_sha256, split_of
 
 LONGEST_ID = 120
 LARGEST_PROMPT = 200_000  # characters
-FIELDS = {"prompt", "messages", "id", "source"}
+LONGEST_KIND = 40
+FIELDS = {"prompt", "messages", "id", "source", "kind"}
 
 
 class BadPrompt(UserError):
@@ -78,11 +79,19 @@ def prompt_of(campaign: Campaign, row: Any) -> Prompt:
     messages = conversation(row.get("messages", row.get("prompt")))
     if complaint := complaint_about(row):
         raise BadLine(f"There is {complaint}.")
+    kind = kind_of(row.get("kind", ""))
     sha256 = conversation_sha256(messages)
     return Prompt(
         campaign=campaign, messages=messages, content_hash=sha256, split=split_of(sha256),
-        external_id=str(row.get("id", ""))[:LONGEST_ID],
+        external_id=str(row.get("id", ""))[:LONGEST_ID], kind=kind,
     )  # fmt: skip
+
+
+def kind_of(given: Any) -> str:
+    """What sort of prompt it is, in a word or two; empty where nobody says. Raises `BadLine`."""
+    if not isinstance(given, str) or len(given.strip()) > LONGEST_KIND:
+        raise BadLine(f'A prompt\'s "kind" is a text of at most {LONGEST_KIND} characters.')
+    return given.strip()
 
 
 def conversation(given: Any) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from annotation.attributes import attributes_of
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Ranking, Slot
 from annotation.services.assign import AFTER, end, own, take_slot
 from annotation.services.judge import Submission, judgement
+from annotation.services.money import settle
 
 
 class AlreadyRanked(Conflict):
@@ -42,8 +43,11 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
+            was_live = found.state == AssignmentState.LIVE
             hold(found)
-            return store(found, submission, judged=judged)
+            seconds = capped(submission.seconds, assignment=found)
+            cost = settle(found, was_live=was_live, seconds=seconds)
+            return store(found, submission, judged=judged, seconds=seconds, cost=cost)
     except IntegrityError as error:
         if Ranking.objects.filter(client_uuid=submission.client_uuid).exists():
             raise UuidReused("This client_uuid was used for another ranking at the same time.") from error
@@ -102,11 +106,17 @@ def give_back_other(assignment: Assignment) -> None:
 
 
 def store(
-    assignment: Assignment, submission: Submission, *, judged: dict[str, Any], supersedes: Ranking | None = None
+    assignment: Assignment,
+    submission: Submission,
+    *,
+    judged: dict[str, Any],
+    seconds: float | None,
+    cost: int = 0,
+    supersedes: Ranking | None = None,
 ) -> Ranking:
     made = write(
         assignment, body=judged, client_uuid=submission.client_uuid, guideline=assignment.guideline, supersedes=supersedes,
-        seconds=capped(submission.seconds, assignment=assignment), is_simulated=assignment.rater.is_simulated,
+        seconds=seconds, cost=cost, is_simulated=assignment.rater.is_simulated,
     )  # fmt: skip
     hint(f"campaign:{assignment.slot.campaign_id}")
     return made
@@ -134,7 +144,7 @@ def capped(seconds: float | None, *, assignment: Assignment) -> float | None:
 
 
 def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) -> Ranking:
-    """A new row that supersedes `ranking`; the same correction sent again returns it.
+    """A new row that supersedes `ranking`; the same correction sent again returns it. It costs nothing anew.
 
     Raises `NotFound`, `BadRanking`, `UuidReused`, `Superseded` (it was corrected by something else meanwhile).
     """
@@ -151,4 +161,5 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
             return known
         if Ranking.objects.filter(pk=mine.pk, is_live=True).update(is_live=False) != 1:
             raise Superseded("This ranking was corrected already. Correct the newer one.")
-        return store(assignment, submission, judged=judged, supersedes=mine)
+        seconds = capped(submission.seconds, assignment=assignment)
+        return store(assignment, submission, judged=judged, seconds=seconds, supersedes=mine)

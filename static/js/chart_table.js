@@ -11,6 +11,14 @@ export function shown(value) {
   return size >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
 }
 
+export const dayOf = (seconds) => new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+
+// A value of the x axis in words.
+export function placeOn({ scale }, value) {
+  if (scale === "time") return new Date(value * 1000).toLocaleString("en-GB");
+  return scale === "day" ? `${dayOf(value)} ${new Date(value * 1000).getFullYear()}` : shown(value);
+}
+
 function row(kind, words) {
   const made = document.createElement("tr");
   words.forEach((word, index) => {
@@ -34,8 +42,7 @@ export function tableOf({ x, series }) {
   const every = Math.ceil(x.values.length / MOST_ROWS);
   x.values.forEach((value, at) => {
     if (at % every !== 0 && at !== x.values.length - 1) return;
-    const when = x.scale === "time" ? new Date(value * 1000).toLocaleString("en-GB") : shown(value);
-    body.append(row("td", [when, ...series.map((one) => withInterval(one, at))]));
+    body.append(row("td", [placeOn(x, value), ...series.map((one) => withInterval(one, at))]));
   });
   if (every > 1) table.createCaption().textContent = `Every ${every}th of ${x.values.length.toLocaleString("en")} values.`;
   return table;

@@ -2,17 +2,20 @@
 //
 // Draws every <figure data-chart> from the JSON inside it or behind `data-url`; `draw(figure, spec)` does so from a script.
 //   spec = {
-//     x: {label: "step", values: [0, 1, 2], scale: "linear" | "log" | "time"},      // time: seconds since 1970
+//     x: {label: "step", values: [0, 1, 2], scale: "linear" | "log" | "time"},      // time: seconds since 1970;
+//         // "day": the same, told as days; with `every`, the steps that ticks may have
 //     y: {label: "loss", scale: "linear" | "log", unit: "nats"},
 //     series: [{label: "held out", values: [2.1, null, 1.8], low: [...], high: [...], role: "main" | "other" | "context",
 //               dashed: false}],
 //     references: [{y: 0.72, label: "ceiling"}],
+//     bands: [{low: 63, high: 77, label: "what studies report"}],                   // a range to expect, behind the lines
 //   }
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { shown, tableOf, withInterval } from "./chart_table.js";
+import { dayOf, placeOn, shown, tableOf, withInterval } from "./chart_table.js";
 
 const LABEL_FONT = 11; // px
+const DAYS = [1, 2, 4, 7, 14, 28, 91, 182, 364].map((count) => count * 86_400);
 const plots = new Map(); // figure -> {plot, spec, signature}
 
 // A panel beside this one may come later and take half of the width.
@@ -92,22 +95,24 @@ function axes({ x, y }) {
   };
   const grid = ({ scale }) => ({ stroke: colour("--line"), width: 1, ...(scale === "log" ? { filter: powers } : {}) });
   const words = (plot, ticks) => ticks.map((tick) => (tick === null ? "" : shown(tick)));
-  const own = x.scale === "time" ? {} : { values: words };
+  const days = (plot, ticks) => ticks.map(dayOf);
+  const own = x.scale === "time" ? {} : x.scale === "day" ? { values: days, incrs: DAYS } : { values: words };
+  if (x.every) own.incrs = x.every;
   return [
     { ...shared, ...own, grid: grid(x), label: x.label, size: 26, gap: 4 },
     { ...shared, grid: grid(y), values: words, size: widest, gap: 4 },
   ];
 }
 
-function scales({ x, y, references = [] }) {
-  const held = references.map((one) => one.y);
+function scales({ x, y, references = [], bands = [] }) {
+  const held = [...references.map((one) => one.y), ...bands.flatMap((one) => [one.low, one.high])];
   const range = (plot, low, high) => {
     if (low === null) return [0, 1];
     const [from, to] = [Math.min(low, ...held), Math.max(high, ...held)];
     return y.scale === "log" ? uPlot.rangeLog(from, to, 10, false) : uPlot.rangeNum(from, to, 0.08, true);
   };
   return {
-    x: { time: x.scale === "time", distr: x.scale === "log" ? 3 : 1 },
+    x: { time: x.scale === "time" || x.scale === "day", distr: x.scale === "log" ? 3 : 1 },
     y: { distr: y.scale === "log" ? 3 : 1, range },
   };
 }
@@ -161,6 +166,28 @@ function referenceLines(references) {
   };
 }
 
+// Ranges across the whole width, named at their upper edge.
+function expectedRanges(bands) {
+  return (plot) => {
+    const { ctx, bbox } = plot;
+    const ratio = devicePixelRatio;
+    ctx.save();
+    ctx.font = `${LABEL_FONT * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "top";
+    for (const { low, high, label } of bands) {
+      const [top, bottom] = [high, low].map((y) => Math.round(plot.valToPos(y, "y", true)));
+      ctx.fillStyle = colour("--line");
+      ctx.globalAlpha = 0.7;
+      ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = colour("--ink-3");
+      ctx.fillText(label, bbox.left + 4 * ratio, top + 3 * ratio, bbox.width - 8 * ratio);
+    }
+    ctx.restore();
+  };
+}
+
 function marginFor(series) {
   const ctx = document.createElement("canvas").getContext("2d");
   ctx.font = `600 ${LABEL_FONT}px ${getComputedStyle(document.body).fontFamily}`;
@@ -173,7 +200,7 @@ function readout(figure, spec, colours) {
   return (plot) => {
     const at = plot.cursor.idx ?? spec.x.values.length - 1;
     if (at < 0) return;
-    const x = spec.x.scale === "time" ? new Date(spec.x.values[at] * 1000).toLocaleString("en-GB") : shown(spec.x.values[at]);
+    const x = placeOn(spec.x, spec.x.values[at]);
     place.replaceChildren(`${spec.x.label} ${x}`);
     spec.series.forEach((one, index) => {
       const seen = one.values.slice(0, at + 1).findLastIndex((value) => value !== null);
@@ -198,7 +225,7 @@ export function draw(figure, spec) {
   figure.querySelector(".more .table-wrap")?.replaceChildren(tableOf(spec));
   const now = figure.querySelector(".chart-now");
   if (now) now.textContent = spec.y.unit ?? "";
-  const signature = JSON.stringify([spec.x.scale, spec.y, spec.references, spec.series.map((one) => [one.label, one.role, Boolean(one.low)])]);
+  const signature = JSON.stringify([spec.x.scale, spec.y, spec.references, spec.bands, spec.series.map((one) => [one.label, one.role, Boolean(one.low)])]);
   if (held?.plot && held.signature === signature) {
     Object.assign(held.spec, spec); // what the hooks read
     held.plot.setData(columns(held.spec));
@@ -226,6 +253,7 @@ export function draw(figure, spec) {
       series: lines(spec.series, colours),
       bands: bandsOf(spec.series, colours),
       hooks: {
+        drawClear: [(drawn) => expectedRanges(spec.bands ?? [])(drawn)],
         draw: [
           (drawn) => endLabels(spec.series, colours)(drawn),
           (drawn) => referenceLines(spec.references ?? [])(drawn),

@@ -1,0 +1,298 @@
+"""What the pages of statistics show of a kept report, as plain values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from annotation.figure_words import (
+    AGREED,
+    PUBLISHED,
+    PUBLISHED_WORDS,
+    RELIABLE,
+    Dot,
+    Scale,
+    as_measure,
+    dot,
+    scale_of_scores,
+)
+
+INSET, SIDE = 0.06, 0.88  # of a square of the wall
+FIGURES = (  # key, name, what it says, scale
+    ("pairwise", "Pairs ordered alike", "of two texts that two raters both ordered: the share ordered alike", AGREED),
+    ("majority", "With the majority", "of pairs that the other raters ordered by majority: the share a rater orders alike",
+     Scale(0.0, 1.0, mark=0.5)),
+    ("alpha", "Krippendorff's alpha", "agreement of places beyond chance: 0 is chance, 1 is full",
+     Scale(-0.5, 1.0, mark=0.0, is_share=False)),
+    ("tau_b", "Kendall's tau-b", "two rankings of one task, on average: -1 reversed, 0 unrelated, 1 the same",
+     Scale(-1.0, 1.0, mark=0.0, is_share=False)),
+    ("w", "Kendall's W", "all rankings of one task, on average: 0 no concordance, 1 the same",
+     Scale(0.0, 1.0, is_share=False)),
+)  # fmt: skip
+BIASES = {
+    "position": ("Shown first, put first", Scale(0.3, 0.7, mark=0.5),
+                 "Texts come in random order, so that without bias it is 50 %."),
+    "length": ("Longer, put first", Scale(0.3, 0.7, mark=0.5),
+               "Longer may be better: this is no fault by itself. A rater is flagged where she leans more than others on the"
+               " same texts."),
+    "haste": ("Faster than reading", Scale(0.0, 0.2, mark=0.05),
+              "Rankings at more than 100 characters a second; up to 5 % may have a reason, such as a text already known."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Dots on one scale."""
+
+    title: str
+    note: str
+    scale: Scale
+    dots: tuple[Dot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    dot: Dot
+    scale: Scale
+    note: str
+    flagged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """`width` in percent of the longest."""
+
+    name: str
+    num: int
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A square of the wall; `done` and `leased` are heights, in parts of 1, from below."""
+
+    x: int
+    y: int
+    done: float
+    leased: float
+
+    @property
+    def done_height(self) -> float:
+        return round(SIDE * self.done, 3)
+
+    @property
+    def done_y(self) -> float:
+        return round(INSET + SIDE - self.done_height, 3)
+
+    @property
+    def leased_height(self) -> float:
+        return round(SIDE * self.leased, 3)
+
+    @property
+    def leased_y(self) -> float:
+        return round(self.done_y - self.leased_height, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class WallPage:
+    width: int
+    height: int
+    cells: tuple[Cell, ...]
+    num_tasks: int
+    tasks_a_cell: int
+    states: tuple[tuple[str, str, int, float], ...]  # key, words, places, percent
+
+
+def figures_of_part(part: dict[str, Any]) -> list[tuple[Dot, str, Scale]]:
+    figures = part["overall"]["figures"]
+    return [(dot(name, figures[key], scale=scale), says, scale) for key, name, says, scale in FIGURES]
+
+
+def groups_of_part(part: dict[str, Any]) -> list[Rows]:
+    """Pairwise agreement by rater, kind of prompt and version of the guideline."""
+    versions = [
+        (one | {"name": f"version {one['name']}" if one["name"] != "0" else "none named"}) for one in part["guidelines"]
+    ]
+    return [
+        Rows("By rater", "Each with all others who ranked the same tasks, the lowest first.", AGREED, tuple(by_value(
+            [dot(one["rater"], one["agreement"]["figures"]["pairwise"], scale=AGREED) for one in part["raters"]]))),
+        Rows("By kind of prompt", "As imported with the prompts; those of which nobody said one are unnamed.", AGREED,
+             dots_of(part["kinds"])),
+        Rows("By version of the guideline", "Pairs of rankings that were both made under one version.", AGREED,
+             dots_of(versions)),
+    ]  # fmt: skip
+
+
+def dots_of(groups: list[dict[str, Any]]) -> tuple[Dot, ...]:
+    return tuple(dot(one["name"], one["agreement"]["figures"]["pairwise"], scale=AGREED) for one in groups)
+
+
+def by_value(dots: list[Dot]) -> list[Dot]:
+    return sorted(dots, key=lambda one: (one.at is None, one.at or 0.0, one.name))
+
+
+def chart_of_days(part: dict[str, Any]) -> dict[str, Any] | None:
+    """Agreement by day, with the published range behind it."""
+    days = [one for one in part["days"] if one["agreement"]["figures"]["pairwise"]["value"] is not None]
+    if not days:
+        return None
+    measures = [one["agreement"]["figures"]["pairwise"] for one in days]
+
+    def shares(name: str) -> list[float | None]:
+        return [None if one[name] is None else round(100 * one[name], 2) for one in measures]
+
+    return {
+        "x": {"label": "day", "values": [noon(one["name"]) for one in days], "scale": "day"},
+        "y": {"label": "pairs ordered alike, %", "scale": "linear", "unit": "%"},
+        "series": [
+            {
+                "label": "agreement",
+                "role": "main",
+                "values": shares("value"),
+                "low": shares("low"),
+                "high": shares("high"),
+            }
+        ],
+        "bands": [{"low": 100 * PUBLISHED[0], "high": 100 * PUBLISHED[1], "label": PUBLISHED_WORDS}],
+    }
+
+
+def chart_of_pace(part: dict[str, Any]) -> dict[str, Any]:
+    days = part["pace"]["days"]
+    return {
+        "x": {"label": "day", "values": [noon(one["day"]) for one in days], "scale": "day"},
+        "y": {"label": "answers", "scale": "linear", "unit": "answers a day"},
+        "series": [{"label": "a day", "role": "main", "values": [one["num"] for one in days]}],
+    }
+
+
+def chart_of_hours(part: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "x": {"label": "hour of the day", "values": list(range(24)), "scale": "linear", "every": [1, 2, 3, 6]},
+        "y": {"label": "answers", "scale": "linear", "unit": "answers by hour of the day"},
+        "series": [{"label": "by hour", "role": "main", "values": part["pace"]["by_hour"]}],
+    }
+
+
+def noon(day: str) -> float:
+    at = datetime.fromisoformat(f"{day}T12:00:00")
+    return at.replace(tzinfo=timezone.get_current_timezone()).timestamp()
+
+
+def seconds_of_part(part: dict[str, Any]) -> list[Bar]:
+    """Active seconds per answer, in classes."""
+    classes = part["pace"]["classes"]
+    most = max((num for _, num in classes), default=0) or 1
+    names = [
+        f"{low} to {classes[at + 1][0]} s" if at + 1 < len(classes) else f"{low} s or more"
+        for at, (low, _) in enumerate(classes)
+    ]
+    last = max((at for at, (_, num) in enumerate(classes) if num), default=-1)
+    return [
+        Bar(name, num, round(100 * num / most, 2))
+        for name, (_, num) in zip(names[: last + 1], classes[: last + 1], strict=True)
+    ]
+
+
+def biases_of_part(part: dict[str, Any]) -> list[Bias]:
+    told = []
+    for one in part["biases"]:
+        name, scale, note = BIASES[one["kind"]]
+        told.append(Bias(dot(name, one["share"], scale=scale), scale, note, tuple(one["flagged"])))
+    return told
+
+
+def models_of_part(part: dict[str, Any]) -> tuple[Scale, list[tuple[Dot, Dot, Dot]]]:
+    """The scale of scores; score, share by majority and share by Dawid & Skene of each model."""
+    scale = scale_of_scores([one["score"] for one in part["models"]])
+    return scale, [
+        (
+            dot(one["model"], one["score"], scale=scale),
+            dot(one["model"], one["majority"], scale=RELIABLE),
+            dot(one["model"], one["dawid_skene"], scale=RELIABLE),
+        )
+        for one in part["models"]
+    ]
+
+
+def terms_of_part(part: dict[str, Any]) -> list[tuple[str, Dot]]:
+    """What the models' scores allow for, in log odds."""
+    scale = Scale(-1.0, 1.0, mark=0.0, is_share=False)
+    return [
+        ("being shown first", dot("position", part["position"], scale=scale)),
+        ("being e (2.7) times as long", dot("length", part["length"], scale=scale)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RaterRow:
+    name: str
+    reliability: Dot
+    agreement: Dot
+    seconds: str
+    num_rankings: int
+    flags: tuple[str, ...]
+    biases: tuple[tuple[str, str], ...]  # what, and the sentence of its finding
+
+
+def raters_of_part(part: dict[str, Any]) -> dict[str, RaterRow]:
+    found = {}
+    for one in part["raters"]:
+        findings = [(BIASES[kind][0], one[kind]) for kind in BIASES if one[kind] is not None]
+        seconds = one["seconds"]
+        found[one["rater"]] = RaterRow(
+            name=one["rater"],
+            reliability=dot(one["rater"], as_measure(one["reliability"], num="num_comparisons"), scale=RELIABLE),
+            agreement=dot(one["rater"], one["agreement"]["figures"]["pairwise"], scale=AGREED),
+            seconds=seconds_in_words(seconds),
+            num_rankings=one["num_rankings"],
+            flags=tuple(name for name, finding in findings if finding["is_flagged"]),
+            biases=tuple((name, finding_in_words(finding)) for name, finding in findings),
+        )
+    return found
+
+
+def seconds_in_words(measure: dict[str, Any]) -> str:
+    if measure["value"] is None:
+        return "–"
+    if measure["low"] is None:
+        return f"{measure['value']:.0f} s"
+    return f"{measure['value']:.0f} s ({measure['low']:.0f} to {measure['high']:.0f})"
+
+
+def finding_in_words(finding: dict[str, Any]) -> str:
+    if finding["effect"] is None or finding["low"] is None:
+        return str(finding["sentence"])
+    return (
+        f"{100 * finding['effect']:.0f} % ({100 * finding['low']:.0f} to {100 * finding['high']:.0f} %, "
+        f"{finding['num']:,} rankings). {finding['sentence'] if finding['adjusted'] is None else verdict(finding)}"
+    )
+
+
+def verdict(finding: dict[str, Any]) -> str:
+    if finding["is_flagged"]:
+        return f"Flagged: p = {finding['adjusted']:.2g}, held over all raters."
+    return f"Not flagged: p = {finding['adjusted']:.2g}, held over all raters."
+
+
+def wall_page(wall: dict[str, Any]) -> WallPage:
+    """Squares in rows of a width that suits a page, first come first."""
+    cells = wall["cells"]
+    columns = min(40, max(10, math.ceil(math.sqrt(len(cells) * 4)))) if cells else 1
+    squares = []
+    for at, (done, leased, waiting) in enumerate(cells):
+        total = max(1, done + leased + waiting)
+        squares.append(Cell(at % columns, at // columns, round(done / total, 3), round(leased / total, 3)))
+    places = max(1, wall["num_done"] + wall["num_leased"] + wall["num_waiting"])
+    return WallPage(
+        width=columns, height=max(1, -(-len(cells) // columns)), cells=tuple(squares), num_tasks=wall["num_tasks"],
+        tasks_a_cell=wall["tasks_a_cell"],
+        states=tuple(
+            (key, words, wall[f"num_{key}"], round(100 * wall[f"num_{key}"] / places, 2))
+            for key, words in (("done", "ranked"), ("leased", "on a desk"), ("waiting", "waiting"))
+        ),
+    )  # fmt: skip
