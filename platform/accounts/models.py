@@ -39,6 +39,9 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: 
 
     role = models.CharField(max_length=16, choices=Role, default=Role.RATER)
     is_simulated = models.BooleanField(default=False)
+    keys = models.JSONField(
+        default=dict, blank=True
+    )  # action -> key, where she chose another: `annotation.keys` reads it
 
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 

@@ -75,6 +75,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_simulated", models.BooleanField(default=False)),
+                ("keys", models.JSONField(blank=True, default=dict)),
                 (
                     "groups",
                     models.ManyToManyField(
