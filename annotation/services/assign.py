@@ -185,7 +185,7 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state != AssignmentState.LIVE:
-            raise LeaseLost(AFTER[found.state])
+            raise LeaseLost(AFTER[found.state], is_over=found.state != AssignmentState.EXPIRED)
         found.lease_until = lease_end(found.slot.campaign)
         found.save(update_fields=["lease_until"])
         found.refresh_from_db(fields=["lease_until"])
