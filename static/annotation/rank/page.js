@@ -217,11 +217,11 @@ document.addEventListener("htmx:afterSettle", (event) => {
 
 // The page
 
-function tick() {
+async function tick() {
   const form = task?.form;
-  if (!form?.dataset.aheadUrl || aside) return;
-  const isFree = !outbox.waiting().length; // what is on its way still counts as in her hands
-  if (isFree) ahead.want(form);
+  if (!form?.dataset.aheadUrl || aside || outbox.waiting().length) return; // what is on its way is in her hands still
+  await ahead.want(form);
+  task?.tellAhead();
 }
 
 addEventListener("keydown", (event) => {

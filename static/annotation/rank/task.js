@@ -240,6 +240,10 @@ export class Task {
   tick() {
     this.lease.tick(TICK_MS);
     this.draft.tick();
+    this.tellAhead();
+  }
+
+  tellAhead() {
     write("#ahead")(this.ahead?.words() ?? "");
   }
 
