@@ -1,4 +1,4 @@
-"""Whatever happens between a rater's browser and the server: each submission counts once, in order, and what the page says is true."""
+"""Whatever happens between browser and server: each submission counts once, in order, and what the page says is true."""
 
 from __future__ import annotations
 

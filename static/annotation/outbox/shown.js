@@ -33,7 +33,9 @@ function draw() {
 function sentences(waiting) {
   if (!waiting.length) return [];
   const words = make("p", `${howMany(waiting.length)}. ${WHY[outbox.why] ?? ""}`.trim());
-  const kept = outbox.isKept ? "They are kept in this browser, also when you leave this page." : "This browser keeps nothing: leave this page open until they are sent.";
+  const kept = outbox.isKept
+    ? "Kept in this browser, also when you leave this page."
+    : "This browser keeps nothing: leave this page open until they are sent.";
   const button = make("button", outbox.flying ? "Sending" : "Send now", "btn small");
   button.type = "button";
   button.disabled = outbox.flying !== null;

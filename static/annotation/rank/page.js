@@ -19,6 +19,7 @@ let task = null; // the Task on the page
 let shown = null; // its parts, as they came from the server
 let previous = null; // what was submitted last, to take back: {parts, draft, ids}
 let aside = null; // the task that waits while the previous one is corrected: {parts, draft, secondsLeft}
+let hasSubmitted = false; // from this page, since it was loaded
 let latest = null; // what the server told of the last submission that it took
 let looking = null; // the timer that looks whether a task is there
 
@@ -84,6 +85,7 @@ function submit(form) {
   const before = outbox.of(entry.assignment);
   for (const id of aside ? previous.ids : before?.refused ? [before.id] : []) outbox.remove(id);
   if (kind === "ranking") previous = { parts: aside ? previous.parts : shown, draft: entry.draft, ids };
+  hasSubmitted = true;
   outbox.put(entry);
   tellSent();
   if (kind === "correction") return (form.dataset.isSent = entry.id); // its page stays until the server has it
@@ -94,6 +96,7 @@ function submit(form) {
 
 function skipped(form) {
   $("#skip")?.close();
+  hasSubmitted = true;
   outbox.put(entryOf(form, { kind: "skip", id: uuid(), draft: {} }));
   task.close({ isOver: true });
   next();
@@ -182,7 +185,7 @@ function isBetween() {
 
 /** In words, what became of what was submitted; and what the server counts, which is all that counts. */
 function tellSent() {
-  const words = sentWords(outbox, { isAny: previous !== null || latest !== null });
+  const words = sentWords(outbox, { isAny: hasSubmitted });
   for (const place of [$("#sent"), $("#task .between-words")]) if (place && place.textContent !== words) place.textContent = words;
   if (!latest || !$("#num-mine")) return;
   $("#num-mine").textContent = latest.num_mine;
