@@ -46,8 +46,9 @@ def test_a_default_that_names_a_text_may_be_had_back(ada):
 @pytest.mark.parametrize(
     ("action", "key"),
     [
-        ("skip", "x"), ("skip", "a"), ("skip", "I"), ("skip", "e"), ("skip", "7"), ("skip", "0"), ("skip", "²"), 
-        ("skip", " "), ("skip", ""), ("skip", "kk"), ("skip", "Enter"), ("skip", "Escape"), ("skip", "\x00"), ("skip", "\u202e"), ("nothing", "k"), ("", "k"),
+        ("skip", "x"), ("skip", "a"), ("skip", "I"), ("skip", "e"), ("skip", "7"), ("skip", "0"), ("skip", "²"),
+        ("skip", " "), ("skip", ""), ("skip", "kk"), ("skip", "Enter"), ("skip", "Escape"), ("skip", "\x00"),
+        ("skip", "\u202e"), ("nothing", "k"), ("", "k"),
     ],
 )  # fmt: skip
 def test_what_would_clash_or_is_no_key_is_refused(ada, action, key):

@@ -1,4 +1,4 @@
-"""Nine texts ranked by keys alone, and by a finger on a phone; keys of one's own; every state of the page for everybody's eyes."""
+"""Nine texts ranked by keys alone, and by a finger on a phone; keys of one's own; every state of the page open to all."""
 
 from __future__ import annotations
 
@@ -210,8 +210,8 @@ def states(page: Page, stage) -> None:
     yield "refused"
     for _ in range(2):
         page.locator("#outbox").get_by_role("button", name="Throw it away").first.click()
-    page.route("**/renew/", lambda route: route.fulfill(status=409, json={
-        "error": {"code": "lease_lost", "message": "You have submitted this task already.", "data": {"is_over": True}}}))  # fmt: skip
+    lost = {"code": "lease_lost", "message": "You have submitted this task already.", "data": {"is_over": True}}
+    page.route("**/renew/", lambda route: route.fulfill(status=409, json={"error": lost}))
     page.clock.install()
     page.goto("/rank/long/")
     page.clock.run_for(70_000)
