@@ -19,6 +19,7 @@ from annotation.rendering import as_html
 from annotation.services.judge import FLAGS, as_written
 from annotation.weak_order import canonical, format_order
 
+LONGEST_ASKED = 120  # characters
 WHO = {"user": "Person", "assistant": "Assistant", "system": "Setting"}
 
 
@@ -78,16 +79,24 @@ class TaskPage:
     compare_url: str
     draft_url: str = ""  # without them, nothing is saved before it is submitted, and no lease runs
     renew_url: str = ""
+    ahead_url: str = ""
+    give_back_url: str = ""
     lease_seconds: int = 0
     draft_at: datetime | None = None
     draft: dict[str, Any] = field(default_factory=dict)
 
     difference_url: str = ""
+    last_words: str = ""
 
     @property
     def cannot_rank(self) -> list[tuple[str, str, bool]]:
         """Why it cannot be ranked: (name, label, whether it is chosen)."""
         return [(name, label, name == self.draft.get("cannot_rank")) for name, label in CannotRank.choices]
+
+    @property
+    def asked(self) -> str:
+        """The last words of the person: by them she knows the task again where it waits to be sent."""
+        return self.last_words[:LONGEST_ASKED]
 
     @property
     def letters(self) -> str:
@@ -117,10 +126,13 @@ def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, An
         compare_url=compare_url(assignment, campaign=campaign),
         draft_url=reverse("rank_draft", args=[campaign.slug]),
         renew_url=reverse("rank_renew", args=[campaign.slug]),
+        ahead_url=reverse("rank_ahead", args=[campaign.slug]),
+        give_back_url=reverse("rank_give_back", args=[campaign.slug]),
         difference_url=reverse("rank_difference", args=[campaign.slug]),
         lease_seconds=seconds_left(assignment),
         draft_at=assignment.draft_at,
         draft=draft,
+        last_words=assignment.task.prompt.messages[-1]["content"],
     )
 
 
@@ -138,6 +150,7 @@ def correction_page(ranking: Ranking, *, typed: dict[str, Any] | None = None) ->
         difference_url=reverse("rank_difference", args=[ranking.task.campaign.slug]),
         compare_url=compare_url(assignment, campaign=ranking.task.campaign),
         draft=draft,
+        last_words=assignment.task.prompt.messages[-1]["content"],
     )
 
 

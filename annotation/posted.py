@@ -122,3 +122,10 @@ def uuid_of(request: HttpRequest, name: str) -> uuid.UUID:
         return uuid.UUID(request.POST.get(name, ""))
     except ValueError:
         raise UserError("This page is not whole. Reload it: your draft is kept.", code="bad_form") from None
+
+
+def uuids_of(request: HttpRequest, name: str) -> list[uuid.UUID]:
+    try:
+        return [uuid.UUID(text) for text in request.POST.getlist(name)]
+    except ValueError:
+        raise UserError("This page is not whole. Reload it: your draft is kept.", code="bad_form") from None

@@ -29,6 +29,8 @@ urlpatterns = [
     path("rank/", views.rank_any, name="rank_any"),
     path("rank/<slug:slug>/", views.rank, name="rank"),
     path("rank/<slug:slug>/submit/", views.rank_submit, name="rank_submit"),
+    path("rank/<slug:slug>/ahead/", views.rank_ahead, name="rank_ahead"),
+    path("rank/<slug:slug>/give-back/", views.rank_give_back, name="rank_give_back"),
     path("rank/<slug:slug>/draft/", views.rank_draft, name="rank_draft"),
     path("rank/<slug:slug>/difference/", views.rank_difference, name="rank_difference"),
     path("rank/<slug:slug>/renew/", views.rank_renew, name="rank_renew"),
@@ -36,5 +38,6 @@ urlpatterns = [
     path("rank/<slug:slug>/compare/<uuid:assignment_id>/", text_views.rank_compare, name="rank_compare"),
     path("leaving/", text_views.leaving, name="leaving"),
     path("my-work/", work_views.my_work, name="my_work"),
+    path("my-work/keys/", work_views.my_keys, name="my_keys"),
     path("my-work/<uuid:ranking_id>/", work_views.rank_correct, name="rank_correct"),
 ]

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
+from accounts.errors import Conflict, wants_json
 from accounts.models import Capability
 from annotation.differences import changes
-from annotation.models import Assignment, Campaign, Membership, Ranking
+from annotation.keys import FIXED, keys_of
+from annotation.models import Assignment, AssignmentState, Campaign, Membership, Ranking
 from annotation.pages import TaskPage, seconds_left, task_page
-from annotation.posted import EDIT, draft_of, submission_of, uuid_of
-from annotation.services.assign import NotARater, NotOpen, lease_next, renew, save_draft, skip
+from annotation.posted import EDIT, draft_of, submission_of, uuid_of, uuids_of
+from annotation.services.ahead import give_back, lease_ahead
+from annotation.services.assign import LeaseLost, NotARater, NotOpen, lease_next, renew, save_draft, skip, whole
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
 from annotation.services.money import BudgetSpent
-from annotation.services.rank import submit_ranking
+from annotation.services.rank import submit_instead
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
 
@@ -37,8 +44,23 @@ def rank_any(request: HttpRequest) -> HttpResponse:
 @never_cache
 @requires(Capability.RANK)
 def rank(request: HttpRequest, slug: str) -> HttpResponse:
-    """The task that this rater holds, or the next one; for htmx without the frame of the page."""
-    return show_next(request, own_campaign(request, slug))
+    """The task that this rater holds, or the next one; for htmx without the frame of the page.
+
+    `?task=` names one that she was given and has not submitted: her browser asks for it where a submission was refused.
+    """
+    campaign = own_campaign(request, slug)
+    if named := unfinished(request, campaign):
+        return show(request, campaign, task=task_page(whole(named.pk), campaign=campaign))
+    return show_next(request, campaign)
+
+
+def unfinished(request: HttpRequest, campaign: Campaign) -> Assignment | None:
+    try:
+        named = uuid.UUID(request.GET.get("task", ""))
+    except ValueError:
+        return None
+    mine = Assignment.objects.filter(rater=signed_in(request), task__campaign=campaign)
+    return mine.filter(pk=named, state__in=[AssignmentState.LIVE, AssignmentState.EXPIRED]).first()
 
 
 def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
@@ -57,9 +79,15 @@ def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
 
 
 def show(
-    request: HttpRequest, campaign: Campaign, *, task: TaskPage | None, why_none: str = "", error: str = ""
+    request: HttpRequest,
+    campaign: Campaign,
+    *,
+    task: TaskPage | None,
+    why_none: str = "",
+    error: str = "",
+    template: str = "annotation/rank.html",
 ) -> HttpResponse:
-    mine = Ranking.objects.filter(rater=signed_in(request), task__campaign=campaign, is_live=True)
+    mine = mine_in(request, campaign)
     context: dict[str, Any] = {
         "campaign": campaign,
         "task": task,
@@ -68,25 +96,84 @@ def show(
         "num_mine": mine.count(),
         "last": mine.order_by("-created_at", "-pk").values_list("pk", flat=True).first(),
         "skip_reasons": SKIP_REASONS,
+        **key_context(request),
     }
-    template = "annotation/rank_swap.html" if is_htmx(request) else "annotation/rank.html"
+    if is_htmx(request):
+        template = "annotation/rank_swap.html"
     return render(request, template, context, status=400 if error else 200)
+
+
+def mine_in(request: HttpRequest, campaign: Campaign) -> QuerySet[Ranking]:
+    return Ranking.objects.filter(rater=signed_in(request), task__campaign=campaign, is_live=True)
+
+
+def key_context(request: HttpRequest) -> dict[str, Any]:
+    """`keys` by action, as they are shown; `key_rows` for the list of them."""
+    rows = keys_of(signed_in(request))
+    return {
+        "keys": {row.action.name: row.shown for row in rows},
+        "key_rows": rows,
+        "key_json": json.dumps({row.action.name: row.key for row in rows}),
+        "fixed_keys": FIXED,
+    }
+
+
+@require_POST
+@never_cache
+@requires(Capability.RANK)
+def rank_ahead(request: HttpRequest, slug: str) -> HttpResponse:
+    """The task after the one in hand, leased and ready to be shown; 204 where there is none."""
+    assignment = own_assignment(request, slug)
+    campaign = assignment.task.campaign
+    try:
+        following = lease_ahead(assignment, rater=signed_in(request))
+    except (NotOpen, NotARater):
+        following = None
+    if following is None:
+        return HttpResponse(status=204)
+    task = task_page(following, campaign=campaign)
+    return show(request, campaign, task=task, template="annotation/rank_ahead.html")
+
+
+@require_POST
+@requires(Capability.RANK)
+def rank_give_back(request: HttpRequest, slug: str) -> HttpResponse:
+    """The page is left: the task that was fetched ahead goes to whoever asks next."""
+    give_back(own_assignment(request, slug), rater=signed_in(request))
+    return HttpResponse(status=204)
 
 
 @require_POST
 @requires(Capability.RANK)
 def rank_submit(request: HttpRequest, slug: str) -> HttpResponse:
-    """Takes a ranking and answers with the next task. The same form sent twice counts once."""
+    """Takes a ranking: the same form sent twice counts once. A script is told that it is stored, a form goes on."""
+    check_person(request)
     assignment = own_assignment(request, slug)
     campaign = assignment.task.campaign
     try:
-        submit_ranking(assignment, rater=signed_in(request), submission=submission_of(request, assignment))
+        made = submit_instead(
+            assignment,
+            rater=signed_in(request),
+            submission=submission_of(request, assignment),
+            instead_of=uuids_of(request, "instead_of"),
+        )
     except BadRanking as error:
-        if is_htmx(request):
+        if wants_json(request):
             raise
         task = task_page(assignment, campaign=campaign, typed=draft_of(request, assignment))
         return show(request, campaign, task=task, error=error.sentence)
-    return show_next(request, campaign) if is_htmx(request) else redirect("rank", slug)
+    return stored(request, made) if wants_json(request) else redirect("rank", slug)
+
+
+def stored(request: HttpRequest, ranking: Ranking) -> JsonResponse:
+    """What a browser needs to know before it may say that something is saved."""
+    return JsonResponse(
+        {
+            "ranking": str(ranking.pk),
+            "num_mine": mine_in(request, ranking.task.campaign).count(),
+            "correct_url": reverse("rank_correct", args=[ranking.pk]),
+        }
+    )
 
 
 @require_POST
@@ -114,16 +201,24 @@ def rank_difference(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @requires(Capability.RANK)
 def rank_renew(request: HttpRequest, slug: str) -> JsonResponse:
-    renewed = renew(own_assignment(request, slug), rater=signed_in(request))
-    return JsonResponse({"lease_seconds": seconds_left(renewed)})
+    """Puts off the end of the lease of `assignment`, and of the one fetched `ahead`, where the page has one."""
+    rater = signed_in(request)
+    renewed = renew(own_assignment(request, slug), rater=rater)
+    ahead_seconds = None
+    if request.POST.get("ahead"):
+        try:
+            ahead_seconds = seconds_left(renew(own_assignment(request, slug, field="ahead"), rater=rater))
+        except LeaseLost:
+            ahead_seconds = 0
+    return JsonResponse({"lease_seconds": seconds_left(renewed), "ahead_seconds": ahead_seconds})
 
 
 @require_POST
 @requires(Capability.RANK)
 def rank_skip(request: HttpRequest, slug: str) -> HttpResponse:
-    assignment = own_assignment(request, slug)
-    skip(assignment, rater=signed_in(request), reason=request.POST.get("reason", ""))
-    return show_next(request, assignment.task.campaign) if is_htmx(request) else redirect("rank", slug)
+    check_person(request)
+    skip(own_assignment(request, slug), rater=signed_in(request), reason=request.POST.get("reason", ""))
+    return JsonResponse({"skipped": True}) if wants_json(request) else redirect("rank", slug)
 
 
 # What a rater may touch: everything else is not there for her
@@ -135,11 +230,24 @@ def own_campaign(request: HttpRequest, slug: str) -> Campaign:
     return get_object_or_404(Campaign, slug=slug, pk__in=mine)
 
 
-def own_assignment(request: HttpRequest, slug: str) -> Assignment:
+class OtherPerson(Conflict):
+    code = "other_person"
+
+
+def check_person(request: HttpRequest) -> None:
+    """What waited in a browser goes out under its own rater's name, or not at all. Raises `OtherPerson`."""
+    rater = request.POST.get("rater")
+    if rater is not None and rater != str(signed_in(request).pk):
+        raise OtherPerson(
+            f"{signed_in(request).username} is logged in here now. What somebody else submitted waits until they log in."
+        )
+
+
+def own_assignment(request: HttpRequest, slug: str, *, field: str = "assignment") -> Assignment:
     """What she was given stays hers to finish, also after she was taken out of the campaign."""
     own = Assignment.objects.filter(rater=signed_in(request), task__campaign__slug=slug)
     found = own.select_related("task__prompt", "task__campaign", "guideline")
-    return get_object_or_404(found, pk=uuid_of(request, "assignment"))
+    return get_object_or_404(found, pk=uuid_of(request, field))
 
 
 def is_htmx(request: HttpRequest) -> bool:

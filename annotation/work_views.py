@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import requires, signed_in
+from accounts.errors import wants_json
 from accounts.models import Capability
 from accounts.paging import page_of
-from annotation.models import Ranking
+from annotation.keys import choose_key, reset_keys
+from annotation.models import Campaign, Ranking
 from annotation.pages import correction_page, line_of
 from annotation.posted import draft_of, submission_of
 from annotation.services.desk import desks_of
 from annotation.services.judge import BadRanking
 from annotation.services.rank import correct_ranking
+from annotation.views import check_person, key_context, stored
 
 PAGE = 40
 
@@ -90,10 +94,16 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
         if newer := mine.filter(supersedes=ranking).first():
             return redirect("rank_correct", newer.pk)
         return correction(request, ranking)
+    check_person(request)
+    submission = submission_of(request, ranking.assignment)
     try:
-        correct_ranking(ranking, rater=signed_in(request), submission=submission_of(request, ranking.assignment))
+        made = correct_ranking(ranking, rater=signed_in(request), submission=submission)
     except BadRanking as error:
+        if wants_json(request):
+            raise
         return correction(request, ranking, error=error.sentence)
+    if wants_json(request):
+        return stored(request, made)
     messages.success(request, "Your correction is kept; the ranking before it stays on record.")
     return redirect("my_work")
 
@@ -101,4 +111,22 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
 def correction(request: HttpRequest, ranking: Ranking, *, error: str = "") -> HttpResponse:
     task = correction_page(ranking, typed=draft_of(request, ranking.assignment) if error else None)
     context = {"campaign": ranking.task.campaign, "task": task, "error": error, "is_correction": True}
+    context |= {"back": back_of(request, ranking.task.campaign), **key_context(request)}
     return render(request, "annotation/rank.html", context, status=400 if error else 200)
+
+
+def back_of(request: HttpRequest, campaign: Campaign) -> str:
+    """Where one goes from a correction: to the desk, where one came from there, else to one's work."""
+    return reverse("rank", args=[campaign.slug]) if "from_desk" in request.GET else reverse("my_work")
+
+
+@require_POST
+@requires(Capability.RANK)
+def my_keys(request: HttpRequest) -> JsonResponse:
+    """Gives one action of the ranking page another key, or all their keys back; answers with all."""
+    user = signed_in(request)
+    if "reset" in request.POST:
+        rows = reset_keys(user)
+    else:
+        rows = choose_key(user, action=request.POST.get("action", ""), key=request.POST.get("key", ""))
+    return JsonResponse({"keys": {row.action.name: {"key": row.key, "shown": row.shown} for row in rows}})

@@ -17,7 +17,7 @@ from tests.accounts.people import PASSWORD
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WebServer:
     """`grace`, an admin, has PASSWORD here."""
 
@@ -35,6 +35,15 @@ class WebServer:
 
     def manage(self, *arguments: str) -> None:
         manage(self.environment, *arguments)
+
+    def kill(self) -> None:
+        """As the kernel does it when memory is short: nothing is finished, nothing is told."""
+        self.process.kill()
+        self.process.wait(20)
+
+    def start(self) -> None:
+        """Again, at the same address, after `kill`."""
+        self.process = serve(self.port, self.environment)
 
 
 def manage(environment: dict[str, str], *arguments: str) -> None:
@@ -55,16 +64,25 @@ def web_server(home: Path) -> Iterator[WebServer]:
     manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
     manage(environment, "create_user", "grace", "--role", "admin")
     port = free_port()
+    web = WebServer(port, environment, serve(port, environment))
+    try:
+        yield web
+    finally:
+        web.process.terminate()
+        web.process.wait(20)
+
+
+def serve(port: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "config.asgi:application"],
         env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         wait_until_it_answers(port, process)
-        yield WebServer(port, environment, process)
-    finally:
-        process.terminate()
-        process.wait(20)
+    except BaseException:
+        process.kill()
+        raise
+    return process
 
 
 def free_port() -> int:

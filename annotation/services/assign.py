@@ -57,15 +57,22 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     with transaction.atomic():
         check_may_rank(campaign, rater=rater)
         expire_leases(campaign=campaign)
-        held = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE).first()
+        live = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE)
+        held = live.order_by("leased_at", "pk").first()  # of two, the second was fetched ahead (`ahead.lease_ahead`)
         if held is not None and put_off(held, campaign=campaign):
             return whole(held.pk)
-        slot = take_slot(free_slots(campaign).exclude_seen(rater))
-        if slot is None:
-            return None
-        made = assign(slot, campaign=campaign, rater=rater)
-        hint(f"campaign:{campaign.pk}")
-    return whole(made.pk)
+        made = deal(campaign, rater=rater)
+    return whole(made.pk) if made else None
+
+
+def deal(campaign: Campaign, *, rater: User) -> Assignment | None:
+    """Leases her one more task, within the caller's transaction; None where nothing waits for her."""
+    slot = take_slot(free_slots(campaign).exclude_seen(rater))
+    if slot is None:
+        return None
+    made = assign(slot, campaign=campaign, rater=rater)
+    hint(f"campaign:{campaign.pk}")
+    return made
 
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> None:
@@ -181,7 +188,7 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state != AssignmentState.LIVE:
-            raise LeaseLost(AFTER[found.state])
+            raise LeaseLost(AFTER[found.state], is_over=found.state != AssignmentState.EXPIRED)
         found.lease_until = lease_end(found.slot.campaign)
         found.save(update_fields=["lease_until"])
         found.refresh_from_db(fields=["lease_until"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from django.db.models import Count
@@ -13,7 +14,7 @@ from annotation.services.assign import SEEN
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One campaign as one rater finds it; `has_begun` says that a task of it is in her hands."""
+    """One campaign as one rater finds it; `has_begun` says that a task of it is in her hands, or two."""
 
     campaign: Campaign
     num_mine: int
@@ -26,7 +27,7 @@ def desks_of(rater: User) -> list[Desk]:
     mine = Campaign.objects.filter(membership__user=rater, membership__is_active=True)
     campaigns = list(mine.exclude(state=CampaignState.DRAFT).order_by("name", "pk"))
     live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE)
-    begun = set(live.values_list("slot__campaign", flat=True))
+    begun = Counter(live.order_by().values_list("slot__campaign", flat=True))
     seen = Assignment.objects.filter(rater=rater, state__in=SEEN).values("task")
     free = Slot.objects.filter(campaign__in=campaigns, is_free=True).exclude(task__in=seen).order_by()
     waiting = dict(free.values("campaign").annotate(n=Count("task", distinct=True)).values_list("campaign", "n"))
@@ -36,7 +37,7 @@ def desks_of(rater: User) -> list[Desk]:
         Desk(
             campaign=campaign,
             num_mine=done.get(campaign.pk, 0),
-            num_waiting=is_open * (waiting.get(campaign.pk, 0) + (campaign.pk in begun)),
+            num_waiting=is_open * (waiting.get(campaign.pk, 0) + begun[campaign.pk]),
             has_begun=is_open and campaign.pk in begun,
         )
         for campaign in campaigns

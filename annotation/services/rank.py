@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -163,3 +164,21 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
             raise Superseded("This ranking was corrected already. Correct the newer one.")
         seconds = capped(submission.seconds, assignment=assignment)
         return store(assignment, submission, judged=judged, seconds=seconds, supersedes=mine)
+
+
+def submit_instead(
+    assignment: Assignment, *, rater: User, submission: Submission, instead_of: Sequence[uuid.UUID]
+) -> Ranking:
+    """Submits in place of what the browser sent, or may have sent, under the uuids `instead_of`.
+
+    A browser whose answer was lost can't know whether it arrived: if so, that one is corrected, else this is the first.
+    Raises what `submit_ranking` and `correct_ranking` raise.
+    """
+    with transaction.atomic():
+        found = own(assignment, rater=rater)  # locked: what is under way arrives before or after, and not in between
+        mine = Ranking.objects.filter(assignment=found, rater=rater)
+        known = mine.filter(client_uuid=submission.client_uuid).first()
+        before = known.supersedes if known else mine.filter(client_uuid__in=instead_of, is_live=True).first()
+        if before is None:
+            return submit_ranking(found, rater=rater, submission=submission)
+        return correct_ranking(before, rater=rater, submission=submission)

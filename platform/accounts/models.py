@@ -41,6 +41,8 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: 
     role = models.CharField(max_length=16, choices=Role, default=Role.RATER)
     is_simulated = models.BooleanField(default=False)
     interface_language = models.CharField(max_length=8, blank=True)  # of pages; empty: as the browser asks
+    # Action -> key, where she chose another: `annotation.keys` reads it.
+    keys = models.JSONField(default=dict, blank=True)
 
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 

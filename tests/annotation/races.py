@@ -21,6 +21,7 @@ from django.db.models import Count, Q  # noqa: E402
 from accounts.errors import UserError  # noqa: E402
 from accounts.models import User  # noqa: E402
 from annotation.models import HOLDS_SLOT, Assignment, Campaign, Ranking, RankingTask, Slot  # noqa: E402
+from annotation.services.ahead import lease_ahead  # noqa: E402
 from annotation.services.assign import lease_next, skip  # noqa: E402
 from annotation.services.rank import correct_ranking, submit_ranking  # noqa: E402
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out  # noqa: E402
@@ -83,7 +84,13 @@ def one_rater_many_tabs() -> dict[str, Any]:
     rater = a_person("tabs")
     campaign = a_campaign(raters=[rater], num_prompts=5, name="Tabs")
     leases = at_once(*[lambda: str(lease_next(campaign, rater=rater).pk)] * 8)
-    return {"different": len(set(leases)), "live": Assignment.objects.filter(rater=rater).count()}
+    first = Assignment.objects.get(rater=rater)
+    ahead = at_once(*[lambda: str(lease_ahead(first, rater=rater).pk)] * 8)
+    return {
+        "different": len(set(leases)),
+        "different_ahead": len(set(ahead)),
+        "live": Assignment.objects.filter(rater=rater).count(),
+    }
 
 
 def double_submits() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 from accounts.errors import UserError
 from accounts.models import User
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, CampaignState, Ranking, RankingTask, Slot
+from annotation.services.ahead import give_back, lease_ahead
 from annotation.services.assign import expire_leases, lease_next, renew, skip
 from annotation.services.campaigns import add_raters, remove_rater, set_state
 from annotation.services.rank import correct_ranking, submit_ranking
@@ -70,6 +71,19 @@ class Deeds(RuleBasedStateMachine):
             if lease is not None:
                 assert lease.state == AssignmentState.LIVE
                 assert lease.rater_id == rater.pk
+
+    @rule(data=st.data(), is_kept=st.sampled_from([True, True, False]))
+    @precondition(lambda self: Assignment.objects.exists())
+    def fetch_ahead(self, data: st.DataObject, is_kept: bool) -> None:
+        """After any assignment there ever was; given back at once, or kept."""
+        after = data.draw(st.sampled_from(list(Assignment.objects.order_by("leased_at"))))
+        lease = self.attempt(lambda: lease_ahead(after, rater=after.rater))
+        if lease is None:
+            return
+        assert lease.state == AssignmentState.LIVE
+        assert lease.pk != after.pk
+        if not is_kept:
+            self.attempt(lambda: give_back(lease, rater=lease.rater))
 
     @rule(data=st.data(), order=ORDERS)
     @precondition(lambda self: Assignment.objects.exists())
@@ -162,9 +176,9 @@ class Deeds(RuleBasedStateMachine):
             assert count == (0 if is_free else 1)
 
     @invariant()
-    def a_rater_has_one_task_on_her_desk_and_one_live_ranking_of_a_task(self) -> None:
+    def a_rater_has_two_tasks_in_hand_at_most_and_one_live_ranking_of_a_task(self) -> None:
         live = Assignment.objects.order_by().filter(state=AssignmentState.LIVE).values("rater")
-        assert all(row["n"] == 1 for row in live.annotate(n=Count("pk")))
+        assert all(row["n"] <= 2 for row in live.annotate(n=Count("pk")))
         ranked = Ranking.objects.order_by().filter(is_live=True).values("rater", "task")
         assert all(row["n"] == 1 for row in ranked.annotate(n=Count("pk")))
 

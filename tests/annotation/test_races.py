@@ -64,8 +64,8 @@ def test_of_twelve_who_ask_at_once_three_get_the_task_that_three_may_rank(told):
     assert told["one_task_for_all"] == [{"leases": 3, "none": 9, "slots": 3}] * 5
 
 
-def test_many_tabs_of_one_rater_show_one_task(told):
-    assert told["one_rater_many_tabs"] == {"different": 1, "live": 1}
+def test_many_tabs_of_one_rater_show_one_task_and_fetch_one_ahead(told):
+    assert told["one_rater_many_tabs"] == {"different": 1, "different_ahead": 1, "live": 2}
 
 
 def test_eight_clicks_at_once_store_one_ranking_and_answer_alike(told):

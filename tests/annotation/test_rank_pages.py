@@ -15,6 +15,7 @@ from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person
 
 HTMX = {"HX-Request": "true"}
+JSON = {"Accept": "application/json"}
 
 
 @pytest.fixture
@@ -54,9 +55,17 @@ def test_a_typed_order_becomes_a_ranking_and_the_next_task_comes(desk, campaign,
     assert held(ada).task_id != assignment.task_id
 
 
-def test_a_script_gets_the_next_task_and_its_bar_in_one_answer(desk, campaign, ada):
+def test_a_script_is_told_what_is_stored_and_nothing_else(desk, campaign, ada):
+    told = desk.post(address("rank_submit", campaign), form(ada), headers=JSON).json()
+    ranking = Ranking.objects.get()
+    correct_url = reverse("rank_correct", args=[ranking.pk])
+    assert told == {"ranking": str(ranking.pk), "num_mine": 1, "correct_url": correct_url}
+
+
+def test_a_script_that_asks_again_gets_the_next_task_and_its_bar_in_one_answer(desk, campaign, ada):
     first = held(ada)
-    answer = desk.post(address("rank_submit", campaign), form(ada), headers=HTMX)
+    desk.post(address("rank_submit", campaign), form(ada), headers=JSON)
+    answer = desk.get(address("rank", campaign), headers=HTMX)
     assert "<html" not in text_of(answer)
     assert 'id="task"' in text_of(answer)
     assert '<div id="rank-bar" hx-swap-oob="true">' in text_of(answer)
@@ -185,15 +194,14 @@ def test_when_all_is_ranked_the_page_says_so(desk, campaign, ada):
 
 def test_a_ranking_is_taken_when_the_campaign_was_paused_meanwhile(desk, campaign, ada):
     set_state(campaign, to="paused", user=None)
-    answer = desk.post(address("rank_submit", campaign), form(ada), headers=HTMX)
-    assert answer.status_code == 200
+    answer = desk.post(address("rank_submit", campaign), form(ada), follow=True)
     assert "This campaign is not open now" in text_of(answer)
     assert Ranking.objects.count() == 1
 
 
 def test_what_was_given_out_can_be_finished_by_a_rater_who_was_taken_out(desk, campaign, ada):
     remove_rater(campaign, rater=ada, user=None)
-    answer = desk.post(address("rank_submit", campaign), form(ada), headers=HTMX)
+    answer = desk.post(address("rank_submit", campaign), form(ada), follow=True)
     assert "not a rater of this campaign any more" in text_of(answer)
     assert Ranking.objects.count() == 1
 
@@ -201,7 +209,7 @@ def test_what_was_given_out_can_be_finished_by_a_rater_who_was_taken_out(desk, c
 def test_a_stranger_finds_neither_campaign_nor_task(desk, campaign, ada):
     stranger = client_of(a_person("eve"))
     assert stranger.get(address("rank", campaign)).status_code == 404
-    for name in ("rank_submit", "rank_draft", "rank_renew", "rank_skip"):
+    for name in ("rank_submit", "rank_draft", "rank_renew", "rank_skip", "rank_ahead", "rank_give_back"):
         assert stranger.post(address(name, campaign), form(ada)).status_code == 404
     assert held(ada).draft is None
 

@@ -87,6 +87,21 @@ def everyday() -> None:
     a_campaign(raters=raters(), num_prompts=12, k=4, overlap=9)
 
 
+def long() -> None:
+    """Thirty plain tasks of four texts, each for as many as there are raters."""
+    a_campaign(raters=raters(), num_prompts=30, k=4, overlap=9, name="Long")
+
+
+def nine() -> None:
+    """Four tasks of nine texts."""
+    a_campaign(raters=raters(), num_prompts=4, k=9, overlap=9, name="Nine")
+
+
+def scarce() -> None:
+    """Two tasks, each wanted once."""
+    a_campaign(raters=raters(), num_prompts=2, k=2, overlap=1, name="Scarce")
+
+
 def rated() -> None:
     """Six tasks of four texts that are rated on two scales, one of them of every text."""
     campaign = a_campaign(raters=raters(), num_prompts=6, k=4, overlap=9, name="Rated")
@@ -148,7 +163,8 @@ def tiny_writer() -> None:
 
 
 STAGES: dict[str, Callable[[], None]] = {
-    set_up.__name__: set_up for set_up in (people, everyday, rated, hostile, written, empty, fill, tiny_writer)
+    set_up.__name__: set_up
+    for set_up in (people, everyday, long, nine, scarce, rated, hostile, written, empty, fill, tiny_writer)
 }
 
 if __name__ == "__main__":

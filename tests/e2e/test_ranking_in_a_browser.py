@@ -215,12 +215,13 @@ def test_the_last_ranking_can_be_corrected_by_one_key(opened):
     press(page, "a>b>c>d")
     page.keyboard.press(SUBMIT)
     await_next(page, after=first)
+    page.reload()  # what was submitted is the server's now
     press(page, "u")
     expect(page).to_have_title(re.compile("Correct"))
     expect(line(page)).to_have_value("a > b > c > d")
     line(page).fill("d > c > b > a")
     page.locator("#submit").click()
-    expect(page).to_have_url(re.compile("/my-work/"))
+    expect(page).to_have_url(re.compile("/rank/everyday/"))  # where she came from
     assert orders(page) == ["d > c > b > a"]
 
 

@@ -76,6 +76,7 @@ class Migration(migrations.Migration):
                 ),
                 ("is_simulated", models.BooleanField(default=False)),
                 ("interface_language", models.CharField(blank=True, max_length=8)),
+                ("keys", models.JSONField(blank=True, default=dict)),
                 (
                     "groups",
                     models.ManyToManyField(

@@ -62,12 +62,12 @@ export class Draft {
     if (this.timer !== null) this.save({ keepalive: true });
   }
 
-  /** The task was submitted or given back: nothing of it is kept. */
-  end() {
+  /** The page turns to another task: this one says and saves no more. What the tab kept of it goes, unless `isKept`. */
+  end({ isKept = false } = {}) {
     this.isOver = true;
     clearTimeout(this.timer);
     this.timer = null;
-    forget(this.key);
+    if (!isKept) forget(this.key);
   }
 }
 

@@ -1,269 +1,250 @@
-// The ranking page: the form, the typed line, the texts and the rail in one state. Without it the form works by itself.
+// The ranking page: which task is on it, what is submitted, what comes next. Without it the form works by itself.
 
-import { compare, firstPair, keyInPanel } from "./compare.js";
-import { Draft } from "./draft.js";
-import { keysAreOff, openHelp } from "./help.js";
-import { afterKey, commandOf } from "./keys.js";
-import { Lease } from "./lease.js";
-import { EMPTY, formatOrder, tierOf } from "./order.js";
-import { drawRail, dropped } from "./rail.js";
-import { Say } from "./say.js";
-import { doubtful, finalOrder, fromDraft, leaveOut, listed, placeInWords, restInWords, toggleFlag, typed, withOrder } from "./state.js";
-import { markFlags, markHeld, openTexts, unfold } from "./texts.js";
+import { outbox } from "../outbox/outbox.js";
+import { Ahead } from "./ahead.js";
+import { keys, keysAreOff, wireHelp, writeHints } from "./help.js";
+import { actionOf } from "./keys.js";
+import { clonesOf, partsOnPage, swapIn, takenBack } from "./parts.js";
+import { Task, say } from "./task.js";
+import { sentWords, uuid } from "./words.js";
 
-const TICK_MS = 1_000;
 const LOOK_AGAIN_MS = 10_000;
+const UNSTEADY_MS = 500; // a second press of Submit so soon after the swap was meant for the task before
 
 const $ = (selector) => document.querySelector(selector);
-const say = (words) => ($("#said").textContent = words);
-const write = (selector) => (words) => {
-  if ($(selector).textContent !== words) $(selector).textContent = words;
-};
 
-class Page {
-  constructor(form) {
-    this.form = form;
-    this.line = form.elements.order;
-    this.letters = form.dataset.letters.split("");
-    this.draft = new Draft(form, write("#saving"));
-    this.lease = new Lease(form, write("#lease"));
-    const kept = this.draft.unsent();
-    const draft = kept ?? JSON.parse(form.dataset.draft);
-    this.say = new Say(form, kept, () => this.said());
-    this.asked = ""; // the letters that she was asked about, whether she means to leave them out
-    const { state, error } = typed(fromDraft(this.letters, draft), draft.line ?? "");
-    this.state = state;
-    this.beside = null; // letters chosen to be compared, while more are awaited
-    openTexts($("#rail"), {
-      hold: (letter) => this.hold(letter),
-      drop: (letter, where) => this.change(dropped(this.state, letter, where)),
-      compare: (letter) => this.compare(firstPair(this.letters, letter)),
-      assignment: form.elements.assignment.value,
-    });
-    this.wire();
-    if (!error) this.writeLine(); // a line that can't be read stays as it was typed
-    this.draw();
-    if (kept) this.draft.changed(kept);
-    this.clock = setInterval(() => this.tick(), TICK_MS);
-    this.tick();
-  }
+const ahead = new Ahead((assignment) => outbox.of(assignment) !== null);
 
-  wire() {
-    const { all_bad: allBad, reason } = this.form.elements;
-    this.line.addEventListener("input", () => {
-      const { state, error } = typed(this.state, this.line.value);
-      this.complain(error, { isOfLine: true });
-      this.change(state, { keepsLine: true });
-    });
-    this.line.addEventListener("change", () => this.line.validity.valid && this.writeLine());
-    allBad.addEventListener("change", () => this.change({ ...this.state, allBad: allBad.checked }));
-    reason.addEventListener("input", () => this.change({ ...this.state, reason: reason.value }));
-    reason.value = this.state.reason;
-    for (const box of document.querySelectorAll("input[name=flag]")) {
-      const [letter, flag] = box.value.split(":");
-      box.checked = this.state.flags[letter]?.includes(flag) ?? false;
-      box.addEventListener("change", () => this.change(toggleFlag(this.state, letter, flag, box.checked)));
-    }
-  }
+let task = null; // the Task on the page
+let shown = null; // its parts, as they came from the server
+let previous = null; // what was submitted last, to take back: {parts, draft, ids}
+let aside = null; // the task that waits while the previous one is corrected: {parts, draft, secondsLeft}
+let hasSubmitted = false; // from this page, since it was loaded
+let latest = null; // what the server told of the last submission that it took
+let looking = null; // the timer that looks whether a task is there
 
-  change(state, { keepsLine = false, scroll = false } = {}) {
-    const before = this.state;
-    this.state = state;
-    if (!keepsLine) {
-      this.writeLine();
-      this.complain("");
-    }
-    const isTaken = state.held !== null && state.held !== before.held;
-    if (state.held && (isTaken || state.order !== before.order)) say(placeInWords(state, state.held));
-    this.draw({ scroll: scroll && isTaken }); // a hand that drags has its eyes on the rail
-    const { order, allBad, flags, reason } = before;
-    const isSame = state.order === order && state.allBad === allBad && state.flags === flags && state.reason === reason;
-    if (!isSame || keepsLine) this.draft.changed(this.asDraft());
-  }
-
-  hold(letter) {
-    const held = this.state.held === letter ? null : letter;
-    this.state = { ...this.state, held, pending: "" };
-    if (held) say(`${letter.toUpperCase()} in hand. ${placeInWords(this.state, letter)}`);
-    this.writeLine();
-    this.draw({ scroll: held !== null });
-  }
-
-  said() {
-    if (this.line.validity.valid) this.complain("");
-    this.draw();
-    this.draft.changed(this.asDraft());
-  }
-
-  asDraft() {
-    const { allBad, flags, reason } = this.state;
-    return { line: this.line.value, all_bad: allBad, flags, reason, ...this.say.asDraft() };
-  }
-
-  /** The line of the order, with the operator that waits for its letter where that stands at the end. */
-  writeLine() {
-    const { order, held, pending } = this.state;
-    const isLast = held !== null && tierOf(order, held) === order.tiers.length - 1;
-    this.line.value = formatOrder(order) + (pending && isLast ? ` ${pending}` : "");
-  }
-
-  draw({ scroll = false } = {}) {
-    drawRail($("#rail"), this.state, { change: (state) => this.change(state), hold: (letter) => this.hold(letter) });
-    markHeld(this.state.held, { scroll });
-    markFlags();
-    this.form.elements.all_bad.checked = this.state.allBad;
-    write("#rest")(restInWords(this.state));
-    const mayTry = this.say.cannotRank || doubtful(this.state).length || finalOrder(this.state);
-    $("#submit").setAttribute("aria-disabled", String(!mayTry));
-  }
-
-  complain(words, { isOfLine = false } = {}) {
-    this.line.setCustomValidity(isOfLine ? words : "");
-    this.line.setAttribute("aria-invalid", String(isOfLine && words !== ""));
-    write("#order-error")(words);
-  }
-
-  /** Before the form is sent, by whichever way: it is whole, or it says what is missing. */
-  submitting(event) {
-    const rest = doubtful(this.state);
-    if (rest.length && this.asked === rest.join("")) this.change(withOrder(this.state, leaveOut(this.state.order, ...rest)));
-    const order = this.say.cannotRank && !this.state.order.tiers.length ? EMPTY : finalOrder(this.state);
-    const complaint = order ? this.say.missing(order) : rest.length ? this.ask(rest) : restInWords(this.state);
-    if (complaint) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      this.complain(complaint);
-      return;
-    }
-    this.line.value = formatOrder(order);
-    this.form.elements.seconds.value = (this.lease.workedMs / 1000).toFixed(1);
-  }
-
-  /** Once for the same letters: the next Submit leaves them out. */
-  ask(rest) {
-    this.asked = rest.join("");
-    return `Not ranked: ${listed(rest)}. Submit once more to leave ${rest.length === 1 ? "it" : "them"} out of the order.`;
-  }
-
-  key(event) {
-    const pair = keysAreOff() ? null : keyInPanel(event, this.letters);
-    if (pair) this.compare(pair);
-    if (document.querySelector("dialog[open]")) return;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      this.form.requestSubmit();
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.type === "radio" && event.key.startsWith("Arrow")) return; // the scale's own
-    if (event.target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) {
-      if (event.key === "Escape") event.target.blur();
-      return;
-    }
-    if (keysAreOff()) return;
-    if (this.beside !== null && this.choose(event.key)) return;
-    const next = afterKey(this.state, event.key);
-    const command = next ? null : commandOf(this.state, event.key);
-    if (!next && !command) return;
-    event.preventDefault();
-    if (next) this.change(next, { scroll: true });
-    else this.obey(command);
-  }
-
-  obey(command) {
-    if (command === "all_bad") this.change({ ...this.state, allBad: !this.state.allBad });
-    if (command === "compare") this.askBeside();
-    if (command === "unfold") unfold(this.state.held);
-    if (command === "reason") this.form.elements.reason.focus();
-    if (command === "skip") $("#skip")?.showModal();
-    if (command === "undo") $("#undo")?.click();
-    if (command === "help") $("#keys").showModal();
-    if (command === "cannot_rank") this.form.elements.cannot_rank.focus();
-    if (["flag", "better"].includes(command) && !this.state.held) this.complain("Take a text in hand first: press its letter.");
-    if (command === "better" && this.state.held) this.say.better(this.state.held);
-    if (command === "flag" && this.state.held) {
-      const flags = $(`#text-${this.state.held} details.flags`);
-      flags.open = !flags.open;
-      flags.querySelector(flags.open ? "input" : "summary").focus();
-    }
-  }
-
-  compare(pair) {
-    this.beside = null;
-    compare(this.form.dataset.compareUrl, pair);
-  }
-
-  /** `v`: of two texts both are meant; else the next letter, or the next two where none is in hand, say which. */
-  askBeside() {
-    if (this.letters.length === 2) return this.compare(this.letters);
-    this.beside = this.state.held ? [this.state.held] : [];
-    this.tellBeside();
-  }
-
-  tellBeside() {
-    const [first] = this.beside;
-    const words = first ? `${first.toUpperCase()} beside which text? Press its letter.` : "Which two texts? Press their letters.";
-    write("#order-error")(words);
-    say(words);
-  }
-
-  /** A key while letters are awaited: whether it was taken. Any other key ends the waiting. */
-  choose(key) {
-    const chosen = this.letters.includes(key) && !this.beside.includes(key) ? [...this.beside, key] : null;
-    this.beside = chosen;
-    if (chosen?.length === 1) this.tellBeside();
-    else write("#order-error")("");
-    if (chosen?.length === 2) this.compare(chosen);
-    return chosen !== null || key === "Escape";
-  }
-
-  tick() {
-    this.lease.tick(TICK_MS);
-    this.draft.tick();
-  }
-
-  close() {
-    clearInterval(this.clock);
-    this.draft.end();
-  }
+/** Takes up what stands on the page now: a task, or none. `isFresh` where the server has just made it. */
+function open({ draft = null, isFresh = true } = {}) {
+  const form = $("form#judgement");
+  if (task && task.form === form) return;
+  task?.close({ isOver: true });
+  task = null;
+  clearInterval(looking);
+  shown = clonesOf(partsOnPage());
+  writeHints(document);
+  if (!form) return look();
+  const waits = aside ? null : waitingFor(form);
+  if (waits && !waits.refused && waits.kind !== "correction") return between(); // submitted, and the server does not know yet
+  task = new Task(form, { draft: draft ?? waits?.draft ?? null, obey, ahead, renewsSoon: !isFresh });
+  if (waits?.refused) task.complain(waits.refused);
+  else if (waits) form.dataset.isSent = waits.id;
+  tellSent();
+  wireBar();
 }
 
-let page = null;
-let waiting = null;
+/** What was submitted from this form before the page was loaded anew, and is not taken yet. */
+function waitingFor(form) {
+  return form.dataset.kind === "correction" ? outbox.to(form.getAttribute("action")) : outbox.of(shown.id);
+}
 
-/** Takes up what stands on the page now: a task, another task after a swap, or none. */
-function open() {
-  const form = $("form#judgement");
-  if (page?.form === form) return;
-  page?.close();
-  clearInterval(waiting);
-  page = form ? new Page(form) : null;
-  const none = $("#task[data-look-again]");
-  if (!none) return;
-  none.addEventListener("hint", lookAgain);
-  waiting = setInterval(lookAgain, LOOK_AGAIN_MS);
+function wireBar() {
+  $("#go-on")?.addEventListener("click", lookAgain);
+  $("#leave-it")?.addEventListener("click", (event) => {
+    if (!aside) return; // a page of its own, with a way back
+    event.preventDefault();
+    backToDesk();
+  });
+}
+
+/** Puts other parts on the page, and takes them up. */
+function show(parts, { draft = null } = {}) {
+  swapIn(parts);
+  task = null;
+  open({ draft, isFresh: false });
+  scrollTo({ top: 0, behavior: "instant" });
+  $("#task").focus({ preventScroll: true });
+}
+
+// Submitting
+
+function submitting(event) {
+  const form = event.target;
+  if (form !== task?.form && !form.matches(".skip-task")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (form.matches(".skip-task")) return skipped(form);
+  const isUnsteady = performance.now() - task.openedAt < UNSTEADY_MS && !task.isBegun;
+  if (isUnsteady || form.dataset.isSent || !task.isWhole()) return;
+  submit(form);
+}
+
+function submit(form) {
+  const { kind } = form.dataset;
+  const entry = entryOf(form, { kind, id: form.elements.client_uuid.value, draft: task.asDraft() });
+  const ids = [...(aside ? previous.ids : []), entry.id];
+  const before = outbox.of(entry.assignment);
+  for (const id of aside ? previous.ids : before?.refused ? [before.id] : []) outbox.remove(id);
+  if (kind === "ranking") previous = { parts: aside ? previous.parts : shown, draft: entry.draft, ids };
+  hasSubmitted = true;
+  outbox.put(entry);
+  tellSent();
+  if (kind === "correction") return (form.dataset.isSent = entry.id); // its page stays until the server has it
+  task.close({ isOver: true });
+  if (aside) return backToDesk();
+  next();
+}
+
+function skipped(form) {
+  $("#skip")?.close();
+  hasSubmitted = true;
+  outbox.put(entryOf(form, { kind: "skip", id: uuid(), draft: {} }));
+  task.close({ isOver: true });
+  next();
+}
+
+function entryOf(form, { kind, id, draft }) {
+  const fields = [...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken");
+  const { campaign, asked } = form.dataset;
+  const { rankUrl } = task.form.dataset;
+  return { id, kind, url: form.getAttribute("action"), fields, assignment: form.elements.assignment.value, campaign, asked, rankUrl, draft };
+}
+
+/** The next task: at once where it is here already, else as soon as the server has what was submitted. */
+function next() {
+  const parts = ahead.take();
+  if (!parts) return between();
+  show(parts);
+  say("The next task is here.");
+}
+
+function between() {
+  const bar = document.createElement("div");
+  bar.id = "rank-bar";
+  shown = clonesOf({ id: null, task: $("#between").content.firstElementChild, bar });
+  task = null;
+  swapIn(shown);
+  tellSent();
+  $("#task").focus({ preventScroll: true });
+  look();
+}
+
+// Taking back
+
+function obey(command) {
+  if (command !== "undo" || aside) return;
+  if (!previous) return $("#undo-part")?.hidden === false && $("#undo").click();
+  const draft = task?.isBegun ? task.asDraft() : null;
+  const secondsLeft = task ? (task.lease.until - Date.now()) / 1_000 : 0;
+  task?.close({ isOver: false });
+  aside = { parts: shown, draft, secondsLeft, at: Date.now() };
+  show(takenBack(previous.parts, { ids: previous.ids, id: uuid() }), { draft: previous.draft });
+  say("What you submitted last is here again. Submit it anew, or leave it as it is.");
+}
+
+/** From a correction to the task that waited meanwhile. */
+function backToDesk() {
+  const { parts, draft, secondsLeft, at } = aside;
+  aside = null;
+  const form = parts.bar.querySelector("form");
+  if (form) form.dataset.leaseSeconds = Math.max(0, Math.round(secondsLeft - (Date.now() - at) / 1_000));
+  task?.close({ isOver: true });
+  show(parts, { draft });
+  say(form ? "Back at the next task." : "No task waits for you.");
+}
+
+// What the server says
+
+outbox.addEventListener("sent", ({ detail: { entry, answer } }) => {
+  if (answer?.ranking) latest = answer;
+  if (task && task.form.dataset.isSent === entry.id) return location.assign(task.form.dataset.back);
+  tellSent();
+  goOn();
+});
+
+outbox.addEventListener("refused", ({ detail: { entry } }) => {
+  if (task && task.form.dataset.isSent === entry.id) {
+    delete task.form.dataset.isSent; // what she wrote still stands in the form: nothing more to keep
+    outbox.remove(entry.id);
+    task.complain(entry.refused);
+  }
+  goOn();
+  say(`Not taken: ${entry.refused}`);
+});
+
+outbox.addEventListener("change", tellSent);
+
+function goOn() {
+  if (isBetween()) lookAgain();
+  else tick();
+}
+
+/** No task on the page, only because the server had to answer first; and now it has. */
+function isBetween() {
+  return $("#task[data-next]") !== null && !outbox.waiting().length;
+}
+
+/** In words, what became of what was submitted; and what the server counts, which is all that counts. */
+function tellSent() {
+  const words = sentWords(outbox, { isAny: hasSubmitted });
+  for (const place of [$("#sent"), $("#task .between-words")]) if (place && place.textContent !== words) place.textContent = words;
+  if (!latest || !$("#num-mine")) return;
+  $("#num-mine").textContent = latest.num_mine;
+  $("#undo").href = `${latest.correct_url}?from_desk`;
+  $("#undo-part").hidden = false;
+}
+
+// Looking for a task where there is none
+
+function look() {
+  if (isBetween()) lookAgain();
+  $("#task").addEventListener("hint", lookAgain);
+  looking = setInterval(() => ($("#task[data-look-again]") || isBetween()) && lookAgain(), LOOK_AGAIN_MS);
 }
 
 // A task is leased to whoever looks: a tab that nobody sees does not.
 function lookAgain() {
-  const url = $("#task[data-look-again]")?.dataset.lookAgain;
+  const { rankUrl } = $("form#judgement")?.dataset ?? {};
+  const { lookAgain: again, next: following } = $("#task").dataset;
+  const url = rankUrl ?? again ?? following;
   if (url && !document.hidden) window.htmx.ajax("GET", url, { target: "#task", swap: "outerHTML" });
 }
 
-addEventListener("keydown", (event) => page?.key(event));
-addEventListener("submit", (event) => event.target === page?.form && page.submitting(event), { capture: true });
-addEventListener("pagehide", () => page?.draft.leave());
-for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"])
-  addEventListener(kind, () => page?.lease.touched(), { passive: true, capture: true });
-let told = null; // the form whose coming was said
 document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target.id !== "task" && event.target.id !== "rank-bar") return;
+  const before = shown;
   open();
-  const form = page?.form ?? null;
-  if (event.target.id !== "task" || form === told) return;
-  told = form;
+  if (event.target.id !== "task" || (shown.id === null && !before.task.matches("[data-next]"))) return;
   $("#task").focus({ preventScroll: true });
-  say(page ? "The next task is here." : "No task waits for you.");
+  say(task ? "The next task is here." : "No task waits for you.");
 });
-openHelp($("#keys"));
+
+// The page
+
+async function tick() {
+  const form = task?.form;
+  if (!form?.dataset.aheadUrl || aside || outbox.waiting().length) return; // what is on its way is in her hands still
+  await ahead.want(form);
+  task?.tellAhead();
+}
+
+addEventListener("keydown", (event) => {
+  if (task) return task.key(event);
+  if (!document.querySelector("dialog[open]") && !keysAreOff() && actionOf(keys, "", event.key) === "undo") obey("undo");
+});
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("#undo") || !previous || aside) return;
+  event.preventDefault();
+  obey("undo");
+});
+addEventListener("submit", submitting, { capture: true });
+addEventListener("pagehide", () => {
+  task?.draft.leave();
+  if (task && !aside) ahead.giveBack(task.form);
+});
+addEventListener("pageshow", (event) => event.persisted && location.reload()); // what was given back is not hers any more
+for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"])
+  addEventListener(kind, () => task?.lease.touched(), { passive: true, capture: true });
+
+wireHelp();
 open();
-told = page?.form ?? null;
+setInterval(tick, 250);

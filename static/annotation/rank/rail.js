@@ -1,7 +1,7 @@
 // The rail: letters in the tray, in tiers, and the gaps between. Drawn anew from the state; texts on the page never move.
 
 import { draggable } from "./drag.js";
-import { STRENGTHS, unranked } from "./order.js";
+import { STRENGTHS, tierOf, unranked } from "./order.js";
 import { inserted, leaveOut, tied, withOrder, withStrength, without } from "./state.js";
 
 /** Draws `state` into `root`. `change(state)` is called with what a hand did; `hold(letter)` when a letter is picked up. */
@@ -20,13 +20,21 @@ export function drawRail(root, state, { change, hold }) {
     const { letter } = button.dataset;
     button.addEventListener("click", (event) => {
       event.stopPropagation();
-      hold(letter);
+      const where = placeToTie(state, letter);
+      if (where) change(dropped(state, state.held, where));
+      else hold(letter);
     });
     draggable(button, root, (where) => change(dropped(state, letter, where)));
   }
   for (const target of root.querySelectorAll("[data-drop]"))
     target.addEventListener("click", () => state.held && change(dropped(state, state.held, target.dataset.drop)));
   if (focused) root.querySelector(`[data-key="${focused}"]`)?.focus();
+}
+
+/** A letter from the tray is in hand, and one on the rail is pressed: its place is meant, which on a phone it fills. */
+function placeToTie({ order, held }, letter) {
+  const isFromTray = held !== null && tierOf(order, held) < 0;
+  return isFromTray && tierOf(order, letter) >= 0 ? `tier ${tierOf(order, letter)}` : null;
 }
 
 function make(tag, className, text = "") {

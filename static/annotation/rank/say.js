@@ -56,7 +56,7 @@ export class Say {
     }
     for (const edit of this.edits) {
       const text = draft.edits?.[edit.letter];
-      edit.field.value = text ?? edit.field.value;
+      edit.field.value = text ?? edit.source;
       edit.box.open ||= text !== undefined;
     }
   }

@@ -150,16 +150,32 @@ export function fromDraft(letters, draft) {
   return { ...state, allBad: Boolean(draft.all_bad), flags: draft.flags ?? {}, reason: draft.reason ?? "" };
 }
 
-/** Where a letter stands, in words for a screen reader. */
+/** Where a letter stands, in words for a screen reader: "B placed 1st of 3, tied with D." */
 export function placeInWords(state, letter) {
   const name = letter.toUpperCase();
   const { tiers } = state.order;
   const at = tierOf(state.order, letter);
   if (at < 0) return state.order.leftOut.includes(letter) ? `${name} is left out.` : `${name} is not ranked.`;
   const others = tiers[at].filter((x) => x !== letter).map((x) => x.toUpperCase());
-  const end = tiers.length === 1 ? "" : at === 0 ? ", best" : at === tiers.length - 1 ? ", worst" : "";
-  const company = others.length ? `tied with ${others.join(" and ")}` : "alone";
-  return `${name} ${company} in tier ${at + 1} of ${tiers.length}${end}.`;
+  const place = `${name} placed ${ordinal(at + 1)} of ${tiers.length}`;
+  return others.length ? `${place}, tied with ${others.join(" and ")}.` : `${place}.`;
+}
+
+function ordinal(number) {
+  return `${number}${["st", "nd", "rd"][number - 1] ?? "th"}`; // of nine places at most
+}
+
+/** What a change says beyond where the letter in hand stands: the operator that waits, a gap that grew; else "". */
+export function changeInWords(before, after) {
+  if (after.held === null && before.held !== null) return `${before.held.toUpperCase()} let go.`;
+  if (after.held && after.pending && after.pending !== before.pending) {
+    const name = after.held.toUpperCase();
+    return after.pending === "=" ? `Tied with ${name}: which letter?` : `${name} is ${STRENGTHS[after.pending.length - 1]} than: which letter?`;
+  }
+  const isMoved = JSON.stringify(before.order.tiers) !== JSON.stringify(after.order.tiers);
+  const gap = isMoved ? -1 : after.order.strengths.findIndex((strength, i) => strength !== before.order.strengths[i]);
+  if (gap < 0) return "";
+  return `Place ${gap + 1} is ${STRENGTHS[after.order.strengths[gap] - 1]} than place ${gap + 2}.`;
 }
 
 /** What is left to do, in words. */

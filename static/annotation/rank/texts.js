@@ -1,6 +1,7 @@
 // The texts on the page: long ones fold, letters can be taken from them, flags show what is set. They never change places.
 
 import { draggable } from "./drag.js";
+import { hint } from "./help.js";
 
 const FOLDED_PX = 520;
 const UNFOLDED = "unfolded";
@@ -77,7 +78,7 @@ function fold(text, open) {
   const { letter } = text.dataset;
   const show = (isFolded) => {
     words.classList.toggle("folded", isFolded);
-    button.replaceChildren(isFolded ? "Show all " : "Show less ", Object.assign(document.createElement("kbd"), { textContent: "o" }));
+    button.replaceChildren(isFolded ? "Show all " : "Show less ", hint("unfold"));
     button.setAttribute("aria-expanded", String(!isFolded));
   };
   button.addEventListener("click", () => {

@@ -1,0 +1,128 @@
+"""The keys of the ranking page: what each action does, its key, and which keys a rater may choose for it instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from accounts.errors import UserError
+from accounts.models import User
+
+LETTERS = "abcdefghi"  # of texts: a campaign has nine at most
+NAMED = {"Backspace": "Backspace", "Delete": "Delete", "Insert": "Insert", "ArrowLeft": "←", "ArrowRight": "→"}
+
+
+class BadKey(UserError):
+    code = "bad_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that one key does. `default` may be a letter of a text: then it is pressed with Shift where that text is."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What is always on the same keys."""
+
+    shown: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The key of an action for one person: as a browser names it, and as it is shown."""
+
+    action: Action
+    key: str
+    shown: str
+    is_default: bool
+
+
+FIXED = (
+    Fixed("a … i", "take that text in hand (and scroll to it)"),
+    Fixed("1 … 9", "put it in that place"),
+    Fixed("0", "leave it out of the order"),
+    Fixed("↑ ↓", "move it one step better or worse"),
+    Fixed("Esc", "let it go; leave a field"),
+    Fixed("Ctrl ↵", "submit"),
+)
+ACTIONS = (
+    Action("tie", "=", "tie it with the next letter"),
+    Action("worse", ">", "the next letter is worse; again for stronger"),
+    Action("step_better", "ArrowLeft", "move it one step better"),
+    Action("step_worse", "ArrowRight", "move it one step worse"),
+    Action("stronger", "+", "make the difference larger"),
+    Action("weaker", "-", "make the difference smaller"),
+    Action("take_back", "Backspace", "take it back off the rail"),
+    Action("compare", "v", "show two texts side by side: the one in hand, then the letter of the other"),
+    Action("unfold", "o", "unfold the long text in hand, or all of them; again to fold"),
+    Action("all_bad", "x", "all are bad"),
+    Action("cannot_rank", "n", "say that it cannot be ranked"),
+    Action("better", "e", "write a better version of the text in hand (with Shift where there is a text E)"),
+    Action("reason", "/", "write a reason"),
+    Action("flag", "f", "flag the text in hand (with Shift where there is a text F)"),
+    Action("skip", "s", "skip this task"),
+    Action("undo", "u", "take back the ranking that you submitted last, to correct it"),
+    Action("help", "?", "show these keys"),
+)
+BY_NAME = {action.name: action for action in ACTIONS}
+
+
+def keys_of(user: User) -> tuple[Key, ...]:
+    """In the order of `ACTIONS`. A choice that no longer fits (actions change between versions) falls back to the default."""
+    chosen = chosen_by(user)
+    return tuple(
+        Key(action, key, NAMED.get(key, key), is_default=key == action.default)
+        for action in ACTIONS
+        for key in [chosen.get(action.name, action.default)]
+    )
+
+
+def chosen_by(user: User) -> dict[str, str]:
+    """What she chose, where all of it still goes together; else nothing."""
+    kept = user.keys if isinstance(user.keys, dict) else {}
+    chosen = {name: key for name, key in kept.items() if name in BY_NAME and isinstance(key, str)}
+    used = [chosen.get(action.name, action.default) for action in ACTIONS]
+    return chosen if len(set(used)) == len(used) else {}
+
+
+def choose_key(user: User, *, action: str, key: str) -> tuple[Key, ...]:
+    """Gives an action another key. Raises `BadKey`: an unknown action, a key that is taken or that can't be one."""
+    if action not in BY_NAME:
+        raise BadKey("There is no such action on the ranking page.")
+    with transaction.atomic():
+        person = User.objects.select_for_update().get(pk=user.pk)
+        chosen = chosen_by(person)
+        wanted = checked(key, action=BY_NAME[action])
+        for other in ACTIONS:
+            if other.name != action and chosen.get(other.name, other.default) == wanted:
+                raise BadKey(f"{NAMED.get(wanted, wanted)} is taken: {other.meaning}.")
+        changed = {**chosen, action: wanted}
+        person.keys = {name: key for name, key in changed.items() if key != BY_NAME[name].default}
+        person.save(update_fields=["keys"])
+    return keys_of(person)
+
+
+def checked(key: str, *, action: Action) -> str:
+    """One key, in lower case: its own default, a sign or letter that names no text and no place, or one of `NAMED`."""
+    wanted = key if key in NAMED else key.lower()
+    if wanted == action.default or wanted in NAMED:
+        return wanted
+    if len(wanted) != 1 or not wanted.isprintable() or wanted.isspace():
+        raise BadKey("That key can't be chosen. Take a letter from J to Z, a sign, Backspace, Delete, Insert, ← or →.")
+    if wanted in LETTERS or wanted.isdigit():
+        raise BadKey(f"{key.upper()} names a text or a place. Take a letter from J to Z, or a sign.")
+    return wanted
+
+
+def reset_keys(user: User) -> tuple[Key, ...]:
+    """All keys as they were."""
+    User.objects.filter(pk=user.pk).update(keys={})
+    user.keys = {}
+    return keys_of(user)

@@ -1,0 +1,84 @@
+// On every page of a rater: how many submissions wait here, why, what was refused; and a word before she logs out.
+
+import { outbox } from "./outbox.js";
+import { howMany } from "./words.js";
+
+const FLASH_MS = 1_000; // what is sent within this time is not worth a word
+
+const WHY = {
+  offline: "You are offline.",
+  unreachable: "The server can't be reached.",
+  logged_out: "You are logged out: log in again, and they are sent.",
+  other_person: "Somebody else is logged in in this browser: they are sent when you log in again.",
+};
+
+const place = document.querySelector("#outbox");
+let shownSince = null;
+
+function draw() {
+  const waiting = outbox.waiting();
+  const refused = outbox.refused();
+  if (!waiting.length) shownSince = null;
+  else if (shownSince === null) {
+    shownSince = Date.now();
+    setTimeout(draw, FLASH_MS);
+  }
+  const isSlow = shownSince !== null && Date.now() - shownSince >= FLASH_MS;
+  const isShown = refused.length > 0 || (waiting.length > 0 && (outbox.why !== "" || isSlow));
+  place.hidden = !isShown;
+  place.replaceChildren(...(isShown ? [...sentences(waiting), ...refused.map(refusal)] : []));
+  for (const form of document.querySelectorAll("form[action$='/logout/']")) guard(form, waiting.length + refused.length);
+}
+
+function sentences(waiting) {
+  if (!waiting.length) return [];
+  const words = make("p", `${howMany(waiting.length)}. ${WHY[outbox.why] ?? ""}`.trim());
+  const kept = outbox.isKept
+    ? "Kept in this browser, also when you leave this page."
+    : "This browser keeps nothing: leave this page open until they are sent.";
+  const button = make("button", outbox.flying ? "Sending" : "Send now", "btn small");
+  button.type = "button";
+  button.disabled = outbox.flying !== null;
+  button.addEventListener("click", () => outbox.hurry());
+  const line = make("div", "", "waits");
+  line.append(words, make("p", kept, "tiny"), button);
+  return [line];
+}
+
+/** One that was not taken: her sentence to read, and her choice what becomes of it. */
+function refusal(entry) {
+  const what = { ranking: "Your ranking", correction: "Your correction", skip: "Your skip" }[entry.kind];
+  const line = entry.draft?.line ? ` ${entry.draft.line}` : "";
+  const box = make("div", "", "refused");
+  box.append(
+    make("p", `${what}${line} was not taken: ${entry.refused}`),
+    make("p", `${entry.campaign}: ${entry.asked}`, "tiny"),
+  );
+  const deeds = make("div", "", "row");
+  const isOver = ["already_ranked", "superseded", "skipped", "lease_lost"].includes(entry.code);
+  const way = make("a", isOver ? "See my work" : "Open it again", "btn small");
+  way.href = isOver ? place.dataset.workUrl : entry.kind === "correction" ? entry.url : `${entry.rankUrl}?task=${entry.assignment}`;
+  const again = make("button", "Send again", "btn small");
+  again.addEventListener("click", () => outbox.again(entry.id));
+  const away = make("button", "Throw it away", "btn small danger");
+  away.addEventListener("click", () => outbox.remove(entry.id));
+  for (const button of [again, away]) button.type = "button";
+  deeds.append(way, again, away);
+  box.append(deeds);
+  return box;
+}
+
+function guard(form, number) {
+  if (!number) delete form.dataset.confirm;
+  else form.dataset.confirm = `${howMany(number)}. Log out all the same? They stay in this browser, and are sent when you log in here again.`;
+}
+
+function make(tag, text = "", className = "") {
+  return Object.assign(document.createElement(tag), { textContent: text, className });
+}
+
+if (outbox) {
+  outbox.addEventListener("change", draw);
+  draw();
+  outbox.hurry();
+}

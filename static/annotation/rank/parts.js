@@ -1,0 +1,44 @@
+// The two parts of the page that make a task: its texts, and the bar with its form. Kept as they came, put on the page as clones.
+
+const TASK = "#task";
+const BAR = "#rank-bar";
+
+/** @typedef {{id: string | null, task: Element, bar: Element}} Parts  `id` is the assignment; null where there is no task */
+
+/** @returns {Parts} */
+export function partsOnPage() {
+  const [task, bar] = [TASK, BAR].map((selector) => document.querySelector(selector));
+  return { id: bar.querySelector("[name=assignment]")?.value ?? null, task, bar };
+}
+
+/** Before anything is wired to them: what is put on the page later begins anew. */
+export function clonesOf({ id, task, bar }) {
+  return { id, task: task.cloneNode(true), bar: bar.cloneNode(true) };
+}
+
+export function swapIn({ task, bar }) {
+  document.querySelector(TASK).replaceWith(task.cloneNode(true));
+  document.querySelector(BAR).replaceWith(bar.cloneNode(true));
+}
+
+/** The parts of a task that was submitted under `ids`, to be submitted again under `id`: without lease, draft, or skipping. */
+export function takenBack(parts, { ids, id }) {
+  const { task, bar } = clonesOf(parts);
+  const form = bar.querySelector("form");
+  for (const name of ["draftUrl", "renewUrl", "aheadUrl", "giveBackUrl"]) form.dataset[name] = "";
+  form.querySelector("[name=client_uuid]").value = id;
+  form.querySelector("[name=client_uuid]").after(...ids.map((before) => hidden("instead_of", before)));
+  const leave = document.createElement("button");
+  Object.assign(leave, { type: "button", id: "leave-it", className: "btn quiet", textContent: "Leave it as it is" });
+  form.querySelector("[data-open='#skip']").replaceWith(leave);
+  const submit = form.querySelector("#submit");
+  submit.replaceChildren("Correct ", submit.querySelector("kbd"));
+  form.querySelector(".mine").remove();
+  const heading = task.querySelector("h2#texts");
+  heading.textContent = `You take back what you submitted last. ${heading.textContent}`;
+  return { id: parts.id, task, bar };
+}
+
+function hidden(name, value) {
+  return Object.assign(document.createElement("input"), { type: "hidden", name, value });
+}

@@ -1,0 +1,22 @@
+// What the page says of what was submitted, and the names under which it is sent.
+
+import { howMany } from "../outbox/words.js";
+
+/** The state of the last submissions; `isAny` says whether there was one. Nothing is called sent before the server said so. */
+export function sentWords(outbox, { isAny }) {
+  const number = outbox.waiting().length;
+  if (number && outbox.why === "offline") return `offline: ${howMany(number)}`;
+  if (number && outbox.why) return `${howMany(number)}: tried again by itself`;
+  if (number) return number === 1 ? "sending the last one" : `sending ${number}`;
+  if (outbox.refused().length) return "one was not taken: see the top of the page";
+  return isAny ? "sent" : "";
+}
+
+/** A random one, also where the page came without HTTPS and `crypto.randomUUID` is not there. */
+export function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
