@@ -47,13 +47,13 @@ class Language:
 @public
 @require_POST
 def choose_language(request: HttpRequest) -> HttpResponse:
-    """Keeps the choice with the account, and in a cookie for the pages before she logs in."""
+    """Keeps the choice with the account, and in a cookie for the pages before she logs in; goes back to the page."""
     chosen = request.POST.get("language", "")
     if chosen not in dict(settings.LANGUAGES):
         raise UnknownLanguage(_("This language is not offered here."))
     if isinstance(request.user, User):
         User.objects.filter(pk=request.user.pk).update(interface_language=chosen)
-    back = request.POST.get("next", "")
+    back = request.headers.get("referer", "")  # the page's own address, which it need not repeat
     if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
         back = reverse("home")
     answer = redirect(back)
