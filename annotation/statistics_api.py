@@ -90,7 +90,7 @@ class PairSerializer(Plain):
     agreement = AgreementSerializer()
 
 
-class ModelSerializer(Plain):
+class ModelScoreSerializer(Plain):
     model = serializers.CharField()
     score = MeasureSerializer()
     majority = MeasureSerializer()
@@ -136,7 +136,7 @@ class PartSerializer(Plain):
     days = GroupSerializer(many=True)
     kinds = GroupSerializer(many=True)
     guidelines = GroupSerializer(many=True)
-    models = ModelSerializer(many=True)
+    models = ModelScoreSerializer(many=True)
     position = MeasureSerializer()
     length = MeasureSerializer()
     is_settled = serializers.BooleanField()
