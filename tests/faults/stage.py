@@ -23,7 +23,24 @@ from annotation.services.campaigns import create_campaign, set_state  # noqa: E4
 from annotation.services.completions import make_tasks  # noqa: E402
 from annotation.services.prompts import add_prompts  # noqa: E402
 
-WORDS = "river stone light answer because often never small open quiet winter early paper north little under".split()
+WORDS = [
+    "river",
+    "stone",
+    "light",
+    "answer",
+    "because",
+    "often",
+    "never",
+    "small",
+    "open",
+    "quiet",
+    "winter",
+    "early",
+    "paper",
+    "north",
+    "little",
+    "under",
+]
 
 
 def a_person(name: str, *, role: str = Role.RATER) -> User:
