@@ -64,8 +64,7 @@ def moved(server: Server, name: str) -> Server:
 def stage(site: Site, **asked: int | str) -> Stage:
     arguments = [text for name, value in asked.items() for text in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "tests.faults.stage", *arguments]
-    path = f"{ROOT}:{ROOT / 'platform'}"
-    done = subprocess.run(command, env=site.env(PYTHONPATH=path), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, env=site.env(), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return Stage(**json.loads(done.stdout))
 

@@ -108,7 +108,7 @@ async def watch(field: Field) -> None:
             await asyncio.to_thread(look, field, late)
         except Exception as error:  # the database may be what is broken just now
             field.ledger.late.extend(late)
-            print(f"not looked: {error}")
+            print(f"not looked: {str(error).splitlines()[0]}")
 
 
 def look(field: Field, late: Sequence[str]) -> None:

@@ -43,7 +43,7 @@ class Site:
         times = {f"STEADYHAND_{name}": value for name, value in TIMES.items()}
         return {
             **os.environ, "STEADYHAND_HOME": str(self.home), "STEADYHAND_DATABASE_URL": self.database, **times,
-            "DJANGO_SETTINGS_MODULE": "config.settings", **more,
+            "DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}", **more,
         }  # fmt: skip
 
     def manage(self, *arguments: str, check: bool = True, **more: str) -> str:

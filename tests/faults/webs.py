@@ -73,8 +73,7 @@ class Webs:
 
 @contextmanager
 def webs(environment: dict[str, str], *, log: Path, count: int = 2, mutant: str = "") -> Iterator[Webs]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "platform")])
-    found = Webs({**environment, "PYTHONPATH": path}, log, mutant)
+    found = Webs(environment, log, mutant)
     try:
         for _ in range(count):
             found.start(free_port())
