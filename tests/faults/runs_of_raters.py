@@ -7,12 +7,14 @@ import json
 import statistics
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.faults.count import Verdict, verdict
 from tests.faults.houses import Stage
+from tests.faults.proxy import network
 from tests.faults.raters import Day, Ledger, rater
 from tests.faults.sites import Site
 from tests.faults.webs import Webs, webs
@@ -29,6 +31,7 @@ class Told:
     ledger: Ledger
     seconds: float
     faults: int
+    befell: Counter[str]  # the requests on a bad network, by their fate
     violations: dict[str, int] = field(default_factory=dict)
 
     def ms(self, percent: int) -> float:
@@ -63,7 +66,7 @@ def a_day(
     faults: Sequence[tuple[float, Fault]] = (),
     processes: int = 2,
     mutant: str = "",
-    ports: Callable[[Webs], Sequence[int]] = lambda found: found.ports,
+    is_network_bad: bool = False,
     longest_s: float = 900,
     patience_s: float = 90,
 ) -> Told:
@@ -73,8 +76,10 @@ def a_day(
     with webs(site.env(), log=site.home / "web.log", count=processes, mutant=mutant) as found:
         field = Field(site, stage, found, ledger)
         began = time.perf_counter()
-        day = Day(stage.slug, ports(found), ledger, lambda: field.is_over, seed, patience_s)
-        asyncio.run(asyncio.wait_for(work(field, faults, day=day), longest_s))
+        day = Day(stage.slug, found.ports, ledger, lambda: field.is_over, seed, patience_s)
+        befell = asyncio.run(
+            asyncio.wait_for(lasting(field, faults, day=day, is_network_bad=is_network_bad), longest_s)
+        )
         seconds = time.perf_counter() - began
     return Told(
         seed=seed,
@@ -82,8 +87,20 @@ def a_day(
         ledger=ledger,
         seconds=seconds,
         faults=len(faults),
+        befell=befell,
         violations=violations(site),
     )
+
+
+async def lasting(
+    field: Field, faults: Sequence[tuple[float, Fault]], *, day: Day, is_network_bad: bool
+) -> Counter[str]:
+    if not is_network_bad:
+        await work(field, faults, day=day)
+        return Counter()
+    async with network(day.ports, seed=day.seed) as bad:
+        await work(field, faults, day=replace(day, ports=[bad.port]))
+    return bad.did
 
 
 async def work(field: Field, faults: Sequence[tuple[float, Fault]], *, day: Day) -> None:
