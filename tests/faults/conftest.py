@@ -43,6 +43,7 @@ def blank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         database = server.url.replace("/postgres?", "/blank?") if server else f"sqlite:///{home / 'db.sqlite3'}"
         site = Site(home, database, server)
         site.manage("migrate", "--verbosity", "0")
+        site.manage("collectstatic", "--no-input", "--verbosity", "0")
         yield site
 
 

@@ -90,7 +90,46 @@ def forgetful() -> None:
     replace(rank, "submit_ranking", submit_ranking)
 
 
-MUTANTS: dict[str, Callable[[], None]] = {deed.__name__: deed for deed in (unlocked, keyless, unconditional, forgetful)}
+def leaky() -> None:
+    """Tells the model in a field, the kind in how long "next" takes, and what a peer liked in the order of the texts."""
+    from annotation import serializers
+    from annotation.models import Completion, Ranking
+    from annotation.services import assign
+
+    shuffled, lease_next, texts = assign.shuffled, assign.lease_next, serializers.TaskSerializer.get_texts
+
+    def in_a_peers_order(slot: Any) -> Any:
+        before = Ranking.objects.filter(task=slot.task_id).first()
+        return [text for tier in before.tiers for text in tier] if before else shuffled(slot)
+
+    def slow_for_gold(campaign: Any, *, rater: Any) -> Any:
+        found = lease_next(campaign, rater=rater)
+        if found is not None and found.task.kind != "work":
+            time.sleep(0.25)
+        return found
+
+    def with_temperature(self: Any, assignment: Any) -> Any:
+        labels = dict(Completion.objects.values_list("text", "model_label").filter(pk__in=assignment.order))
+        return [{**told, "temperature": labels[told["text"]][-1]} for told in texts(self, assignment)]
+
+    assign.shuffled = in_a_peers_order
+    replace(assign, "lease_next", slow_for_gold)
+    serializers.TaskSerializer.get_texts = with_temperature
+
+
+def in_order() -> None:
+    """Shows texts in the order of their models."""
+    from annotation.services import assign
+
+    def shuffled(slot: Any) -> list[str]:
+        entries = slot.task.entries.order_by("completion__model_label")
+        return [str(pk) for pk in entries.values_list("completion_id", flat=True)]
+
+    assign.shuffled = shuffled
+
+
+BREAKS = (unlocked, keyless, unconditional, forgetful, leaky, in_order)
+MUTANTS: dict[str, Callable[[], None]] = {deed.__name__: deed for deed in BREAKS}
 
 
 def without_locks(module: Any) -> None:

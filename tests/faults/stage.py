@@ -18,29 +18,12 @@ from django.db import connection, transaction  # noqa: E402
 
 from accounts.models import Role, User  # noqa: E402
 from accounts.services import create_token  # noqa: E402
-from annotation.models import Campaign, CampaignState, Completion  # noqa: E402
+from annotation.models import Campaign, CampaignState, Completion, RankingTask, TaskKind  # noqa: E402
 from annotation.services.campaigns import create_campaign, set_state  # noqa: E402
 from annotation.services.completions import make_tasks  # noqa: E402
 from annotation.services.prompts import add_prompts  # noqa: E402
 
-WORDS = [
-    "river",
-    "stone",
-    "light",
-    "answer",
-    "because",
-    "often",
-    "never",
-    "small",
-    "open",
-    "quiet",
-    "winter",
-    "early",
-    "paper",
-    "north",
-    "little",
-    "under",
-]
+WORDS = ("river", "stone", "light", "answer", "because", "often", "never", "small", "open", "quiet", "winter", "early")
 
 
 def a_person(name: str, *, role: str = Role.RATER) -> User:
@@ -53,7 +36,10 @@ def a_text(lot: random.Random, number: int, index: int, *, words: int) -> str:
     return f"Reply {number:06} {index}: {said}."
 
 
-def a_campaign(name: str, *, raters: list[User], tasks: int, k: int, overlap: int, words: int, lease: int) -> Campaign:
+def a_campaign(
+    name: str, *, raters: list[User], tasks: int, k: int, models: int, overlap: int, words: int, lease: int
+) -> Campaign:
+    """Each task shows the texts of `k` of the models, by lot."""
     lot = random.Random(name)
     campaign = create_campaign(
         name, k=k, overlap=overlap, guideline="Be fair.", user=None, raters=raters, lease_minutes=lease
@@ -62,10 +48,20 @@ def a_campaign(name: str, *, raters: list[User], tasks: int, k: int, overlap: in
     Completion.objects.bulk_create(
         Completion(prompt=prompt, text=a_text(lot, number, index, words=words), model_label=f"secret-model-{index}")
         for number, prompt in enumerate(campaign.prompts.order_by("created_at", "pk"))
-        for index in range(k)
+        for index in lot.sample(range(models), k)
     )
     make_tasks(campaign)
     return set_state(campaign, to=CampaignState.OPEN, user=None)
+
+
+def make_special(campaign: Campaign, *, share: float) -> None:
+    """Turns some tasks into gold and repeats, which differ from work by nothing but that."""
+    lot = random.Random(campaign.name)
+    tasks = list(campaign.tasks.order_by("created_at", "pk"))
+    for task in lot.sample(tasks, round(share * len(tasks))):
+        kind = lot.choice([TaskKind.GOLD, TaskKind.REPEAT])
+        repeats = lot.choice(tasks) if kind == TaskKind.REPEAT else None
+        RankingTask.objects.filter(pk=task.pk).update(kind=kind, repeats=repeats)
 
 
 def a_session(user: User) -> str:
@@ -88,6 +84,8 @@ def main() -> None:
     parser.add_argument("--raters", type=int, default=20)
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--k", type=int, default=3)
+    parser.add_argument("--models", type=int, default=0)  # of which each task shows k; all where it is 0
+    parser.add_argument("--special", type=float, default=0.0)  # share of tasks that are gold or repeats
     parser.add_argument("--overlap", type=int, default=3)
     parser.add_argument("--words", type=int, default=20)
     parser.add_argument("--lease", type=int, default=20)
@@ -97,9 +95,10 @@ def main() -> None:
         raters = [a_person(f"{asked.name.lower()}-{number}") for number in range(asked.raters)]
         studying = [a_person(f"studies-{number}", role=Role.RESEARCHER) for number in range(asked.researchers)]
         campaign = a_campaign(
-            asked.name, raters=raters, tasks=asked.tasks, k=asked.k, overlap=asked.overlap, words=asked.words,
-            lease=asked.lease,
+            asked.name, raters=raters, tasks=asked.tasks, k=asked.k, models=asked.models or asked.k, overlap=asked.overlap,
+            words=asked.words, lease=asked.lease,
         )  # fmt: skip
+        make_special(campaign, share=asked.special)
         told = {
             "slug": campaign.slug, "id": campaign.pk, "wanted": asked.tasks * asked.overlap, "overlap": asked.overlap,
             "raters": [access(user) for user in raters], "researchers": [access(user) for user in studying],
