@@ -15,6 +15,8 @@ from typing import Any
 
 import django
 
+from tests.faults import powercut
+
 # (table, name of an index or of a unique column)
 DROPPED: dict[str, tuple[tuple[str, str], ...]] = {
     "unlocked": (
@@ -128,7 +130,23 @@ def in_order() -> None:
     assign.shuffled = shuffled
 
 
-BREAKS = (unlocked, keyless, unconditional, forgetful, leaky, in_order)
+def watched() -> None:
+    """No mutant: the product as it is, on a disk that keeps only what was synced."""
+    powercut.watch()
+
+
+def unsynced() -> None:
+    """Commits without waiting for the disk, as many recommend for SQLite's write-ahead log."""
+    from django.conf import settings
+
+    options = settings.DATABASES["default"]["OPTIONS"]
+    healthy = options["init_command"]
+    options["init_command"] = healthy.replace("synchronous=FULL", "synchronous=NORMAL")
+    assert options["init_command"] != healthy
+    powercut.watch()
+
+
+BREAKS = (unlocked, keyless, unconditional, forgetful, leaky, in_order, watched, unsynced)
 MUTANTS: dict[str, Callable[[], None]] = {deed.__name__: deed for deed in BREAKS}
 
 
