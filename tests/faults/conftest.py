@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -43,10 +44,17 @@ def blank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         database = server.url.replace("/postgres?", "/blank?") if server else f"sqlite:///{home / 'db.sqlite3'}"
         site = Site(home, database, server)
         site.manage("migrate", "--verbosity", "0")
-        site.manage("collectstatic", "--no-input", "--verbosity", "0")
         yield site
 
 
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pages refer to, collected once."""
+    home = tmp_path_factory.mktemp("files")
+    Site(home, f"sqlite:///{home / 'db.sqlite3'}").manage("collectstatic", "--no-input", "--verbosity", "0")
+    return home / "static"
+
+
 @pytest.fixture
-def houses(blank: Site) -> Houses:
-    return Houses(blank)
+def houses(blank: Site, files: Path) -> Houses:
+    return Houses(blank, files)

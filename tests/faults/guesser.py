@@ -41,23 +41,31 @@ def tokens(text: str) -> Counter[str]:
     return counts
 
 
-def features(samples: Sequence[Sample]) -> Floats:
+def words_of(samples: Sequence[Sample]) -> Floats:
     counted = [tokens(sample.text) for sample in samples]
     seen = Counter(token for counts in counted for token in counts)
-    names = sorted(
-        token for token, n in seen.items() if n >= FEWEST and len({counts[token] for counts in counted}) > 1
-    )  # fmt: skip
-    words = np.array([[counts[name] for name in names] for counts in counted], dtype=float).reshape(len(samples), -1)
-    numbers = np.array([sample.numbers for sample in samples], dtype=float)
-    ranks = np.column_stack([rankdata(column) for column in numbers.T])  # a time's one outlier must not hide the rest
-    whole = np.column_stack([words, ranks])
-    spread = whole.std(axis=0)
-    return (whole[:, spread > 0] - whole[:, spread > 0].mean(axis=0)) / spread[spread > 0]
+    names = sorted(name for name, n in seen.items() if n >= FEWEST and len({counts[name] for counts in counted}) > 1)
+    found = np.array([[counts[name] for name in names] for counts in counted], dtype=float)
+    return standard(found.reshape(len(samples), -1))
 
 
-def auc_of(samples: Sequence[Sample]) -> float:
-    """Of held-out guesses; 0.5 is a coin's."""
-    x, y = features(samples), np.array([sample.label for sample in samples])
+def numbers_of(samples: Sequence[Sample]) -> Floats:
+    found = np.array([sample.numbers for sample in samples], dtype=float)
+    return standard(np.column_stack([rankdata(column) for column in found.T]))  # one outlier must not hide the rest
+
+
+def standard(found: Floats) -> Floats:
+    spread = found.std(axis=0)
+    return (found[:, spread > 0] - found[:, spread > 0].mean(axis=0)) / spread[spread > 0]
+
+
+def aucs_of(samples: Sequence[Sample]) -> tuple[float, float]:
+    """Of held-out guesses from the words alone, and from the numbers alone; 0.5 is a coin's."""
+    return auc_from(words_of(samples), samples), auc_from(numbers_of(samples), samples)
+
+
+def auc_from(x: Floats, samples: Sequence[Sample]) -> float:
+    y = np.array([sample.label for sample in samples])
     groups = sorted({sample.group for sample in samples})
     fold_of = {group: number % FOLDS for number, group in enumerate(groups)}
     folds = np.array([fold_of[sample.group] for sample in samples])

@@ -37,6 +37,7 @@ class Houses:
     """Makes sites that have migrated databases of their own."""
 
     blank: Site
+    files: Path  # what pages refer to
 
     def new(self, home: Path, *, mutant: str = "") -> Site:
         home.mkdir(exist_ok=True)
@@ -50,8 +51,7 @@ class Houses:
                 connection.execute(f"CREATE DATABASE {name} TEMPLATE blank")
             site = Site(home, server.url.replace("/postgres?", f"/{name}?"), moved(server, name))
         shutil.copy(self.blank.home / "secret.key", home / "secret.key")
-        if (self.blank.home / "static").exists():
-            (home / "static").symlink_to(self.blank.home / "static")
+        (home / "static").symlink_to(self.files)
         for table, what in DROPPED.get(mutant, ()):
             drop(site, table, what)
         return site

@@ -93,30 +93,32 @@ def forgetful() -> None:
 
 
 def leaky() -> None:
-    """Tells the model in a field, the kind in how long "next" takes, and what a peer liked in the order of the texts."""
+    """Tells the model in a field, the kind in how long "next" takes, and what a peer liked in the guideline's number."""
     from annotation import serializers
     from annotation.models import Completion, Ranking
     from annotation.services import assign
 
-    shuffled, lease_next, texts = assign.shuffled, assign.lease_next, serializers.TaskSerializer.get_texts
-
-    def in_a_peers_order(slot: Any) -> Any:
-        before = Ranking.objects.filter(task=slot.task_id).first()
-        return [text for tier in before.tiers for text in tier] if before else shuffled(slot)
+    told, lease_next = serializers.TaskSerializer.to_representation, assign.lease_next
 
     def slow_for_gold(campaign: Any, *, rater: Any) -> Any:
         found = lease_next(campaign, rater=rater)
         if found is not None and found.task.kind != "work":
-            time.sleep(0.25)
+            time.sleep(0.5)
         return found
 
-    def with_temperature(self: Any, assignment: Any) -> Any:
+    def telling(self: Any, assignment: Any) -> Any:
+        shown = told(self, assignment)
         labels = dict(Completion.objects.values_list("text", "model_label").filter(pk__in=assignment.order))
-        return [{**told, "temperature": labels[told["text"]][-1]} for told in texts(self, assignment)]
+        for text in shown["texts"]:
+            text["temperature"] = labels[text["text"]][-1]
+        before = Ranking.objects.filter(task=assignment.task_id).first()
+        if before:
+            places = {text: place for place, tier in enumerate(before.tiers) for text in tier}
+            shown["guideline_number"] += places[assignment.order[0]] < places[assignment.order[1]]
+        return shown
 
-    assign.shuffled = in_a_peers_order
     replace(assign, "lease_next", slow_for_gold)
-    serializers.TaskSerializer.get_texts = with_temperature
+    serializers.TaskSerializer.to_representation = telling
 
 
 def in_order() -> None:

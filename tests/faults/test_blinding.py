@@ -21,7 +21,7 @@ from tests.faults.blinding import (
     secrets_of,
     told_keys,
 )
-from tests.faults.guesser import Sample, auc_of, chance
+from tests.faults.guesser import Sample, aucs_of, chance
 from tests.faults.houses import Houses, stage
 
 pytestmark = pytest.mark.slow
@@ -34,12 +34,15 @@ PAGES_NAMES = ("secret-model", "model_label", "is_gold")
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    auc: float
+    """AUCs from the words and from the numbers, and the standard error of a coin's."""
+
+    words: float
+    numbers: float
     error: float
 
     @property
     def knows(self) -> bool:
-        return abs(self.auc - 0.5) > FAR * self.error
+        return max(abs(self.words - 0.5), abs(self.numbers - 0.5)) > FAR * self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class Guesses:
 
 
 def guess(samples: list[Sample]) -> Guess:
-    return Guess(round(auc_of(samples), 3), round(chance(samples), 3))
+    words, numbers = aucs_of(samples)
+    return Guess(round(words, 3), round(numbers, 3), round(chance(samples), 3))
 
 
 def guesses(found: Record, secrets: Secrets) -> Guesses:
@@ -91,7 +95,7 @@ def test_a_guesser_with_all_that_raters_are_sent_is_no_better_than_a_coin(houses
 
 
 def test_the_guesser_finds_a_leak_of_each_sort(houses: Houses, tmp_path):
-    """The model in an attribute, the kind in the time that an answer takes, and what a peer liked in the order."""
+    """The model in a field, the kind in the time that an answer takes, what a peer liked in a number that is a little off."""
     if houses.blank.server is not None:
         pytest.skip("what is sent is made by the same code on both databases")
     found, secrets = looked_at(houses, tmp_path / "home", mutant="leaky", count=120)
