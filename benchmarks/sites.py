@@ -16,13 +16,13 @@ from tests.servers import postgres
 def sqlite_site() -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="sh-bench-", ignore_cleanup_errors=True) as name:
         home = Path(name)
-        yield ready(Site(home, f"sqlite:///{home / 'db.sqlite3'}"))
+        yield ready(Site(home, f"sqlite:///{home / 'db.sqlite3'}", times={}))
 
 
 @contextmanager
 def postgres_site() -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="sh-bench-", ignore_cleanup_errors=True) as name, postgres() as server:
-        yield ready(Site(Path(name), server.url, server))
+        yield ready(Site(Path(name), server.url, server, times={}))
 
 
 SITES = {"sqlite": sqlite_site, "postgresql": postgres_site}

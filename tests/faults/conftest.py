@@ -42,7 +42,7 @@ def blank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute("CREATE DATABASE blank")
         database = server.url.replace("/postgres?", "/blank?") if server else f"sqlite:///{home / 'db.sqlite3'}"
-        site = Site(home, database, server)
+        site = Site(home, database, server, times={})
         site.manage("migrate", "--verbosity", "0")
         yield site
 

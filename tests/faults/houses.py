@@ -44,12 +44,12 @@ class Houses:
         server = self.blank.server
         if server is None:
             shutil.copy(self.blank.home / "db.sqlite3", home / "db.sqlite3")
-            site = Site(home, f"sqlite:///{home / 'db.sqlite3'}")
+            site = Site(home, f"sqlite:///{home / 'db.sqlite3'}", times={})
         else:
             name = f"house_{uuid.uuid4().hex[:12]}"
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(f"CREATE DATABASE {name} TEMPLATE blank")
-            site = Site(home, server.url.replace("/postgres?", f"/{name}?"), moved(server, name))
+            site = Site(home, server.url.replace("/postgres?", f"/{name}?"), moved(server, name), times={})
         shutil.copy(self.blank.home / "secret.key", home / "secret.key")
         (home / "static").symlink_to(self.files)
         for table, what in DROPPED.get(mutant, ()):

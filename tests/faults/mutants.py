@@ -23,6 +23,10 @@ DROPPED: dict[str, tuple[tuple[str, str], ...]] = {
         ("annotation_assignment", "a_slot_is_held_once"),
         ("annotation_assignment", "a_task_once_a_rater"),
     ),
+    "unhoused": (
+        ("annotation_assignment", "a_slot_is_held_once"),
+        ("annotation_assignment", "a_task_once_a_rater"),
+    ),
     "keyless": (
         ("annotation_ranking", "one_live_ranking_an_assignment"),
         ("annotation_ranking", "client_uuid"),
@@ -92,6 +96,17 @@ def forgetful() -> None:
     replace(rank, "submit_ranking", submit_ranking)
 
 
+def unhoused() -> None:
+    """Takes a late submission for the slot that was given away meanwhile."""
+    from annotation.services import rank
+
+    def hold(assignment: Any) -> None:
+        rank.give_back_other(assignment)
+        rank.move(assignment, to=rank.AssignmentState.DONE)
+
+    rank.hold = hold
+
+
 def leaky() -> None:
     """Tells the model in a field, the kind in how long "next" takes, and what a peer liked in the guideline's number."""
     from annotation import serializers
@@ -148,7 +163,7 @@ def unsynced() -> None:
     powercut.watch()
 
 
-BREAKS = (unlocked, keyless, unconditional, forgetful, leaky, in_order, watched, unsynced)
+BREAKS = (unlocked, keyless, unconditional, forgetful, unhoused, leaky, in_order, watched, unsynced)
 MUTANTS: dict[str, Callable[[], None]] = {deed.__name__: deed for deed in BREAKS}
 
 

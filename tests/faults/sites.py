@@ -38,9 +38,10 @@ class Site:
     database: str
     server: Server | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    times: dict[str, str] = field(default_factory=lambda: dict(TIMES))  # short ones, for workers; raters need none
 
     def env(self, **more: str) -> dict[str, str]:
-        times = {f"STEADYHAND_{name}": value for name, value in TIMES.items()}
+        times = {f"STEADYHAND_{name}": value for name, value in self.times.items()}
         return {
             **os.environ, "STEADYHAND_HOME": str(self.home), "STEADYHAND_DATABASE_URL": self.database, **times,
             "DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}", **more,

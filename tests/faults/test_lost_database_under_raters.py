@@ -45,7 +45,7 @@ def a_day_of_crashes(
     server: Server, home: Path, *, raters: int, tasks: int, crashes: int, seed: int
 ) -> tuple[Told, Stage]:
     home.mkdir()
-    site = Site(home, server.url, server)
+    site = Site(home, server.url, server, times={})
     site.manage("migrate", "--verbosity", "0")
     asked = stage(site, raters=raters, tasks=tasks, overlap=3)
     strikes = [((number + 1) / (crashes + 2), crash(server)) for number in range(crashes)]
