@@ -20,8 +20,9 @@ test: $(VENV)/ready-dev ## everything
 test-fast: $(VENV)/ready-dev ## what takes under three minutes
 	@$(BIN)/python -m pytest -m "not slow and not browser"
 
-faults: $(VENV)/ready-dev ## killed workers, full disks, torn files
-	@$(BIN)/python -m pytest tests/faults
+faults: $(VENV)/ready-dev ## killed workers and web processes, crashed databases, power cuts, bad networks, at their full size
+	@STEADYHAND_FULL=1 $(BIN)/python -m pytest tests/faults
+	@$(BIN)/python -m benchmarks.l1
 
 check: $(VENV)/ready-dev ## style, types, import order, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -11,7 +11,8 @@ HOME = _folder.name
 (Path(HOME) / "static").mkdir()  # where whitenoise looks
 
 for name in [name for name in os.environ if name.startswith("STEADYHAND_") and name != "STEADYHAND_DATA"]:
-    if name not in ("STEADYHAND_GOLDEN", "STEADYHAND_WRITE"):  # these two tell tests to write down anew what they hold
+    # The first two tell tests to write down anew what they hold, the last to take their full size.
+    if name not in ("STEADYHAND_GOLDEN", "STEADYHAND_WRITE", "STEADYHAND_FULL"):
         del os.environ[name]
 os.environ["STEADYHAND_HOME"] = HOME
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's synchronous API runs a loop of its own

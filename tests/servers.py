@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 
@@ -62,6 +63,7 @@ def postgres() -> Iterator[Server]:
         server.start()
         try:
             wait_for(folder / ".s.PGSQL.5432", server)
+            wait_until_it_answers(server)
             yield server
         finally:
             server.kill(signal.SIGQUIT)
@@ -110,6 +112,20 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def wait_until_it_answers(server: Server, *, seconds: float = 60) -> None:
+    """Its socket is there before it takes anybody in."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(server.url).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def wait_for(path: Path, server: Server, *, seconds: float = 20) -> None:

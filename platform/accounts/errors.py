@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.defaults import server_error
 
@@ -66,10 +69,26 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def broken(request: HttpRequest) -> HttpResponse:
     """What we did not expect. It is in the log with its traceback; the page asks neither database nor session."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):  # Django asks for this page in its `except`
+        return away(request)
     if wants_json(request):
         error = UserError(_("Something broke on our side; it is written down."), code="broken", status=500)
         return JsonResponse(error.as_json(), status=500)
     return server_error(request)
+
+
+def away(request: HttpRequest) -> HttpResponse:
+    """The database is away or overloaded: worth trying again, where something broken is not. Asks no database either."""
+    error = UserError(
+        _("The database does not answer just now. Send it again in a moment: what is kept already is not kept twice."),
+        code="database_away",
+        status=503,
+    )
+    headers = {"Retry-After": "1"}
+    if wants_json(request):
+        return JsonResponse(error.as_json(), status=503, headers=headers)
+    template = "error_fragment.html" if request.headers.get("HX-Request") else "503.html"
+    return HttpResponse(render_to_string(template, {"error": error}), status=503, headers=headers)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

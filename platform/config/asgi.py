@@ -8,14 +8,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.core.asgi import get_asgi_application
 
-http = get_asgi_application()  # before the imports below: they need the app registry
+pages = get_asgi_application()  # before the imports below: they need the app registry
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from config import env  # noqa: E402
+from config.gate import Gate  # noqa: E402
 from config.sockets import routes  # noqa: E402
 
+http = Gate(pages, at_once=env.WEB_REQUESTS, waiting=env.WEB_WAITING)
 application = ProtocolTypeRouter(
     {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(routes)))}
 )

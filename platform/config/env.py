@@ -35,6 +35,8 @@ RUN_TIMES: dict[str, float] = {
 TRAINING_COMMAND: list[str] = shlex.split(
     read.str("STEADYHAND_TRAINING_COMMAND", default=f"{shlex.quote(sys.executable)} -m training run")
 )
+WEB_REQUESTS: int = read.int("STEADYHAND_WEB_REQUESTS", default=4)  # that one web process works on at once ...
+WEB_WAITING: int = read.int("STEADYHAND_WEB_WAITING", default=500)  # ... and that wait before the next is refused
 TRAINING_THREADS: int = read.int("STEADYHAND_TRAINING_THREADS", default=len(os.sched_getaffinity(0)))
 
 

@@ -96,8 +96,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728; PRAGMA cache_size=-16000;",
     }
 else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # Under ASGI each request is a context of its own, which never finds the connection that another one kept: kept ones
+    # only pile up, until the server has no more to give.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
     # A process that freezes inside a transaction would keep its rows locked, and so the run that it has lost.
     DATABASES["default"].setdefault("OPTIONS", {})["options"] = (
         f"-c idle_in_transaction_session_timeout={round(env.RUN_TIMES['lease_s'] * 1000)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from tests.accounts.people import client_of
@@ -38,3 +40,19 @@ def test_what_breaks_shows_no_traceback(ada, monkeypatch):
     assert answer.status_code == 500
     assert "Something broke on our side" in answer.content.decode()
     assert "ZeroDivisionError" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(("path", "headers", "said"), [
+    ("/", {}, "<h1>The database does not answer just now</h1>"),
+    ("/", {"HX-Request": "true"}, 'data-code="database_away"'),
+    ("/api/v1/me/", {}, '"code": "database_away"'),
+])  # fmt: skip
+def test_a_database_that_is_away_is_worth_trying_again(ada, monkeypatch, path, headers, said):
+    def lost(*_: object) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr("accounts.views.panels_for", lost)
+    monkeypatch.setattr("accounts.permissions.HasCapability.has_permission", lost)
+    answer = client_of(ada, raise_request_exception=False).get(path, headers=headers)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert said in answer.content.decode()

@@ -209,7 +209,9 @@ def test_nobody_else_is_shown_a_better_version_and_its_author_has_no_name_in_exp
     dataset, _, _ = frozen(campaign)
     folder = export_dataset(dataset, fmt="rankings-jsonl", out=tmp_path / "out")
     lines = [line for path in folder.rglob("*.jsonl") for line in path.read_text().splitlines()]
-    assert not any(re.search(r"\bada\b", line) for line in lines)  # ids are hexadecimal: the letters alone may be chance
+    assert not any(
+        re.search(r"\bada\b", line) for line in lines
+    )  # ids are hexadecimal: the letters alone may be chance
     both = next(row for line in lines if len((row := json.loads(line))["rankings"]) == 2)
     assert len(both["completions"]) == 4  # of two raters, one wrote a better version
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import ROOT, TRAINER, Site
+from tests.faults.sites import ROOT, TRAINER, Site
 from tests.servers import Server, redis
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.faults.conftest import Site
+from tests.faults.sites import Site
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.faults.conftest import Site, is_running
+from tests.faults.sites import Site, is_running
 
 pytestmark = pytest.mark.slow
 

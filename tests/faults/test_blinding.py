@@ -1,0 +1,117 @@
+"""Nothing that a rater is sent tells who wrote a text, what a task is for, or what others thought of it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from scipy.stats import chisquare
+
+from tests.faults.blinding import (
+    FORBIDDEN,
+    Record,
+    Secrets,
+    bare,
+    record,
+    samples_of,
+    samples_of_models,
+    secrets_of,
+    told_keys,
+)
+from tests.faults.guesser import Sample, aucs_of, chance
+from tests.faults.houses import Houses, stage
+
+pytestmark = pytest.mark.slow
+
+MODELS, K = 4, 3
+COUNT = 2_000 if "STEADYHAND_FULL" in os.environ else 200
+FAR = 4.0  # standard errors of a coin: one healthy run in thousands goes beyond
+PAGES_NAMES = ("secret-model", "model_label", "is_gold")
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """AUCs from the words and from the numbers, and the standard error of a coin's."""
+
+    words: float
+    numbers: float
+    error: float
+
+    @property
+    def knows(self) -> bool:
+        return max(abs(self.words - 0.5), abs(self.numbers - 0.5)) > FAR * self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    models: list[Guess]
+    kind: Guess
+    peers: Guess
+    uniform: float  # p of the chi-square test that each model stands under each letter equally often
+
+
+def guess(samples: list[Sample]) -> Guess:
+    words, numbers = aucs_of(samples)
+    return Guess(round(words, 3), round(numbers, 3), round(chance(samples), 3))
+
+
+def guesses(found: Record, secrets: Secrets) -> Guesses:
+    seen = {one.assignment for one in found.seen}
+    kinds = {pk: kind != "work" for pk, kind in secrets.kinds.items() if pk in seen}
+    counts = Counter((model, place) for pk in seen for place, model in enumerate(secrets.models[pk]))
+    by_model = [[counts[model, place] for place in range(K)] for model in range(MODELS)]
+    return Guesses(
+        models=[guess(samples_of_models(found, secrets, model=model)) for model in range(MODELS)],
+        kind=guess(samples_of(found, kinds)),
+        peers=guess(samples_of(found, secrets.peers)),
+        uniform=min(float(chisquare(row).pvalue) for row in by_model),
+    )
+
+
+def looked_at(houses: Houses, home: Path, *, mutant: str = "", count: int = COUNT) -> tuple[Record, Secrets]:
+    site = houses.new(home)
+    asked = stage(site, raters=20, tasks=(count + 1) // 2 + 10, k=K, models=MODELS, overlap=2, special=0.3)
+    found = record(site, asked, count=count, mutant=mutant)
+    assert len(found.seen) == count
+    return found, secrets_of(site, asked, found)
+
+
+def test_a_guesser_with_all_that_raters_are_sent_is_no_better_than_a_coin(houses: Houses, tmp_path):
+    found, secrets = looked_at(houses, tmp_path / "home")
+    told = guesses(found, secrets)
+    print(told)
+    assert not any(each.knows for each in (*told.models, told.kind, told.peers)), told
+    assert told.uniform > 1e-4
+    assert not told_keys(found) & FORBIDDEN
+    assert {"v", "topic"} <= told_keys(found), "no hint came"
+    assert all(len(hint) < 126 and "campaign:" in hint for hint in found.hints)
+    for one in found.seen:
+        whole = bare(one)
+        assert not [name for name in PAGES_NAMES if name in whole]
+        assert not [pk for pk in secrets.ids if pk in whole or pk.replace("-", "") in whole]
+
+
+def test_the_guesser_finds_a_leak_of_each_sort(houses: Houses, tmp_path):
+    """The model in a field, the kind in the time that an answer takes, what a peer liked in a number that is a little off."""
+    if houses.blank.server is not None:
+        pytest.skip("what is sent is made by the same code on both databases")
+    found, secrets = looked_at(houses, tmp_path / "home", mutant="leaky", count=120)
+    told = guesses(found, secrets)
+    print(told)
+    assert all(each.knows for each in told.models)
+    assert told.kind.knows
+    assert told.peers.knows
+    assert told_keys(found) & FORBIDDEN == {"temperature"}
+
+
+def test_the_count_finds_texts_in_the_order_of_their_models(houses: Houses, tmp_path):
+    if houses.blank.server is not None:
+        pytest.skip("what is sent is made by the same code on both databases")
+    found, secrets = looked_at(houses, tmp_path / "home", mutant="in_order", count=60)
+    told = guesses(found, secrets)
+    print(told)
+    assert told.uniform < 1e-4
+    assert told.models[0].knows
