@@ -10,7 +10,7 @@
 //   }
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { shown, tableOf, withInterval } from "./chart_table.js";
+import { DATES, shown, tableOf, withInterval } from "./chart_table.js";
 
 const LABEL_FONT = 11; // px
 const plots = new Map(); // figure -> {plot, spec, signature}
@@ -173,7 +173,7 @@ function readout(figure, spec, colours) {
   return (plot) => {
     const at = plot.cursor.idx ?? spec.x.values.length - 1;
     if (at < 0) return;
-    const x = spec.x.scale === "time" ? new Date(spec.x.values[at] * 1000).toLocaleString("en-GB") : shown(spec.x.values[at]);
+    const x = spec.x.scale === "time" ? new Date(spec.x.values[at] * 1000).toLocaleString(DATES) : shown(spec.x.values[at]);
     place.replaceChildren(`${spec.x.label} ${x}`);
     spec.series.forEach((one, index) => {
       const seen = one.values.slice(0, at + 1).findLastIndex((value) => value !== null);
@@ -208,7 +208,7 @@ export function draw(figure, spec) {
   place.replaceChildren();
   place.classList.toggle("is-empty", isEmpty(spec));
   if (isEmpty(spec)) {
-    place.append(Object.assign(document.createElement("p"), { className: "muted", textContent: "Nothing measured yet." }));
+    place.append(Object.assign(document.createElement("p"), { className: "muted", textContent: gettext("Nothing measured yet.") }));
     plots.set(figure, { plot: null, spec, signature });
     return;
   }
