@@ -120,6 +120,6 @@ def in_words(graph: Graph) -> tuple[str, ...]:
     for edge in graph.edges:
         made_from[edge.target].append(names[edge.source])
     return tuple(
-        gettext("%(thing)s comes from: %(sources)s.") % {"thing": names[target], "sources": ", ".join(sources)}
+        gettext("%(thing)s comes from %(sources)s.") % {"thing": names[target], "sources": ", ".join(sources)}
         for target, sources in made_from.items()
     )

@@ -95,7 +95,7 @@ def stats_of(metrics: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
 def interval(metrics: dict[str, Any], name: str, *, form: str) -> str:
     """The interval, where there is one, and over how many prompts it was measured."""
     num = metrics.get("num_prompts", 0)
-    n = ngettext("n = %(num)s prompt", "n = %(num)s prompts", num) % {"num": whole(num)}
+    n = ngettext("n = %(num)s prompts", "n = %(num)s prompts", num) % {"num": whole(num)}
     low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
     if not isinstance(low, int | float) or not isinstance(high, int | float):
         return n
