@@ -6,6 +6,7 @@ import uuid
 from typing import TypeVar
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext, gettext_noop
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.request import Request
@@ -23,6 +24,8 @@ from rlhf.status import status_of
 
 Thing = TypeVar("Thing", ModelVersion, DatasetVersion)
 
+NO_MODEL = gettext_noop("There is no model called %(name)s.")
+NO_DATASET = gettext_noop("There is no dataset called %(name)s.")
 NAMED = ("campaign", "model", "preferences", "prompts", "promoted", "created_by", "decided_by")
 
 
@@ -43,7 +46,10 @@ class RoundsView(ListAPIView[Round]):
         given = body.validated_data
         campaign = Campaign.objects.filter(slug=given["campaign"]).first()
         if campaign is None:
-            raise NotFound(f"There is no campaign called {given['campaign']}.", code="no_campaign")
+            raise NotFound(
+                gettext("There is no campaign called %(name)s.") % {"name": given["campaign"]},
+                code="no_campaign",
+            )
         turn = start_round(
             campaign,
             model=called(ModelVersion, given["model"], word="model"),
@@ -107,7 +113,8 @@ def detail_of(pk: uuid.UUID) -> object:
 def called(kind: type[Thing], name: str, *, word: str) -> Thing:
     thing = kind._default_manager.filter(name=name).first()
     if thing is None:
-        raise NotFound(f"There is no {word} called {name}.", code=f"no_{word}")
+        sentence = gettext(NO_MODEL if word == "model" else NO_DATASET)
+        raise NotFound(sentence % {"name": name}, code=f"no_{word}")
     return thing
 
 

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Campaign
 from registry.models import DatasetVersion, ModelVersion
@@ -16,17 +18,17 @@ from runs.models import Run
 class RoundState(models.TextChoices):
     """What a person decided; how far the work is, the round's runs say themselves."""
 
-    OPEN = "open", "Open"
-    PROMOTED = "promoted", "Promoted"
-    DECLINED = "declined", "Declined"
+    OPEN = "open", _("Open")
+    PROMOTED = "promoted", _("Promoted")
+    DECLINED = "declined", _("Declined")
 
 
 class Stage(models.TextChoices):
-    REWARD = "reward", "Reward model"
+    REWARD = "reward", _("Reward model")
     DPO = "dpo", "DPO"
     PPO = "ppo", "PPO"
-    EVALUATE_DPO = "evaluate_dpo", "Compare DPO with the SFT model"
-    EVALUATE_PPO = "evaluate_ppo", "Compare PPO with the SFT model"
+    EVALUATE_DPO = "evaluate_dpo", _("Compare DPO with the SFT model")
+    EVALUATE_PPO = "evaluate_ppo", _("Compare PPO with the SFT model")
 
 
 class Round(models.Model):
@@ -50,7 +52,7 @@ class Round(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["campaign", "number"], name="one_round_of_a_number")]
 
     def __str__(self) -> str:
-        return f"{self.campaign.name}, round {self.number}"
+        return gettext("%(campaign)s, round %(number)s") % {"campaign": self.campaign.name, "number": self.number}
 
 
 class RoundRun(models.Model):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import prefetch_related_objects
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
 
 from registry.models import ModelVersion
 from rlhf.models import Round, RoundState, Stage
@@ -20,7 +22,7 @@ EVALUATION_OF = {Stage.DPO: Stage.EVALUATE_DPO, Stage.PPO: Stage.EVALUATE_PPO}
 @dataclass(frozen=True, slots=True)
 class PolicyStatus:
     stage: str
-    label: str
+    label: str | Promise
     model: ModelVersion | None
     evaluation: Run | None
     kl: float | None  # nats a completion
@@ -35,7 +37,7 @@ class RoundStatus:
     words: str
     is_waiting: bool
     is_running: bool
-    stages: tuple[tuple[str, Run], ...]
+    stages: tuple[tuple[str | Promise, Run], ...]
     policies: tuple[PolicyStatus, ...]
 
 
@@ -66,17 +68,25 @@ def one_status(turn: Round, made: Mapping[uuid.UUID | None, ModelVersion]) -> Ro
 
 def in_words(turn: Round, runs: list[Run]) -> tuple[str, bool, bool]:
     if turn.state == RoundState.PROMOTED and turn.promoted is not None:
-        return f"{turn.promoted.name} was promoted", False, False
+        return gettext("%(model)s was promoted") % {"model": turn.promoted.name}, False, False
     if turn.state == RoundState.DECLINED:
-        return "Declined: the current model stays", False, False
+        return gettext("Declined: the current model stays"), False, False
     going = [run for run in runs if not run.has_ended]
     if going:
         running = next((run for run in going if run.state == RunState.RUNNING), None)
-        return (f"{running.title} is running" if running else f"{len(going)} runs wait for a worker"), False, True
+        if running is not None:
+            return gettext("%(run)s is running") % {"run": running.title}, False, True
+        waiting = ngettext("%(num)s run waits for a worker", "%(num)s runs wait for a worker", len(going))
+        return waiting % {"num": len(going)}, False, True
     failed = [run for run in runs if run.state != RunState.SUCCEEDED]
     if failed:
-        return f"{len(failed)} of {len(runs)} runs did not succeed: resume them, or decide without them", True, False
-    return "All runs are done: promote a policy, or decline", True, False
+        told = ngettext(
+            "%(failed)s of %(num)s run did not succeed: resume it, or decide without it",
+            "%(failed)s of %(num)s runs did not succeed: resume them, or decide without them",
+            len(runs),
+        )
+        return told % {"failed": len(failed), "num": len(runs)}, True, False
+    return gettext("All runs are done: promote a policy, or decline"), True, False
 
 
 def policy_status(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import requires
@@ -22,6 +23,11 @@ from training.recipes import RECIPES
 
 Thing = TypeVar("Thing", ModelVersion, DatasetVersion)
 
+CHOOSE = {
+    "model": gettext_noop("Choose a model from the list."),
+    "snapshot": gettext_noop("Choose a snapshot from the list."),
+    "prompts": gettext_noop("Choose prompts from the list."),
+}
 PAGE = 30
 MOST_CHOICES = 100
 
@@ -96,7 +102,7 @@ def named(kind: type[Thing], value: str, word: str) -> Thing:
     try:
         return kind._default_manager.get(pk=uuid.UUID(value))
     except (ValueError, kind.DoesNotExist):
-        raise UserError(f"Choose a {word} from the list.", code=f"no_{word}") from None
+        raise UserError(gettext(CHOOSE[word]), code=f"no_{word}") from None
 
 
 @require_POST

@@ -2,11 +2,14 @@
 
     python scripts/words.py            # says what is left to translate, by language
 
+What recipes say of themselves is marked first, in a module of its own: training knows no Django and cannot do so.
+
 Needs xgettext (Debian's package gettext). A catalog in the repository is compiled, so that running the product needs none.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -22,6 +25,10 @@ django.setup()
 import polib  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from pydantic import BaseModel  # noqa: E402
+
+from runs.recipe_form import label_of, model_in  # noqa: E402
+from training.recipes import RECIPES  # noqa: E402
 
 DOMAINS = {"django": ["html", "py"], "djangojs": ["js"]}
 ELSEWHERE = [
@@ -36,6 +43,32 @@ ELSEWHERE = [
 ]
 
 KEPT = ("Content-Type", "Content-Transfer-Encoding", "Plural-Forms")  # of a head, what no run of xgettext changes
+
+MARKS = ROOT / "platform" / "runs" / "recipe_marks.py"
+MARKS_HEAD = '''"""Marks the words of recipes for xgettext: scripts/words.py writes this from what the recipes say."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop as _
+
+'''
+
+
+def recipe_marks() -> str:
+    """A module that marks each summary, name of an input, name of a field and description once."""
+    texts: set[str] = set()
+    for recipe in RECIPES.values():
+        texts |= {recipe.summary, *(label_of(name.rstrip("?")) for name in recipe.inputs)} | texts_of(recipe)
+    marked = "".join(f"    _({json.dumps(text, ensure_ascii=False)}),\n" for text in sorted(texts - {""}))
+    return f"{MARKS_HEAD}MARKS = (\n{marked})\n"
+
+
+def texts_of(recipe: type[BaseModel]) -> set[str]:
+    found: set[str] = set()
+    for name, field in recipe.model_fields.items():
+        inner = model_in(field.annotation)
+        found |= {label_of(name), field.description or ""} | (texts_of(inner) if inner else set())
+    return found
 
 
 def extract() -> None:
@@ -65,5 +98,6 @@ def compile_all() -> None:
 
 
 if __name__ == "__main__":
+    MARKS.write_text(recipe_marks(), encoding="utf-8")
     extract()
     compile_all()

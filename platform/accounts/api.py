@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
@@ -17,7 +18,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such field."))
+            raise serializers.ValidationError(dict.fromkeys(unknown, gettext("There is no such field.")))
         return super().to_internal_value(data)
 
 
@@ -38,7 +39,7 @@ def api_error(exception: Exception, context: dict[str, Any]) -> Response | None:
     if response is None:
         return None
     detail = response.data
-    code, message = "bad_request", "The request was refused."
+    code, message = "bad_request", gettext("The request was refused.")
     data: dict[str, Any] = {}
     if isinstance(exception, exceptions.ValidationError):
         code, message, data = "invalid", first_sentence(detail), {"data": {"fields": detail}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.generics import DestroyAPIView, ListAPIView, RetrieveAPIView
@@ -82,7 +83,7 @@ class TokensView(ListAPIView[ApiToken]):
     @extend_schema(request=NewTokenSerializer, responses={201: MadeTokenSerializer})
     def post(self, request: Request) -> Response:
         if isinstance(request.auth, ApiToken):
-            raise NotAllowed("A token makes no tokens: log in to make one.")
+            raise NotAllowed(gettext("A token makes no tokens: log in to make one."))
         body = NewTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         token, secret = services.create_token(signed_in(request), **body.validated_data)

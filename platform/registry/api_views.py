@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -210,7 +211,7 @@ class LineageView(APIView):
             return graph(get_object_or_404(ModelVersion, pk=pk))
         if kind == "dataset":
             return graph(get_object_or_404(DatasetVersion, pk=pk))
-        raise NotFound(f"There is no lineage of a {kind}.")
+        raise NotFound(gettext("There is no lineage of a %(kind)s.") % {"kind": kind})
 
 
 def graph(thing: ModelVersion | DatasetVersion) -> Response:
@@ -237,7 +238,7 @@ def form_of(request: Request) -> QueryDict:
 def model_called(name: str) -> ModelVersion:
     model = ModelVersion.objects.filter(name=name).first()
     if model is None:
-        raise NotFound(f"There is no model called {name}.", code="no_model")
+        raise NotFound(gettext("There is no model called %(name)s.") % {"name": name}, code="no_model")
     return model
 
 

@@ -8,29 +8,30 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class ArtifactKind(models.TextChoices):
-    MODEL = "model", "Model"
-    TOKENIZER = "tokenizer", "Tokenizer"
-    DATASET = "dataset", "Dataset"
-    REPORT = "report", "Report"
-    UPLOAD = "upload", "Upload"
+    MODEL = "model", _("Model")
+    TOKENIZER = "tokenizer", _("Tokenizer")
+    DATASET = "dataset", _("Dataset")
+    REPORT = "report", _("Report")
+    UPLOAD = "upload", _("Upload")
 
 
 class ModelRole(models.TextChoices):
-    BASE = "base", "Base model"
-    SFT = "sft", "SFT model"
-    REWARD = "reward", "Reward model"
-    POLICY = "policy", "Policy"
+    BASE = "base", _("Base model")
+    SFT = "sft", _("SFT model")
+    REWARD = "reward", _("Reward model")
+    POLICY = "policy", _("Policy")
 
 
 class DatasetKind(models.TextChoices):
-    CORPUS = "corpus", "Corpus"
-    INSTRUCTIONS = "instructions", "Instructions"
-    PROMPTS = "prompts", "Prompts"
-    COMPLETIONS = "completions", "Completions"
-    PREFERENCE = "preference", "Preference"
+    CORPUS = "corpus", _("Corpus")
+    INSTRUCTIONS = "instructions", _("Instructions")
+    PROMPTS = "prompts", _("Prompts")
+    COMPLETIONS = "completions", _("Completions")
+    PREFERENCE = "preference", _("Preference")
 
 
 class Artifact(models.Model):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+
 from registry.services.lineage import Graph, Node
 
 BOX_WIDTH, BOX_HEIGHT = 228, 52  # px
@@ -117,4 +119,7 @@ def in_words(graph: Graph) -> tuple[str, ...]:
     made_from: dict[str, list[str]] = defaultdict(list)
     for edge in graph.edges:
         made_from[edge.target].append(names[edge.source])
-    return tuple(f"{names[target]} comes from {', '.join(sources)}." for target, sources in made_from.items())
+    return tuple(
+        gettext("%(thing)s comes from %(sources)s.") % {"thing": names[target], "sources": ", ".join(sources)}
+        for target, sources in made_from.items()
+    )

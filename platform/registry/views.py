@@ -10,10 +10,12 @@ from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires
 from accounts.models import Capability, User
+from accounts.numbers import digits
 from accounts.paging import page_of
 from registry import picture
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
@@ -68,7 +70,7 @@ def model_alias(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
         except (ValueError, ModelVersion.DoesNotExist):
             raise Http404("The model that went by this name is not here.") from None
     alias = move_alias(request.POST.get("name", "").strip(), model=model, user=person(request), expected=expected)
-    messages.success(request, f"{alias.name} means {model.name} now.")
+    messages.success(request, gettext("%(alias)s means %(model)s now.") % {"alias": alias.name, "model": model.name})
     return redirect("model", model.pk)
 
 
@@ -134,8 +136,8 @@ def shown(value: Any) -> Shown:
     if isinstance(value, list):
         return Shown(turns=tuple(value))
     if isinstance(value, bool):
-        return Shown(text="yes" if value else "no")
-    return Shown(text=f"{value:.4g}" if isinstance(value, float) else str(value))
+        return Shown(text=gettext("yes") if value else gettext("no"))
+    return Shown(text=digits(value) if isinstance(value, float) else str(value))
 
 
 def person(request: HttpRequest) -> User:
@@ -145,7 +147,7 @@ def person(request: HttpRequest) -> User:
 
 def shown_metrics(metrics: dict[str, object]) -> list[tuple[str, object]]:
     return [
-        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
+        (name.replace("_", " "), digits(value) if isinstance(value, float) else value)
         for name, value in metrics.items()
         if isinstance(value, int | float | str) and not isinstance(value, bool)
     ]

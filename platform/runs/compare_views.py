@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from accounts.access import requires
@@ -18,6 +19,7 @@ from accounts.models import Capability
 from runs.curves import as_json, charts_together
 from runs.models import Run
 from runs.recipe_form import label_of, shown
+from runs.recipe_words import said
 
 MOST = 4
 LETTERS = "ABCD"
@@ -66,12 +68,12 @@ def chosen_runs(request: HttpRequest) -> list[Run]:
     """The runs of `?run=..&run=..`, in that order, each once. Raises `TooManyRuns`, `NotFound`."""
     keys = list(dict.fromkeys(request.GET.getlist("run")))
     if len(keys) > MOST:
-        raise TooManyRuns(f"At most {MOST} runs can be told apart on one chart.")
+        raise TooManyRuns(gettext("At most %(most)s runs can be told apart on one chart.") % {"most": MOST})
     try:
         found = Run.objects.in_bulk([uuid.UUID(key) for key in keys])
         return [found[uuid.UUID(key)] for key in keys]
     except (ValueError, KeyError):
-        raise NotFound("One of these runs does not exist.", code="no_run") from None
+        raise NotFound(gettext("One of these runs does not exist."), code="no_run") from None
 
 
 def differing(runs: list[Run]) -> list[tuple[str, list[Any]]]:
@@ -79,9 +81,13 @@ def differing(runs: list[Run]) -> list[tuple[str, list[Any]]]:
     if len(runs) < 2:
         return []
     fields = list(dict.fromkeys(name for run in runs for name in run.recipe))
-    rows: list[tuple[str, list[Any]]] = [("method", [run.method for run in runs]), ("seed", [run.seed for run in runs])]
+    rows: list[tuple[str, list[Any]]] = [
+        (gettext("method"), [run.method for run in runs]),
+        (gettext("seed"), [run.seed for run in runs]),
+    ]
     rows += [
-        (label_of(name), [shown(run.recipe[name]) if name in run.recipe else "–" for run in runs]) for name in fields
+        (said(label_of(name)), [shown(run.recipe[name]) if name in run.recipe else "–" for run in runs])
+        for name in fields
     ]
     return [(label, values) for label, values in rows if any(value != values[0] for value in values)]
 

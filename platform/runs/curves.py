@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
 from runs.models import EventKind, Run, RunEvent
 
 MOST_POINTS = 600  # of a curve on a page; more can't be told apart on a screen
@@ -13,16 +15,25 @@ MOST_POINTS = 600  # of a curve on a page; more can't be told apart on a screen
 # The two charts that matter most for a method, by the names of their metrics; all others are drawn small below.
 FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "pretrain": (
-        ("Bits per byte", ("bits_per_byte", "eval_bits_per_byte")),
-        ("Loss, nats a token", ("loss", "eval_loss")),
+        (gettext_noop("Bits per byte"), ("bits_per_byte", "eval_bits_per_byte")),
+        (gettext_noop("Loss, nats a token"), ("loss", "eval_loss")),
     ),
-    "sft": (("Loss, nats a token", ("loss", "eval_loss")), ("Bits per byte", ("eval_bits_per_byte",))),
-    "reward": (("Accuracy on comparisons", ("accuracy", "eval_accuracy")), ("Loss", ("loss", "eval_loss"))),
+    "sft": (
+        (gettext_noop("Loss, nats a token"), ("loss", "eval_loss")),
+        (gettext_noop("Bits per byte"), ("eval_bits_per_byte",)),
+    ),
+    "reward": (
+        (gettext_noop("Accuracy on comparisons"), ("accuracy", "eval_accuracy")),
+        (gettext_noop("Loss"), ("loss", "eval_loss")),
+    ),
     "dpo": (
-        ("Reward margin, nats", ("rewards/margins", "eval_rewards/margins", "eval_margins")),
-        ("Accuracy", ("rewards/accuracies", "eval_rewards/accuracies", "eval_accuracy")),
+        (gettext_noop("Reward margin, nats"), ("rewards/margins", "eval_rewards/margins", "eval_margins")),
+        (gettext_noop("Accuracy"), ("rewards/accuracies", "eval_rewards/accuracies", "eval_accuracy")),
     ),
-    "ppo": (("Reward", ("reward", "score")), ("KL to the reference, nats a completion", ("kl", "target_kl"))),
+    "ppo": (
+        (gettext_noop("Reward"), ("reward", "score")),
+        (gettext_noop("KL to the reference, nats a completion"), ("kl", "target_kl")),
+    ),
 }
 
 COUNTS = {"n", "eval_n"}
@@ -55,7 +66,7 @@ def charts_of(run: Run) -> list[Chart]:
     for title, names in FIRST.get(run.method, ()):
         found = tuple(left.pop(name) for name in names if name in left)
         if found:
-            charts.append(Chart(title, found, is_first=True))
+            charts.append(Chart(gettext(title), found, is_first=True))
     while left:
         name = next(iter(left)).removeprefix("eval_")
         together = tuple(left.pop(key) for key in (name, f"eval_{name}") if key in left)
@@ -83,7 +94,7 @@ def charts_together(runs: Sequence[Run], *, labels: Sequence[str]) -> list[Chart
 def words(name: str) -> str:
     """`eval_bits_per_byte` -> "bits per byte, held out"."""
     plain = name.removeprefix("eval_").replace("_", " ")
-    return f"{plain}, held out" if name.startswith("eval_") else plain
+    return gettext("%(metric)s, held out") % {"metric": plain} if name.startswith("eval_") else plain
 
 
 def as_json(charts: Sequence[Chart]) -> list[dict[str, Any]]:

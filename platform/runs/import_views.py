@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.access import requires, signed_in
@@ -15,6 +16,7 @@ from accounts.models import Capability, User
 from registry.services.names import LONGEST
 from registry.services.uploads import received, stage_upload
 from runs.models import Run
+from runs.recipe_words import said
 from runs.services.start import check_name, start_run
 from training.recipes import RECIPES
 
@@ -34,19 +36,21 @@ class ManyFilesField(forms.FileField):
 
 class ImportForm(forms.Form):
     model_files = ManyFilesField(
-        label="Files",
-        help_text="One .gguf file, or all files of a folder with config.json, tokenizer.json and safetensors. "
-        "Pickles (.bin, .pt) are refused: they can run code when they are opened.",
+        label=_("Files"),
+        help_text=_(
+            "One .gguf file, or all files of a folder with config.json, tokenizer.json and safetensors. "
+            "Pickles (.bin, .pt) are refused: they can run code when they are opened."
+        ),
     )
-    name = forms.CharField(max_length=LONGEST, help_text="What the model is called here, for good.")
+    name = forms.CharField(label=_("Name"), max_length=LONGEST, help_text=_("What the model is called here, for good."))
     role_of_model = forms.ChoiceField(
-        label="Used as",
+        label=_("Used as"),
         initial="sft",
-        choices=[("sft", "SFT model"), ("base", "Base model"), ("reward", "Reward model")],
+        choices=[("sft", _("SFT model")), ("base", _("Base model")), ("reward", _("Reward model"))],
     )
     dtype = forms.ChoiceField(
-        label="Stored as", choices=[("bfloat16", "bfloat16"), ("float32", "float32")],
-        help_text="bfloat16 takes half the room.",
+        label=_("Stored as"), choices=[("bfloat16", "bfloat16"), ("float32", "float32")],
+        help_text=_("bfloat16 takes half the room."),
     )  # fmt: skip
 
     def clean_name(self) -> str:
@@ -72,7 +76,7 @@ def model_import(request: HttpRequest) -> HttpResponse:
             except UserError as error:
                 form.add_error("name" if error.data.get("field") == "output_name" else "model_files", error.sentence)
                 status = error.status
-    context = {"form": form, "summary": RECIPES["import_model"].summary}
+    context = {"form": form, "summary": said(RECIPES["import_model"].summary)}
     return render(request, "runs/import.html", context, status=status)
 
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError as InvalidValue
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_http_methods
 from pydantic import ValidationError
 
@@ -18,10 +19,24 @@ from accounts.errors import UserError
 from accounts.models import Capability, User
 from registry.models import Artifact, DatasetVersion, ModelRole, ModelVersion
 from runs import recipe_form
+from runs.recipe_words import said
 from runs.services.start import start_run
+from runs.words import rows
 from training.recipes import RECIPES, Recipe
 
 MOST_CHOICES = 200
+
+# What the first line of a list of inputs says, by what is wanted: where there is something to choose, and where not.
+CHOICES = {
+    "model": (gettext_noop("choose a model"), gettext_noop("there is no model yet")),
+    "model:reward": (gettext_noop("choose a reward model"), gettext_noop("there is no reward model yet")),
+    "dataset:corpus": (gettext_noop("choose a corpus"), gettext_noop("there is no corpus yet")),
+    "dataset:instructions": (gettext_noop("choose instructions"), gettext_noop("there are no instructions yet")),
+    "dataset:prompts": (gettext_noop("choose prompts"), gettext_noop("there are no prompts yet")),
+    "dataset:preference": (gettext_noop("choose preferences"), gettext_noop("there are no preferences yet")),
+    "tokenizer": (gettext_noop("choose a tokenizer"), gettext_noop("there is no tokenizer yet")),
+    "upload": (gettext_noop("choose an upload"), gettext_noop("there is no upload yet")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +48,9 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class InputField:
     name: str
-    wanted: str
+    label: str
+    choose: str
+    none_yet: str
     is_optional: bool
     choices: tuple[Choice, ...]
     value: str
@@ -73,7 +90,7 @@ def launch(request: HttpRequest, method: str) -> HttpResponse:
             problem = error
     context = {
         "method": method,
-        "summary": recipe.summary,
+        "summary": said(recipe.summary),
         "presets": list(recipe.presets),
         "preset": preset_name,
         "sections": recipe_form.sections(recipe, values=values, preset=preset, errors=errors),
@@ -99,7 +116,10 @@ def input_fields(recipe: type[Recipe], given: Mapping[str, str]) -> list[InputFi
         is_optional = name.endswith("?")
         name = name.rstrip("?")
         choices = tuple(choices_for(wanted))
-        fields.append(InputField(name, words_for(wanted), is_optional, choices, given.get(name, ""), ""))
+        label, (choose, none_yet) = said(recipe_form.label_of(name)), CHOICES[wanted]
+        fields.append(
+            InputField(name, label, gettext(choose), gettext(none_yet), is_optional, choices, given.get(name, ""), "")
+        )
     return fields
 
 
@@ -111,7 +131,7 @@ def choices_for(wanted: str) -> list[Choice]:
         return [Choice(str(m.artifact_id), f"{m.name} ({m.get_role_display()})") for m in found[:MOST_CHOICES]]
     if kind == "dataset":
         datasets = DatasetVersion.objects.filter(kind=more).order_by("-created_at", "-pk")
-        return [Choice(str(d.artifact_id), f"{d.name} ({d.num_rows:,} rows)") for d in datasets[:MOST_CHOICES]]
+        return [Choice(str(d.artifact_id), f"{d.name} ({rows(d.num_rows)})") for d in datasets[:MOST_CHOICES]]
     artifacts: QuerySet[Artifact] = Artifact.objects.filter(kind=kind).order_by("-created_at", "-pk")
     return [Choice(str(a.pk), label_of(a)) for a in artifacts[:MOST_CHOICES]]
 
@@ -119,14 +139,8 @@ def choices_for(wanted: str) -> list[Choice]:
 def label_of(artifact: Artifact) -> str:
     made_by = getattr(artifact, "made_by", None)
     name = made_by.run.output_name if made_by is not None else ""
-    return name or f"{artifact.get_kind_display()} of {artifact.created_at:%Y-%m-%d %H:%M}"
-
-
-def words_for(wanted: str) -> str:
-    kind, _, more = wanted.partition(":")
-    if kind == "model":
-        return f"{more} model" if more else "model"
-    return f"{more} dataset" if kind == "dataset" else kind
+    at = f"{artifact.created_at:%Y-%m-%d %H:%M}"
+    return name or gettext("%(kind)s of %(at)s") % {"kind": artifact.get_kind_display(), "at": at}
 
 
 def chosen_inputs(recipe: type[Recipe], posted: Mapping[str, str]) -> dict[str, Artifact]:
@@ -139,5 +153,7 @@ def chosen_inputs(recipe: type[Recipe], posted: Mapping[str, str]) -> dict[str, 
         try:
             found[name] = Artifact.objects.get(pk=value)
         except (Artifact.DoesNotExist, InvalidValue):  # the latter: no uuid
-            raise UserError(f"The {name} that was chosen is not here any more.", code="no_input") from None
+            raise UserError(
+                gettext("The %(input)s that was chosen is not here any more.") % {"input": name}, code="no_input"
+            ) from None
     return found

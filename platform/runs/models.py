@@ -8,16 +8,17 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from registry.models import Artifact
 
 
 class RunState(models.TextChoices):
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    SUCCEEDED = "succeeded", "Succeeded"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 # The only changes of state there are. A lost worker's run goes back to the queue; a failed or cancelled one may be resumed.
@@ -34,9 +35,9 @@ ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 class Priority(models.IntegerChoices):
     """Smaller goes first: what people wait for goes before what machines wait for."""
 
-    PEOPLE_WAIT = 10, "People wait for it"
-    NORMAL = 50, "Normal"
-    BACKGROUND = 90, "Background"
+    PEOPLE_WAIT = 10, _("People wait for it")
+    NORMAL = 50, _("Normal")
+    BACKGROUND = 90, _("Background")
 
 
 class Run(models.Model):
@@ -141,12 +142,12 @@ class RunOutput(models.Model):
 
 
 class EventKind(models.TextChoices):
-    PROGRESS = "progress", "Progress"
-    METRIC = "metric", "Metric"
-    SAMPLE = "sample", "Sample"
-    WARNING = "warning", "Warning"
-    LOG = "log", "Log"
-    STATE = "state", "State"  # written by us: claimed, resumed, lost, cancelled ...
+    PROGRESS = "progress", _("Progress")
+    METRIC = "metric", _("Metric")
+    SAMPLE = "sample", _("Sample")
+    WARNING = "warning", _("Warning")
+    LOG = "log", _("Log")
+    STATE = "state", _("State")  # written by us: claimed, resumed, lost, cancelled ...
 
 
 class RunEvent(models.Model):

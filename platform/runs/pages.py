@@ -10,9 +10,13 @@ from typing import Any
 from django.db.models import Q
 from django.urls import reverse
 
+from accounts.numbers import digits, whole
 from registry.models import Artifact, DatasetVersion, ModelVersion
 from runs import recipe_form
 from runs.models import EventKind, Run, RunEvent, RunState
+from runs.recipe_form import label_of
+from runs.recipe_words import said
+from runs.words import rows
 from training.recipes import RECIPES
 
 TURN_MARKS = re.compile(r"<\|im_start\|>(?:user|assistant|system)\n?|<\|im_end\|>")
@@ -41,10 +45,12 @@ def inputs_of(run: Run) -> list[Named]:
     found = []
     for entry in given:
         if entry.after is not None:
-            note = "" if entry.after.has_ended else entry.after.get_state_display().lower()
-            found.append(Named(entry.name, entry.after.title, reverse("run", args=[entry.after.pk]), note))
+            note = "" if entry.after.has_ended else entry.after.get_state_display()
+            found.append(
+                Named(said(label_of(entry.name)), entry.after.title, reverse("run", args=[entry.after.pk]), note)
+            )
         elif entry.artifact is not None:
-            found.append(named_artifact(entry.name, entry.artifact))
+            found.append(named_artifact(said(label_of(entry.name)), entry.artifact))
     return found
 
 
@@ -61,7 +67,7 @@ def named_artifact(label: str, artifact: Artifact) -> Named:
     dataset: DatasetVersion | None = getattr(artifact, "dataset", None)
     if dataset is not None:
         url = reverse("dataset", args=[dataset.pk])
-        return Named(label, dataset.name, url, f"{dataset.num_rows} rows", dataset.is_simulated)
+        return Named(label, dataset.name, url, rows(dataset.num_rows), dataset.is_simulated)
     return Named(label, f"{artifact.get_kind_display()} {artifact.sha256[:8]}")
 
 
@@ -94,6 +100,10 @@ class SampledPrompt:
 
     prompt: str
     samples: tuple[Sample, ...]
+
+    @property
+    def num_earlier(self) -> int:
+        return len(self.samples) - 1
 
 
 def samples_of(run: Run, *, limit: int) -> list[SampledPrompt]:
@@ -136,5 +146,5 @@ def is_shown(value: Any) -> bool:
 
 def rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else value
+        return digits(value)
+    return whole(value) if isinstance(value, int) else value

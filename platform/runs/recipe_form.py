@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
+from django.utils.translation import gettext
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from runs.recipe_words import complaint, said
 from training.recipes import Recipe
 
 
@@ -56,7 +58,7 @@ def sections(
             continue
         given = values.get(name, default)
         nested.append(nested_section(name, info, inner, given=as_dict(given), preset=as_dict(default), errors=errors))
-    return [Section("Recipe", tuple(plain)), *nested]
+    return [Section(gettext("Recipe"), tuple(plain)), *nested]
 
 
 def nested_section(
@@ -68,11 +70,11 @@ def nested_section(
     preset: dict[str, Any] | None,
     errors: Mapping[str, str],
 ) -> Section:
-    title = label_of(name)
+    title = said(label_of(name))
     switch = Field(
         name=name,
         label=title,
-        help=info.description or "",
+        help=said(info.description or ""),
         widget="switch",
         value=given is not None,
         is_changed=(given is None) != (preset is None),
@@ -104,8 +106,8 @@ def field_of(name: str, info: FieldInfo, *, value: Any, preset: Any, error: str)
     written = ", ".join(str(v) for v in value) if isinstance(value, list | tuple) else value
     return Field(
         name=name,
-        label=label_of(name.rsplit(".", 1)[-1]),
-        help=info.description or "",
+        label=said(label_of(name.rsplit(".", 1)[-1])),
+        help=said(info.description or ""),
         widget=widget,
         value="" if written is None else written,
         step="1" if kind is int else "any",
@@ -159,7 +161,7 @@ def errors_of(error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for detail in error.errors():
         name = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
-        found.setdefault(name, detail["msg"].removeprefix("Value error, "))
+        found.setdefault(name, complaint(detail))
     return found
 
 
@@ -171,18 +173,22 @@ def differences(
     for name, info in recipe.model_fields.items():
         default = as_dict(preset.get(name, info.default))
         value = as_dict(values.get(name, default))
-        rows.append((label_of(name), shown(value), list_of(value) != list_of(default)))
+        rows.append((said(label_of(name)), shown(value), list_of(value) != list_of(default)))
     return rows
 
 
 def shown(value: Any) -> str:
     if value is None:
-        return "none"
+        return gettext("none")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     if isinstance(value, list | tuple):
         return ", ".join(map(shown, value))
-    return ", ".join(f"{key} {shown(inner)}" for key, inner in value.items()) if isinstance(value, dict) else str(value)
+    return (
+        ", ".join(f"{said(label_of(key))} {shown(inner)}" for key, inner in value.items())
+        if isinstance(value, dict)
+        else str(value)
+    )
 
 
 def label_of(name: str) -> str:

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.parquet as pq
+from django.utils.translation import gettext, gettext_noop, ngettext
 
+from accounts.numbers import digits, whole
 from registry.models import ArtifactKind
 from runs.models import Run, RunState
 
 ROWS_SHOWN = 12
 LABELS = {
-    "reward": "Reward (normalised score)",
-    "utility": "Stated utility",
-    "length": "Length, tokens",
-    "ended": "Share that ended by itself",
+    "reward": gettext_noop("Reward (normalised score)"),
+    "utility": gettext_noop("Stated utility"),
+    "length": gettext_noop("Length, tokens"),
+    "ended": gettext_noop("Share that ended by itself"),
 }
 
 
@@ -74,30 +76,41 @@ def figures_of(metrics: dict[str, Any]) -> tuple[Figure, ...]:
     for key, label in LABELS.items():
         names = [f"{key}_{part}" for part in ("reference", "policy", "difference", "difference_low", "difference_high")]
         if all(isinstance(metrics.get(name), int | float) for name in names):
-            found.append(Figure(label, *(float(metrics[name]) for name in names)))
+            found.append(Figure(gettext(label), *(float(metrics[name]) for name in names)))
     return tuple(found)
 
 
 def stats_of(metrics: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
     """What has no value of the reference's own: how often the policy wins, and how far it went."""
-    n = f"n = {metrics.get('num_prompts', 0):,} prompts"
     found = []
     if isinstance(rate := metrics.get("win_rate"), int | float):
-        found.append(("Win rate over the reference", f"{rate:.0%}", interval(metrics, "win_rate", form=".0%") + n))
+        note = interval(metrics, "win_rate", form=".0%")
+        found.append((gettext("Win rate over the reference"), digits(rate, form=".0%"), note))
     if isinstance(kl := metrics.get("kl"), int | float):
-        found.append(("KL to the reference, nats a completion", f"{kl:.2f}", interval(metrics, "kl", form=".2f") + n))
+        note = interval(metrics, "kl", form=".2f")
+        found.append((gettext("KL to the reference, nats a completion"), digits(kl, form=".2f"), note))
     return tuple(found)
 
 
 def interval(metrics: dict[str, Any], name: str, *, form: str) -> str:
+    """The interval, where there is one, and over how many prompts it was measured."""
+    num = metrics.get("num_prompts", 0)
+    n = ngettext("n = %(num)s prompts", "n = %(num)s prompts", num) % {"num": whole(num)}
     low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
     if not isinstance(low, int | float) or not isinstance(high, int | float):
-        return ""
-    return f"95 %: {low:{form}} to {high:{form}}, "
+        return n
+    ends = {"low": digits(low, form=form), "high": digits(high, form=form)}
+    return gettext("95 %%: %(low)s to %(high)s, %(n)s") % {**ends, "n": n}
 
 
 def caption_of(metrics: dict[str, Any]) -> str:
-    return f"{metrics.get('num_prompts', 0):,} held-out prompts; intervals by bootstrap over prompts."
+    num = metrics.get("num_prompts", 0)
+    caption = ngettext(
+        "%(num)s held-out prompts; intervals by bootstrap over prompts.",
+        "%(num)s held-out prompts; intervals by bootstrap over prompts.",
+        num,
+    )
+    return caption % {"num": whole(num)}
 
 
 def read_rows(path: Any) -> tuple[ReportRow, ...]:

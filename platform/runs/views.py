@@ -16,6 +16,7 @@ from accounts.paging import page_of
 from runs import pages, reports
 from runs.curves import as_json, charts_of
 from runs.models import EventKind, Run, RunState
+from runs.recipe_words import said
 from runs.services.control import request_cancel, resume_run
 from training.recipes import RECIPES
 
@@ -66,7 +67,7 @@ def live_part(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "made": pages.made_by(run),
-        "summary": RECIPES[run.method].summary,
+        "summary": said(RECIPES[run.method].summary),
         "waits_for": pages.waits_for(run),
         "num_before": pages.num_before(run),
         "report": reports.report_of(run),

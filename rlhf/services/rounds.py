@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext, override
 
 from accounts.errors import Conflict, UserError
 from accounts.hints import hint
@@ -67,17 +69,24 @@ def start_round(
 
 def check(*, model: ModelVersion, preferences: DatasetVersion, prompts: DatasetVersion, preset: str) -> None:
     if model.role not in (ModelRole.SFT, ModelRole.POLICY):
-        raise BadRound(f"{model.name} is a {model.get_role_display()}; a round starts from an SFT model or a policy.")
+        raise BadRound(
+            gettext("%(name)s is a %(role)s; a round starts from an SFT model or a policy.")
+            % {"name": model.name, "role": model.get_role_display()}
+        )
     if preferences.kind != DatasetKind.PREFERENCE:
-        raise BadRound(f"{preferences.name} holds {preferences.get_kind_display().lower()}, not preferences.")
+        raise BadRound(
+            gettext("%(name)s holds %(kind)s, not preferences.") % {"name": preferences.name, "kind": preferences.kind}
+        )
     if prompts.kind != DatasetKind.PROMPTS or not prompts.splits.get("test"):
-        raise BadRound(f"{prompts.name} has no held-out prompts to compare the policies on.")
+        raise BadRound(gettext("%(name)s has no held-out prompts to compare the policies on.") % {"name": prompts.name})
     if preset not in RECIPES["dpo"].presets:
-        raise BadRound(f"There is no preset called {preset}; there are {', '.join(RECIPES['dpo'].presets)}.")
+        raise BadRound(
+            gettext("There is no preset called %(preset)s; there are %(known)s.")
+            % {"preset": preset, "known": ", ".join(RECIPES["dpo"].presets)}
+        )
 
 
 def start_stages(new: Round, *, user: User | None, preset: str, changes: Mapping[str, dict[str, Any]]) -> None:
-    title = f"{new.campaign.name}, round {new.number}"
     stem = f"{new.campaign.slug}-r{new.number}"
 
     def start(stage: Stage, **inputs: Artifact | Run) -> Run:
@@ -90,7 +99,7 @@ def start_stages(new: Round, *, user: User | None, preset: str, changes: Mapping
             inputs=inputs,
             user=user,
             preset=preset,
-            title=f"{stage.label} for {title}",
+            title=title_of(new, stage),
             output_name="" if is_report else f"{stem}-{stage.value}",
             context={"round": str(new.pk), "campaign": str(new.campaign_id)},
         )
@@ -110,13 +119,19 @@ def start_stages(new: Round, *, user: User | None, preset: str, changes: Mapping
     start(Stage.EVALUATE_PPO, policy=ppo, reference=model, prompts=prompts, reward=reward)
 
 
+def title_of(turn: Round, stage: Stage) -> str:
+    """What the run is called for good, so in one language, whoever starts it."""
+    with override(settings.LANGUAGE_CODE):
+        return f"{stage.label} for {turn.campaign.name}, round {turn.number}"
+
+
 def promote(turn: Round, *, model: ModelVersion, user: User, expected: ModelVersion | None) -> Alias:
     """Makes one of the round's policies the current model; `expected` is what the person saw as the current one.
 
     Raises `Conflict` where the round was decided or the alias moved meanwhile, `BadRound` for a model of elsewhere.
     """
     if model.pk not in {policy.pk for policy in policies_of(turn)}:
-        raise BadRound(f"{model.name} is no policy of this round.")
+        raise BadRound(gettext("%(name)s is no policy of this round.") % {"name": model.name})
     with transaction.atomic():
         decide(turn, to=RoundState.PROMOTED, user=user, promoted=model)
         alias = move_alias(CURRENT, model=model, user=user, expected=expected)
@@ -136,7 +151,7 @@ def decide(turn: Round, *, to: RoundState, user: User, promoted: ModelVersion | 
         state=to, promoted=promoted, decided_by=user, decided_at=timezone.now()
     )
     if changed != 1:
-        raise Conflict("This round has been decided already.", code="already_decided")
+        raise Conflict(gettext("This round has been decided already."), code="already_decided")
     hint(f"campaign:{turn.campaign_id}")
 
 

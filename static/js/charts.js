@@ -235,7 +235,7 @@ export function draw(figure, spec) {
   place.replaceChildren();
   place.classList.toggle("is-empty", isEmpty(spec));
   if (isEmpty(spec)) {
-    place.append(Object.assign(document.createElement("p"), { className: "muted", textContent: "Nothing measured yet." }));
+    place.append(Object.assign(document.createElement("p"), { className: "muted", textContent: gettext("Nothing measured yet.") }));
     plots.set(figure, { plot: null, spec, signature });
     return;
   }

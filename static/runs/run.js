@@ -8,7 +8,7 @@ const template = document.querySelector("#chart-template");
 const figures = new Map(); // title -> figure
 
 const labelOf = (name, i, count) =>
-  name.startsWith("eval_") ? "held out" : count > 1 && i === 0 ? "train" : name.replaceAll("_", " ");
+  name.startsWith("eval_") ? gettext("held out") : count > 1 && i === 0 ? gettext("train") : name.replaceAll("_", " ");
 
 /** What is measured on held-out data is what counts: beside it the noisy values of training are context. */
 function roleOf(name, series) {
@@ -21,7 +21,7 @@ function roleOf(name, series) {
 function specOf({ series }) {
   const steps = [...new Set(series.flatMap(({ points }) => points.map(([step]) => step)))].sort((a, b) => a - b);
   return {
-    x: { label: "step", values: steps },
+    x: { label: gettext("step"), values: steps },
     y: { label: "" },
     series: series.map(({ name, label, points, low, high }, i) => {
       const onSteps = (pairs) => {

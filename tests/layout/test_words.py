@@ -69,6 +69,10 @@ def test_arabic_is_written_in_arabic(file: Path):
             assert re.search("[\u0600-\u06ff]", text) or not re.search("[a-z]{3}", entry.msgid.lower()), entry.msgid
 
 
+def test_every_word_of_a_recipe_is_marked():
+    assert words.MARKS.read_text(encoding="utf-8") == words.recipe_marks(), "run scripts/words.py"
+
+
 def ids(catalog: polib.POFile) -> set[tuple[str | None, str, str]]:
     return {(entry.msgctxt, entry.msgid, entry.msgid_plural) for entry in catalog}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict, UserError
 from registry.models import Artifact
@@ -85,21 +86,29 @@ def verify(artifact: Artifact) -> None:
     found = folder_files(artifact.folder)
     for name in sorted(found.keys() | artifact.files.keys()):
         if found.get(name) != artifact.files.get(name):
-            what = "is missing" if name not in found else "was added" if name not in artifact.files else "was changed"
-            raise ArtifactDamaged(f"{name} of artifact {artifact.pk} {what} since it was stored.", file=name)
+            if name not in found:
+                sentence = gettext("%(name)s of artifact %(artifact)s is missing since it was stored.")
+            elif name not in artifact.files:
+                sentence = gettext("%(name)s of artifact %(artifact)s was added since it was stored.")
+            else:
+                sentence = gettext("%(name)s of artifact %(artifact)s was changed since it was stored.")
+            raise ArtifactDamaged(sentence % {"name": name, "artifact": artifact.pk}, file=name)
     if tree_sha256(artifact.files) != artifact.sha256:
-        raise ArtifactDamaged(f"The table of files of artifact {artifact.pk} does not match its hash.")
+        raise ArtifactDamaged(
+            gettext("The table of files of artifact %(artifact)s does not match its hash.") % {"artifact": artifact.pk}
+        )
 
 
 def check_plain(source: Path) -> None:
     """Raises `NotStorable` unless `source` is a folder of plain files: a link could point at what is not ours to keep."""
     if source.is_symlink() or not source.is_dir():
-        raise NotStorable(f"{source.name} is not a folder.")
+        raise NotStorable(gettext("%(name)s is not a folder.") % {"name": source.name})
     for path in sorted(source.rglob("*")):
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
-            raise NotStorable(f"{path.relative_to(source).as_posix()} is {what}.", file=path.name)
+            is_link = stat.S_ISLNK(mode)
+            sentence = gettext("%(name)s is a symbolic link.") if is_link else gettext("%(name)s is no plain file.")
+            raise NotStorable(sentence % {"name": path.relative_to(source).as_posix()}, file=path.name)
 
 
 @contextmanager
@@ -108,7 +117,7 @@ def new_stage() -> Iterator[Path]:
     store = Path(settings.ARTIFACTS_DIR)
     stage = store / f"{STAGE}{uuid.uuid4()}"
     try:
-        with told_if_full("the artifact store"):
+        with told_if_full(gettext("the artifact store")):
             store.mkdir(parents=True, exist_ok=True)
             remove_torn_stages(store)
             stage.mkdir()
@@ -125,7 +134,7 @@ def told_if_full(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
-        raise DiskFull(f"The disk of {what} is full. Make room, then try again.") from error
+        raise DiskFull(gettext("The disk of %(what)s is full. Make room, then try again.") % {"what": what}) from error
 
 
 def remove_torn_stages(store: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from accounts.errors import UserError
 from accounts.models import User
@@ -122,7 +123,10 @@ def register_dataset(
     """Names a stored folder of rows, which is read through where no `tally` of it is given. Raises as `freeze_dataset`."""
     check_length(name)
     if artifact.kind != ArtifactKind.DATASET:
-        raise BadRows(f"{name} cannot be made from a {artifact.kind}: it takes a dataset.")
+        raise BadRows(
+            gettext("%(name)s cannot be made from a %(kind)s: it takes a dataset.")
+            % {"name": name, "kind": artifact.kind}
+        )
     tally = tally or tally_of(artifact.folder, kind=kind)
     dataset = DatasetVersion(
         name=name, kind=kind, artifact=artifact, rows_sha256=tally.rows.hexdigest(), num_rows=sum(tally.splits.values()),
@@ -156,7 +160,7 @@ def rows_below(folder: Path, *, split: str) -> Iterator[dict[str, Any]]:
 
 def refuse_taken(name: str) -> None:
     if DatasetVersion.objects.filter(name=name).exists():
-        raise NameTaken(f"A dataset is called {name} already. Choose another name.")
+        raise NameTaken(gettext("A dataset is called %(name)s already. Choose another name.") % {"name": name})
 
 
 @dataclass(slots=True)
@@ -177,7 +181,11 @@ class Tally:
         prompt = bytes.fromhex(prompt_sha256(row, kind=self.kind))[:16]
         if (other := self.split_of_prompt.setdefault(prompt, split)) != split:
             raise TwoSplits(
-                f"The prompt of row {row['id']} stands in both {other} and {split}: what is trained on would be held out.",
+                gettext(
+                    "The prompt of row %(id)s stands in both %(other)s and %(split)s: what is trained on "
+                    "would be held out."
+                )
+                % {"id": row["id"], "other": other, "split": split},
                 id=row["id"],
             )
         self.splits[split] = self.splits.get(split, 0) + 1
@@ -186,13 +194,16 @@ class Tally:
 
     def refuse_empty(self) -> None:
         if not self.splits:
-            raise NoRows("There is no row to keep.")
+            raise NoRows(gettext("There is no row to keep."))
 
 
 def write_split(folder: Path, *, split: str, rows: Rows, tally: Tally) -> None:
     """Writes one Parquet file, and none for no rows. What is tallied are the rows as they will be read again."""
     if split not in SPLITS:
-        raise BadRows(f"There is no split called {split}: there are {' and '.join(SPLITS)}.")
+        raise BadRows(
+            gettext("There is no split called %(split)s: there are %(known)s.")
+            % {"split": split, "known": " and ".join(SPLITS)}
+        )
     schema = SCHEMAS[tally.kind]
     writer: pq.ParquetWriter | None = None
     try:
@@ -211,7 +222,12 @@ def _batches(rows: Rows, *, kind: str, split: str) -> Iterator[list[dict[str, An
     batch: list[dict[str, Any]] = []
     for number, row in enumerate(rows, start=1):
         if complaint := complaint_about(row, kind=kind):
-            raise BadRows(f"Row {number} of {split} {complaint}.", row=number, split=split)
+            raise BadRows(
+                gettext("Row %(number)s of %(split)s %(complaint)s.")
+                % {"number": number, "split": split, "complaint": complaint},
+                row=number,
+                split=split,
+            )
         batch.append(row)
         if len(batch) == BATCH:
             yield batch
@@ -229,6 +245,8 @@ def tally_of(folder: Path, *, kind: str) -> Tally:
                 for row in batch:
                     tally.add(split, row)
         except pa.ArrowInvalid as error:
-            raise BadRows(f"The rows of {split} are no Parquet: {error}") from error
+            raise BadRows(
+                gettext("The rows of %(split)s are no Parquet: %(error)s") % {"split": split, "error": error}
+            ) from error
     tally.refuse_empty()
     return tally

@@ -13,6 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import Conflict, NotFound
 from accounts.models import User
@@ -28,13 +31,13 @@ Row = dict[str, Any]
 
 JSONL, PARQUET, HH, RANKINGS = "trl-jsonl", "trl-parquet", "hh-jsonl", "rankings-jsonl"
 FORMATS = (JSONL, PARQUET, HH, RANKINGS)
-LABELS = {
-    JSONL: "TRL preference, JSON lines",
-    PARQUET: "TRL preference, Parquet",
-    HH: "Anthropic HH, JSON lines",
-    RANKINGS: "Rankings, JSON lines",
+LABELS: dict[str, str | Promise] = {
+    JSONL: _("TRL preference, JSON lines"),
+    PARQUET: _("TRL preference, Parquet"),
+    HH: _("Anthropic HH, JSON lines"),
+    RANKINGS: _("Rankings, JSON lines"),
 }
-PLAIN_LABELS = {JSONL: "JSON lines", PARQUET: "Parquet"}
+PLAIN_LABELS: dict[str, str | Promise] = {JSONL: _("JSON lines"), PARQUET: "Parquet"}
 READ_AS = {
     HH: "`chosen` and `rejected` are whole transcripts that differ in their last reply, as in Anthropic's HH data.",
     RANKINGS: (
@@ -69,7 +72,7 @@ class ExportFile:
     chunks: Iterator[bytes]
 
 
-def formats_of(dataset: DatasetVersion) -> list[tuple[str, str]]:
+def formats_of(dataset: DatasetVersion) -> list[tuple[str, str | Promise]]:
     """The formats that this dataset has, with what people call them."""
     if dataset.kind != DatasetKind.PREFERENCE:
         return list(PLAIN_LABELS.items())
@@ -83,11 +86,11 @@ def export_dataset(dataset: DatasetVersion, *, fmt: str, out: Path) -> Path:
     """
     check_format(dataset, fmt=fmt)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FolderTaken(f"{out} exists and is not empty. Name another folder.")
+        raise FolderTaken(gettext("%(out)s exists and is not empty. Name another folder.") % {"out": out})
     verify(dataset.artifact)
     stage = out.with_name(f".{out.name}-{uuid.uuid4()}")
     try:
-        with told_if_full("the export"):
+        with told_if_full(gettext("the export")):
             for file in files_of(dataset, fmt=fmt):
                 path = stage / file.path
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,9 +122,12 @@ def record_export(dataset: DatasetVersion, *, fmt: str, user: User | None) -> No
 
 
 def check_format(dataset: DatasetVersion, *, fmt: str) -> None:
-    known = [name for name, _ in formats_of(dataset)]
+    known = [name for name, _label in formats_of(dataset)]
     if fmt not in known:
-        raise NoSuchFormat(f"{dataset.name} is exported as {', '.join(known)}, not as {fmt}.")
+        raise NoSuchFormat(
+            gettext("%(name)s is exported as %(known)s, not as %(fmt)s.")
+            % {"name": dataset.name, "known": ", ".join(known), "fmt": fmt}
+        )
 
 
 def files_of(dataset: DatasetVersion, *, fmt: str) -> Iterator[ExportFile]:
@@ -143,7 +149,7 @@ def splits_of(dataset: DatasetVersion, *, fmt: str) -> dict[str, int]:
     if fmt != RANKINGS:
         return {split: dataset.splits[split] for split in SPLITS if dataset.splits.get(split)}
     folder = dataset.artifact.folder / "rankings"
-    counts = {split: sum(1 for _ in tasks_below(folder, split=split)) for split in SPLITS}
+    counts = {split: sum(1 for _task in tasks_below(folder, split=split)) for split in SPLITS}
     return {split: count for split, count in counts.items() if count}
 
 
@@ -191,7 +197,7 @@ def transcript(messages: list[dict[str, str]]) -> str:
 def tasks_below(folder: Path, *, split: str) -> Iterator[Row]:
     """Rankings of the same completions that stand side by side, as one row in the native format."""
     rows = rows_below(folder, split=split)
-    for _, group in itertools.groupby(rows, key=lambda row: (row["group_id"], sorted(shown_in(row)))):
+    for _key, group in itertools.groupby(rows, key=lambda row: (row["group_id"], sorted(shown_in(row)))):
         rankings = list(group)
         texts = {text["id"]: text for ranking in rankings for text in ranking["completions"]}
         yield {

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.utils.translation import gettext, ngettext
 
 from accounts.errors import NotFound, UserError
 from registry.models import DatasetKind
@@ -70,9 +71,13 @@ class Survey:
 def survey(path: Path, *, kind: str) -> Survey:
     """Reads every line and keeps none. Raises `NotFound`, `BadFile`, `BadLines`."""
     if kind not in KINDS:
-        raise BadFile(f"No file of {kind} can be imported; there are {', '.join(KINDS)}.", code="bad_kind")
+        raise BadFile(
+            gettext("No file of %(kind)s can be imported; there are %(known)s.")
+            % {"kind": kind, "known": ", ".join(KINDS)},
+            code="bad_kind",
+        )
     if not path.is_file():
-        raise NotFound(f"There is no file at {path}.", code="no_file")
+        raise NotFound(gettext("There is no file at %(path)s.") % {"path": path}, code="no_file")
     seen = Survey()
     wrong: list[tuple[int, str]] = []
     num_bad = 0
@@ -89,15 +94,21 @@ def survey(path: Path, *, kind: str) -> Survey:
     if wrong:
         raise bad_lines(path, wrong, num_bad=num_bad)
     if not seen.splits:
-        raise BadFile(f"{path.name} has no row.", code="no_rows")
+        raise BadFile(gettext("%(name)s has no row.") % {"name": path.name}, code="no_rows")
     return seen
 
 
 def bad_lines(path: Path, wrong: list[tuple[int, str]], *, num_bad: int) -> BadLines:
     number, complaint = wrong[0]
-    more = f", and {num_bad - 1} more lines are bad" if num_bad > 1 else ""
+    sentence = gettext("%(file)s, line %(line)s %(complaint)s. Nothing was imported.")
+    if num_bad > 1:
+        sentence = ngettext(
+            "%(file)s, line %(line)s %(complaint)s, and %(more)s more line is bad. Nothing was imported.",
+            "%(file)s, line %(line)s %(complaint)s, and %(more)s more lines are bad. Nothing was imported.",
+            num_bad - 1,
+        )
     return BadLines(
-        f"{path.name}, line {number} {complaint}{more}. Nothing was imported.",
+        sentence % {"file": path.name, "line": number, "complaint": complaint, "more": num_bad - 1},
         lines=[{"line": number, "message": complaint} for number, complaint in wrong],
         num_bad=num_bad,
     )
@@ -126,7 +137,7 @@ def lines_of(path: Path, *, kind: str) -> Iterator[Line | tuple[int, str]]:
                 raise raw
             line = line_of(number, raw, kind=kind)
             if "id" in raw and (earlier := ids.get(line.row["id"])):
-                raise BadLine(f"has the id of line {earlier}")
+                raise BadLine(gettext("has the id of line %(line)s") % {"line": earlier})
             while line.row["id"] in ids:  # the same content once more, or an id that someone else has
                 line.row["id"] += "+"
             ids[line.row["id"]] = number
@@ -137,10 +148,10 @@ def lines_of(path: Path, *, kind: str) -> Iterator[Line | tuple[int, str]]:
 
 def line_of(number: int, raw: Any, *, kind: str) -> Line:
     if not isinstance(raw, Mapping):
-        raise BadLine("is not an object")
+        raise BadLine(gettext("is not an object"))
     split = raw.get("split", "")
     if split not in ("", *SPLITS):
-        raise BadLine(f"names a split that is not {' or '.join(SPLITS)}")
+        raise BadLine(gettext("names a split that is not %(known)s") % {"known": " or ".join(SPLITS)})
     row, used = shaped(raw, kind=kind)
     whole = {name: row[name] for name in SCHEMAS[kind].names if name in row}
     whole.setdefault("id", content_id(whole))
@@ -155,7 +166,7 @@ def content_id(row: dict[str, Any]) -> str:
     try:
         return hashlib.sha256(canonical(row)).hexdigest()[:20]
     except (ValueError, TypeError) as error:  # half characters, endless numbers, dates of Parquet
-        raise BadLine("has a value that is neither text nor number") from error
+        raise BadLine(gettext("has a value that is neither text nor number")) from error
 
 
 def shaped(raw: Mapping[str, Any], *, kind: str) -> tuple[dict[str, Any], frozenset[str]]:
@@ -192,11 +203,11 @@ def comparison(row: dict[str, Any]) -> dict[str, Any]:
     else:
         one, other = transcript_turns(chosen), transcript_turns(rejected)
         if one[:-1] != other[:-1]:
-            raise BadLine("has no prompt that chosen and rejected share")
+            raise BadLine(gettext("has no prompt that chosen and rejected share"))
         sides = [one[:-1], one[-1:], other[-1:]]
     made = {**row, **dict(zip(("prompt", "chosen", "rejected"), sides, strict=True))}
     if complaint := about_messages(made["prompt"]):
-        raise BadLine(f"{complaint} in prompt")
+        raise BadLine(gettext("%(complaint)s in %(column)s") % {"complaint": complaint, "column": "prompt"})
     about = conversation_sha256(made["prompt"])
     made = {"group_id": about, "prompt_id": about, "rater": "", "margin": 1.0, "simulated": False, **made}
     made.setdefault("ranking_id", content_id({name: made[name] for name in ("prompt", "chosen", "rejected")}))
@@ -209,7 +220,7 @@ def transcript_turns(value: Any) -> list[dict[str, str]]:
         return value
     parts = TURN.split(value) if isinstance(value, str) else []
     if len(parts) < 5:
-        raise BadLine("has neither a prompt nor a transcript of Human and Assistant")
+        raise BadLine(gettext("has neither a prompt nor a transcript of Human and Assistant"))
     before = [{"role": "system", "content": parts[0].strip()}] if parts[0].strip() else []
     spoken = zip(parts[1::2], parts[2::2], strict=True)
     return before + [{"role": SPEAKERS[who], "content": text.removeprefix(" ")} for who, text in spoken]
@@ -225,7 +236,8 @@ def raw_rows(path: Path, *, kind: str) -> Iterator[tuple[int, Any]]:
             return passages(path) if kind == DatasetKind.CORPUS else prompts_by_line(path)
         case _:
             raise BadFile(
-                f"{path.name} is no file of {kind}: .jsonl and .parquet are read, and .txt as corpus or prompts."
+                gettext("%(name)s is no file of %(kind)s: .jsonl and .parquet are read, and .txt as corpus or prompts.")
+                % {"name": path.name, "kind": kind}
             )
 
 
@@ -237,7 +249,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, json.loads(line)
             except (ValueError, RecursionError):
-                yield number, BadLine("is no JSON")
+                yield number, BadLine(gettext("is no JSON"))
 
 
 def passages(path: Path) -> Iterator[tuple[int, Any]]:
@@ -287,12 +299,12 @@ def text_lines(path: Path) -> Iterator[tuple[int, str | BadLine]]:
             if len(line) == MOST_LINE and not line.endswith(b"\n"):
                 while (rest := file.readline(MOST_LINE)) and not rest.endswith(b"\n"):
                     pass
-                yield number, BadLine(f"is longer than {MOST_LINE // 2**20} MiB")
+                yield number, BadLine(gettext("is longer than %(most)s MiB") % {"most": MOST_LINE // 2**20})
                 continue
             try:
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
-                yield number, BadLine("is no UTF-8")
+                yield number, BadLine(gettext("is no UTF-8"))
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -301,10 +313,12 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         with pq.ParquetFile(path) as file:
             if any(isinstance(column.type, pa.BaseExtensionType) for column in file.schema_arrow):
-                raise BadFile(f"{path.name} has a column of a type that is not Parquet's own.")
+                raise BadFile(
+                    gettext("%(name)s has a column of a type that is not Parquet's own.") % {"name": path.name}
+                )
             for batch in file.iter_batches(batch_size=256):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
     except (pa.ArrowException, OSError) as error:
-        raise BadFile(f"{path.name} is no readable Parquet file.") from error
+        raise BadFile(gettext("%(name)s is no readable Parquet file.") % {"name": path.name}) from error

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext, ngettext
 
+from accounts.numbers import whole
 from registry.models import DatasetVersion, ModelVersion
 
 MOST_NODES = 120  # of a picture that a person can read
@@ -163,9 +165,11 @@ def layered(edges: set[Pair]) -> dict[str, int]:
 
 def node_of(thing: Thing) -> Node:
     if isinstance(thing, ModelVersion):
-        note = thing.get_role_display() + (f", by {thing.method}" if thing.method else "")
+        role = thing.get_role_display()
+        note = gettext("%(role)s, by %(method)s") % {"role": role, "method": thing.method} if thing.method else role
         return Node(key(thing), "model", thing.name, note, reverse("model", args=[thing.pk]), 0, thing.is_simulated)
-    note = f"{thing.get_kind_display()}, {thing.num_rows:,} rows"
+    note = ngettext("%(kind)s, %(num)s row", "%(kind)s, %(num)s rows", thing.num_rows)
+    note %= {"kind": thing.get_kind_display(), "num": whole(thing.num_rows)}
     return Node(key(thing), "dataset", thing.name, note, reverse("dataset", args=[thing.pk]), 0, thing.is_simulated)
 
 
@@ -176,16 +180,24 @@ def campaign_nodes(thing: Thing) -> list[Node]:
     query = thing.query
     slug = str(query["campaign"])
     campaign = Node(
-        f"campaign:{slug}", "campaign", str(query.get("campaign_name", slug)), "Campaign", campaign_url(slug)
+        f"campaign:{slug}", "campaign", str(query.get("campaign_name", slug)), gettext("Campaign"), campaign_url(slug)
     )
     if "num_rankings" not in query:
         return []
-    raters = query.get("num_raters")
-    note = f"by {raters:,} raters" if isinstance(raters, int) else "Rankings"
-    if query.get("shuffled_seed") is not None:
-        note += ", shuffled"
-    label = f"{query['num_rankings']:,} rankings"
+    num = query["num_rankings"]
+    label = ngettext("%(num)s ranking", "%(num)s rankings", num) % {"num": whole(num)}
+    note = note_of_rankings(query.get("num_raters"), is_shuffled=query.get("shuffled_seed") is not None)
     return [campaign, Node(f"rankings:{thing.pk}", "rankings", label, note, "", 0, thing.is_simulated)]
+
+
+def note_of_rankings(num_raters: object, *, is_shuffled: bool) -> str:
+    if not isinstance(num_raters, int):
+        return gettext("Rankings, shuffled") if is_shuffled else gettext("Rankings")
+    if is_shuffled:
+        note = ngettext("by %(num)s rater, shuffled", "by %(num)s raters, shuffled", num_raters)
+    else:
+        note = ngettext("by %(num)s rater", "by %(num)s raters", num_raters)
+    return note % {"num": whole(num_raters)}
 
 
 def campaign_url(slug: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict, UserError
 from accounts.models import User
@@ -56,11 +57,17 @@ def register_model(
     parents, datasets = list(parents), list(datasets)
     simulated = [is_simulated, *(m.is_simulated for m in parents), *(d.is_simulated for d in datasets)]
     if artifact.kind != ArtifactKind.MODEL:
-        raise BadModel(f"{name} cannot be made from a {artifact.kind}: it takes a model.")
+        raise BadModel(
+            gettext("%(name)s cannot be made from a %(kind)s: it takes a model.")
+            % {"name": name, "kind": artifact.kind}
+        )
     if (base is not None) != (ADAPTER in artifact.files):
-        raise BadModel(f"{name}: an adapter names its base model, and nothing else does.")
+        raise BadModel(gettext("%(name)s: an adapter names its base model, and nothing else does.") % {"name": name})
     if base is not None and base.is_adapter:
-        raise BadModel(f"{base.name} is an adapter itself: the base of {name} must be a full model.")
+        raise BadModel(
+            gettext("%(name)s is an adapter itself: the base of %(adapter)s must be a full model.")
+            % {"name": base.name, "adapter": name}
+        )
     model = ModelVersion(
         name=name, role=role, artifact=artifact, base=base, run=run, method=method, num_parameters=num_parameters,
         card=card, created_by=user, is_simulated=any(simulated),
@@ -71,7 +78,9 @@ def register_model(
                 model.save(force_insert=True)
         except IntegrityError as error:
             if ModelVersion.objects.filter(name=name).exists():
-                raise NameTaken(f"A model is called {name} already. Choose another name.") from error
+                raise NameTaken(
+                    gettext("A model is called %(name)s already. Choose another name.") % {"name": name}
+                ) from error
             raise
         model.parents.set(parents)
         model.datasets.set(datasets)
@@ -110,5 +119,8 @@ def _create(name: str, model: ModelVersion) -> None:
 
 
 def _moved(name: str, *, now: ModelVersion | None) -> AliasMoved:
-    where = f"It means {now.name} now" if now else "Look what it means now"
-    return AliasMoved(f"{name} was moved meanwhile. {where}, then decide again.", now=now.name if now else None)
+    if now is None:
+        sentence = gettext("%(name)s was moved meanwhile. Look what it means now, then decide again.") % {"name": name}
+        return AliasMoved(sentence, now=None)
+    sentence = gettext("%(name)s was moved meanwhile. It means %(now)s now, then decide again.")
+    return AliasMoved(sentence % {"name": name, "now": now.name}, now=now.name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from django.utils.translation import gettext
+
 from accounts.errors import Conflict, UserError
 
 LONGEST = 120  # characters, as the columns have them
@@ -25,18 +27,21 @@ def check_slug(name: str) -> None:
     """A name that is also a file's, a folder's and a part of an address."""
     check_length(name)
     if not SLUG.fullmatch(name):
-        raise BadName("A name has letters, digits, dots, dashes and underscores, and begins with a letter or a digit.")
+        raise BadName(
+            gettext("A name has letters, digits, dots, dashes and underscores, and begins with a letter or a digit.")
+        )
 
 
 def check_length(name: str) -> None:
     if not 1 <= len(name) <= LONGEST:
-        raise BadName(f"A name has 1 to {LONGEST} characters.")
+        raise BadName(gettext("A name has 1 to %(most)s characters.") % {"most": LONGEST})
 
 
 def check_alias(name: str) -> None:
     if len(name) > LONGEST_ALIAS or not ALIAS.fullmatch(name):
         raise BadName(
-            f"An alias is written like sft/current: small letters, digits and dashes, at most {LONGEST_ALIAS}."
+            gettext("An alias is written like sft/current: small letters, digits and dashes, at most %(most)s.")
+            % {"most": LONGEST_ALIAS}
         )
 
 
@@ -44,5 +49,5 @@ def check_file_name(name: str) -> str:
     """The name of an uploaded file, which becomes one of ours: no path, nothing hidden but what git leaves."""
     check_length(name)
     if not FILE.fullmatch(name):
-        raise BadName("A file's name has letters, digits, dots, dashes and underscores.")
+        raise BadName(gettext("A file's name has letters, digits, dots, dashes and underscores."))
     return name

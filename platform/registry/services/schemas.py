@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+from django.utils.translation import gettext
 
 from registry.models import DatasetKind
 
@@ -111,16 +112,16 @@ class RowsHash:
 def complaint_about(row: Any, *, kind: str) -> str | None:
     """What is wrong with a row of this kind, in a few words after "the row"; None for a good one."""
     if not isinstance(row, Mapping):
-        return "is not an object"
+        return gettext("is not an object")
     schema = SCHEMAS[kind]
     for name in row:
         if name not in schema.names:
-            return f"has an unknown column {name}"
+            return gettext("has an unknown column %(column)s") % {"column": name}
     for field in schema:
         if field.name not in row:
-            return f"has no {field.name}"
+            return gettext("has no %(column)s") % {"column": field.name}
         if complaint := _about_value(row[field.name], field.type):
-            return f"{complaint} in {field.name}"
+            return gettext("%(complaint)s in %(column)s") % {"complaint": complaint, "column": field.name}
     return _about_shape(row, kind=kind)
 
 
@@ -130,33 +131,33 @@ def _about_value(value: Any, kind: pa.DataType) -> str | None:
     if pa.types.is_string(kind):
         return _about_text(value)
     if pa.types.is_boolean(kind):
-        return None if isinstance(value, bool) else "has no true or false"
+        return None if isinstance(value, bool) else gettext("has no true or false")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return "has no number"
+        return gettext("has no number")
     if pa.types.is_integer(kind):
         whole = isinstance(value, int) and abs(value) < 2 ** (kind.bit_width - 1)
-        return None if whole else f"has no whole number of {kind.bit_width} bits"
+        return None if whole else gettext("has no whole number of %(bits)s bits") % {"bits": kind.bit_width}
     return None
 
 
 def _about_text(value: Any) -> str | None:
     if not isinstance(value, str):
-        return "has no text"
+        return gettext("has no text")
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "has half a character (a lone surrogate)"
+        return gettext("has half a character (a lone surrogate)")
     return None
 
 
 def about_messages(value: Any) -> str | None:
     if not isinstance(value, list) or not value:
-        return "has no list of messages"
+        return gettext("has no list of messages")
     for message in value:
         if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
-            return "has a message that is not just role and content"
+            return gettext("has a message that is not just role and content")
         if message["role"] not in ROLES:
-            return f"has a message of a role that is not {', '.join(ROLES)}"
+            return gettext("has a message of a role that is not %(known)s") % {"known": ", ".join(ROLES)}
         if complaint := _about_text(message["content"]):
             return complaint
     return None
@@ -164,21 +165,21 @@ def about_messages(value: Any) -> str | None:
 
 def _about_shape(row: Row, *, kind: str) -> str | None:
     if not row["id"]:
-        return "has an empty id"
+        return gettext("has an empty id")
     match kind:
         case DatasetKind.CORPUS:
-            return None if row["text"].strip() else "has an empty text"
+            return None if row["text"].strip() else gettext("has an empty text")
         case DatasetKind.PROMPTS:
-            return None if row["messages"][-1]["role"] == "user" else "does not end with a user's turn"
+            return None if row["messages"][-1]["role"] == "user" else gettext("does not end with a user's turn")
         case DatasetKind.INSTRUCTIONS:
             roles = [message["role"] for message in row["messages"]]
             if roles[-1] != "assistant" or roles[0] == "assistant":
-                return "does not go from a question to an assistant's answer"
+                return gettext("does not go from a question to an assistant's answer")
         case DatasetKind.PREFERENCE:
             if row["prompt"][-1]["role"] != "user":
-                return "has a prompt that does not end with a user's turn"
+                return gettext("has a prompt that does not end with a user's turn")
             if any([m["role"] for m in row[side]] != ["assistant"] for side in ("chosen", "rejected")):
-                return "must have one assistant's message each as chosen and rejected"
+                return gettext("must have one assistant's message each as chosen and rejected")
             if row["weight"] <= 0:
-                return "has a weight that is not above 0"
+                return gettext("has a weight that is not above 0")
     return None

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext
 
 from accounts.errors import NotFound, UserError
 from registry.models import Artifact, ArtifactKind
@@ -50,7 +51,7 @@ def received(files: Sequence[UploadedFile[Any]]) -> Iterator[Path]:
     folder = Path(settings.UPLOADS_DIR) / str(uuid.uuid4())
     names = [check_file_name(file.name or "") for file in files]
     try:
-        with told_if_full("uploads"):
+        with told_if_full(gettext("uploads")):
             folder.mkdir(parents=True)
             for name, file in zip(names, files, strict=True):
                 with (folder / name).open("xb") as target:
@@ -66,7 +67,7 @@ def stage_upload(path: Path) -> Artifact:
     Raises `NotFound`, `PickleRefused`, `BadUpload`, `DiskFull`; nothing is kept then.
     """
     if not os.path.lexists(path):
-        raise NotFound(f"There is no file or folder at {path}.", code="no_file")
+        raise NotFound(gettext("There is no file or folder at %(path)s.") % {"path": path}, code="no_file")
     files = model_files(path) if path.is_dir() and not path.is_symlink() else gguf_alone(path)
     with new_stage() as stage:
         folder = stage / "upload"
@@ -79,7 +80,10 @@ def stage_upload(path: Path) -> Artifact:
 def gguf_alone(path: Path) -> list[Path]:
     refuse_hostile(path)
     if path.suffix.lower() != ".gguf":
-        raise BadUpload(f"{path.name} is no GGUF file. Offer one, or a folder with config.json and safetensors.")
+        raise BadUpload(
+            gettext("%(name)s is no GGUF file. Offer one, or a folder with config.json and safetensors.")
+            % {"name": path.name}
+        )
     refuse_large([path], name=path.name)
     return [path]
 
@@ -88,7 +92,11 @@ def model_files(folder: Path) -> list[Path]:
     """The files of a folder that is a model: weights as safetensors, config.json and a tokenizer, or one GGUF file."""
     files = sorted(folder.iterdir())
     if len(files) > MOST_FILES:
-        raise BadUpload(f"{folder.name} holds more than {MOST_FILES} files: that is no model.", code="too_many_files")
+        raise BadUpload(
+            gettext("%(name)s holds more than %(most)s files: that is no model.")
+            % {"name": folder.name, "most": MOST_FILES},
+            code="too_many_files",
+        )
     for path in files:
         refuse_hostile(path)
     refuse_large(files, name=folder.name)
@@ -98,39 +106,61 @@ def model_files(folder: Path) -> list[Path]:
         return files
     if weights != {".safetensors"} or "config.json" not in names:
         raise BadUpload(
-            f"{folder.name} is no model: it needs config.json and safetensors, or one GGUF file.", code="no_model"
+            gettext("%(name)s is no model: it needs config.json and safetensors, or one GGUF file.")
+            % {"name": folder.name},
+            code="no_model",
         )
     if not any(needed <= names for needed in TOKENIZERS):
-        raise BadUpload(f"{folder.name} has no tokenizer: add tokenizer.json.", code="no_tokenizer")
+        raise BadUpload(
+            gettext("%(name)s has no tokenizer: add tokenizer.json.") % {"name": folder.name}, code="no_tokenizer"
+        )
     return files
 
 
 def refuse_large(files: list[Path], *, name: str) -> None:
     size = sum(path.stat().st_size for path in files)
     if size > MOST_BYTES:
-        limit = f"at most {MOST_BYTES / 2**30:.0f} are taken"
-        raise BadUpload(f"{name} has {size / 2**30:.0f} GiB; {limit}.", code="too_large", status=413)
+        raise BadUpload(
+            gettext("%(name)s has %(size)d GiB; at most %(most)d are taken.")
+            % {"name": name, "size": round(size / 2**30), "most": MOST_BYTES / 2**30},
+            code="too_large",
+            status=413,
+        )
 
 
 def refuse_hostile(path: Path) -> None:
     """Raises for links, devices, pickles and programs, by the kind of file, its name and its first bytes."""
     mode = path.lstat().st_mode
     if stat.S_ISDIR(mode):
-        raise BadUpload(f"{path.name} is a folder: a model's files stand side by side.", code="not_a_file")
+        raise BadUpload(
+            gettext("%(name)s is a folder: a model's files stand side by side.") % {"name": path.name},
+            code="not_a_file",
+        )
     if not stat.S_ISREG(mode):
-        raise BadUpload(f"{path.name} is a link or a device, and no ordinary file.", code="not_a_file")
+        raise BadUpload(
+            gettext("%(name)s is a link or a device, and no ordinary file.") % {"name": path.name}, code="not_a_file"
+        )
     suffix = path.suffix.lower()
     first = first_bytes(path)
     if suffix in PICKLED or (first.startswith(PICKLE) and suffix != ".safetensors") or first.startswith(ARCHIVE):
         raise PickleRefused(
-            f"{path.name} is a pickle or an archive, which can run code when it is opened. Offer safetensors or GGUF."
+            gettext(
+                "%(name)s is a pickle or an archive, which can run code when it is opened. Offer safetensors or GGUF."
+            )
+            % {"name": path.name}
         )
     if suffix not in TAKEN and not path.name.startswith(ABOUT):
-        raise BadUpload(f"{path.name} has no place in a model of safetensors: take it out.", code="unknown_file")
+        raise BadUpload(
+            gettext("%(name)s has no place in a model of safetensors: take it out.") % {"name": path.name},
+            code="unknown_file",
+        )
     if suffix == ".gguf" and not first.startswith(GGUF):
-        raise BadUpload(f"{path.name} does not begin as a GGUF file does.", code="not_gguf")
+        raise BadUpload(gettext("%(name)s does not begin as a GGUF file does.") % {"name": path.name}, code="not_gguf")
     if suffix == ".model" and not first.startswith(PIECE):
-        raise PickleRefused(f"{path.name} does not begin as a SentencePiece model does.", code="not_sentencepiece")
+        raise PickleRefused(
+            gettext("%(name)s does not begin as a SentencePiece model does.") % {"name": path.name},
+            code="not_sentencepiece",
+        )
     if suffix == ".safetensors":
         check_safetensors(path)
     if suffix in TEXT:
@@ -151,19 +181,28 @@ def check_safetensors(path: Path) -> None:
         is_whole = False
     if not is_whole:
         raise PickleRefused(
-            f"{path.name} is called safetensors and is none: its table does not fit its size.", code="not_safetensors"
+            gettext("%(name)s is called safetensors and is none: its table does not fit its size.")
+            % {"name": path.name},
+            code="not_safetensors",
         )
 
 
 def check_text(path: Path) -> None:
     if path.stat().st_size > MOST_TEXT:
-        raise BadUpload(f"{path.name} is larger than {MOST_TEXT // 2**20} MiB.", code="too_large", status=413)
+        raise BadUpload(
+            gettext("%(name)s is larger than %(most)s MiB.") % {"name": path.name, "most": MOST_TEXT // 2**20},
+            code="too_large",
+            status=413,
+        )
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() == ".json":
             json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadUpload(f"{path.name} is not what its name says: no readable text or JSON.", code="not_text") from error
+        raise BadUpload(
+            gettext("%(name)s is not what its name says: no readable text or JSON.") % {"name": path.name},
+            code="not_text",
+        ) from error
 
 
 def first_bytes(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict
 from accounts.hints import hint
@@ -31,7 +32,7 @@ def request_cancel(run: Run, *, user: User | None) -> Run:
         )
         running = Run.objects.filter(pk=run.pk, state=RunState.RUNNING)
         if cancelled is None and not running.update(cancel_requested_at=timezone.now()):
-            raise NotCancellable("This run has ended already.", state=Run.objects.get(pk=run.pk).state)
+            raise NotCancellable(gettext("This run has ended already."), state=Run.objects.get(pk=run.pk).state)
         record("run.cancel", actor=user, target=run)
         hint(f"run:{run.pk}")
     return Run.objects.get(pk=run.pk)
@@ -43,7 +44,8 @@ def resume_run(run: Run, *, user: User | None) -> Run:
         for given in run.inputs.filter(artifact__isnull=True).select_related("after"):
             if given.after is not None and given.after.state in (RunState.FAILED, RunState.CANCELLED):
                 raise NotResumable(
-                    f"It waits for \u201c{given.after.title}\u201d, which has not succeeded. Resume that first."
+                    gettext("It waits for “%(title)s”, which has not succeeded. Resume that first.")
+                    % {"title": given.after.title}
                 )
         resumed = change_state(
             Run.objects.all(), run.pk, to=RunState.QUEUED, because="Resumed.", queued_at=timezone.now(),
@@ -51,7 +53,9 @@ def resume_run(run: Run, *, user: User | None) -> Run:
             max_attempts=F("attempt") + 3,
         )  # fmt: skip
         if resumed is None:
-            raise NotResumable("Only a failed or cancelled run can be resumed.", state=Run.objects.get(pk=run.pk).state)
+            raise NotResumable(
+                gettext("Only a failed or cancelled run can be resumed."), state=Run.objects.get(pk=run.pk).state
+            )
         record("run.resume", actor=user, target=run, attempt=resumed.attempt + 1)
         ring()
     return resumed

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping
 from typing import assert_never
 
+from django.utils.translation import gettext, gettext_noop
+
 from accounts.errors import Conflict, NotFound, UserError
 from registry.models import Alias, Artifact, ArtifactKind, DatasetVersion, ModelRole, ModelVersion
 from runs.models import Run, RunState
@@ -13,6 +15,26 @@ from training import contract
 from training.recipes import RECIPES, Recipe
 
 Given = Artifact | Run
+
+
+# What an input is or must be, as it follows "must be": an article is no part to be glued to a noun.
+THINGS = {
+    "model": gettext_noop("a model"),
+    "model:": gettext_noop("a model without a role"),
+    "model:base": gettext_noop("a base model"),
+    "model:sft": gettext_noop("an SFT model"),
+    "model:reward": gettext_noop("a reward model"),
+    "model:policy": gettext_noop("a policy"),
+    "dataset:": gettext_noop("a dataset without a kind"),
+    "dataset:corpus": gettext_noop("a corpus dataset"),
+    "dataset:instructions": gettext_noop("an instructions dataset"),
+    "dataset:prompts": gettext_noop("a prompts dataset"),
+    "dataset:completions": gettext_noop("a completions dataset"),
+    "dataset:preference": gettext_noop("a preference dataset"),
+    "tokenizer": gettext_noop("a tokenizer"),
+    "report": gettext_noop("a report"),
+    "upload": gettext_noop("an upload"),
+}
 
 
 class BadInput(UserError):
@@ -34,9 +56,13 @@ def find_input(text: str) -> Given:
         # What has no version of its own (a tokenizer) or does not exist yet is called by its run's output name.
         found = list(Run.objects.filter(output_name=text).exclude(state__in=[RunState.FAILED, RunState.CANCELLED])[:1])
     if len({thing.pk for thing in found}) > 1:
-        raise AmbiguousInput(f"Both a model and a dataset are called {text}. Name one by its id.")
+        raise AmbiguousInput(
+            gettext("Both a model and a dataset are called %(text)s. Name one by its id.") % {"text": text}
+        )
     if not found:
-        raise NotFound(f"There is no model, dataset, artifact or run called {text}.", code="no_input")
+        raise NotFound(
+            gettext("There is no model, dataset, artifact or run called %(text)s.") % {"text": text}, code="no_input"
+        )
     return found[0]
 
 
@@ -55,14 +81,22 @@ def check_inputs(recipe: type[Recipe], inputs: Mapping[str, Given]) -> None:
     optional = {name[:-1] for name in recipe.inputs if name.endswith("?")}
     for name in inputs:
         if name not in wanted:
-            raise BadInput(f"There is no input called {name}; there are {', '.join(wanted)}.", field=name)
+            raise BadInput(
+                gettext("There is no input called %(name)s; there are %(known)s.")
+                % {"name": name, "known": ", ".join(wanted)},
+                field=name,
+            )
     for name, what in wanted.items():
         if name in inputs:
             if not _fits(what, kind_of(inputs[name])):
-                raise BadInput(f"Input {name} must be {_in_words(what)}, not {_in_words(kind_of(inputs[name]))}.",
+                raise BadInput(gettext("Input %(name)s must be %(wanted)s, not %(given)s.")
+                               % {"name": name, "wanted": _in_words(what), "given": _in_words(kind_of(inputs[name]))},
                                field=name)  # fmt: skip
         elif name not in optional:
-            raise BadInput(f"Input {name} is missing: {_in_words(what)}.", field=name)
+            raise BadInput(
+                gettext("Input %(name)s is missing: %(wanted)s.") % {"name": name, "wanted": _in_words(what)},
+                field=name,
+            )
 
 
 def kind_of(given: Given) -> str:
@@ -76,7 +110,10 @@ def kind_of(given: Given) -> str:
             return given.kind
         case Run():
             if given.state in (RunState.FAILED, RunState.CANCELLED):
-                raise BadInput(f"\u201c{given.title}\u201d has no output: it is {given.state}. Resume it first.")
+                raise BadInput(
+                    gettext("“%(title)s” has no output: it is %(state)s. Resume it first.")
+                    % {"title": given.title, "state": given.state}
+                )
             role = role_of_output(given)
             return f"{RECIPES[given.method].output}:{role}" if role else RECIPES[given.method].output
         case _:
@@ -96,9 +133,7 @@ def _fits(what: str, given: str) -> bool:
 
 
 def _in_words(what: str) -> str:
-    kind, _, role = what.partition(":")
-    words = f"{role} {kind}" if role else kind
-    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+    return gettext(THINGS[what]) if what in THINGS else what
 
 
 def spec_inputs(run: Run) -> dict[str, contract.Input]:

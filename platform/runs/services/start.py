@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from pydantic import ValidationError
 
 from accounts.errors import NotFound, UserError
@@ -37,7 +38,11 @@ def start_run(
     `BadInput`, `NameTaken`.
     """
     if method not in RECIPES:
-        raise NotFound(f"There is no method called {method}; there are {', '.join(RECIPES)}.", code="no_method")
+        raise NotFound(
+            gettext("There is no method called %(method)s; there are %(known)s.")
+            % {"method": method, "known": ", ".join(RECIPES)},
+            code="no_method",
+        )
     checked = check_recipe(method, recipe, preset=preset)
     check_inputs(type(checked), inputs)
     with transaction.atomic():
@@ -64,7 +69,11 @@ def check_recipe(method: str, fields: dict[str, Any], *, preset: str = "") -> Re
     """The recipe of `method` from a preset and what overrides it. Raises `BadRecipe`, which names field and bound."""
     recipe = RECIPES[method]
     if preset and preset not in recipe.presets:
-        raise BadRecipe(f"{method} has no preset called {preset}; it has {', '.join(recipe.presets)}.", field="preset")
+        raise BadRecipe(
+            gettext("%(method)s has no preset called %(preset)s; it has %(known)s.")
+            % {"method": method, "preset": preset, "known": ", ".join(recipe.presets)},
+            field="preset",
+        )
     try:
         return recipe.model_validate({**(recipe.presets[preset] if preset else {}), **fields})
     except ValidationError as error:
@@ -82,7 +91,9 @@ def check_name(name: str) -> None:
     under_way = Run.objects.filter(output_name=name, state__in=[RunState.QUEUED, RunState.RUNNING])
     for things in (ModelVersion.objects.filter(name=name), DatasetVersion.objects.filter(name=name), under_way):
         if things.exists():
-            raise NameTaken(f"The name {name} is taken. Choose another.", field="output_name")
+            raise NameTaken(
+                gettext("The name %(name)s is taken. Choose another.") % {"name": name}, field="output_name"
+            )
 
 
 def _title(method: str, output_name: str) -> str:
@@ -96,7 +107,9 @@ def _input(run: Run, name: str, given: Given) -> RunInput:
     upstream = Run.objects.select_for_update().get(pk=given.pk)
     if upstream.state in (RunState.FAILED, RunState.CANCELLED):
         raise BadInput(
-            f"\u201c{upstream.title}\u201d has no output: it is {upstream.state}. Resume it first.", field=name
+            gettext("“%(title)s” has no output: it is %(state)s. Resume it first.")
+            % {"title": upstream.title, "state": upstream.state},
+            field=name,
         )
     artifact = upstream.output.artifact if upstream.state == RunState.SUCCEEDED else None
     return RunInput(run=run, name=name, after=upstream, artifact=artifact)

@@ -43,7 +43,7 @@ def fail_what_waits_for(run: Run) -> int:
     waiting = Run.objects.filter(state=RunState.QUEUED, inputs__after=run).distinct()
     failed = 0
     for run_id in list(waiting.values_list("pk", flat=True)):
-        sentence = f"It waits for the output of \u201c{run.title}\u201d, which has {run.get_state_display().lower()}."
+        sentence = f"It waits for the output of \u201c{run.title}\u201d, which has {run.state}."
         if run.state == RunState.CANCELLED:
             sentence = f"It waits for the output of \u201c{run.title}\u201d, which was cancelled."
         failed += fail(Run.objects.all(), run_id, code=UPSTREAM_FAILED, sentence=sentence,

@@ -8,5 +8,6 @@ from runs import words
 
 register = template.Library()
 register.filter("pace", words.pace)
+register.filter("phase", words.phase)
 register.filter("took", words.took)
 register.filter("duration", words.duration)

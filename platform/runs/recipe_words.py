@@ -1,0 +1,44 @@
+"""What recipes say of themselves, in the reader's language: summaries, names and help of fields, what is wrong with a value.
+
+`training` knows no Django, so it cannot mark its own words: `recipe_marks` does so for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext, gettext_noop
+from pydantic_core import ErrorDetails
+
+# Pydantic's own sentences, by the kind of error; the bound stands in its context.
+COMPLAINTS = {
+    "greater_than": gettext_noop("Input should be greater than %(gt)s"),
+    "greater_than_equal": gettext_noop("Input should be greater than or equal to %(ge)s"),
+    "less_than": gettext_noop("Input should be less than %(lt)s"),
+    "less_than_equal": gettext_noop("Input should be less than or equal to %(le)s"),
+    "int_parsing": gettext_noop("Input should be a valid integer, unable to parse string as an integer"),
+    "float_parsing": gettext_noop("Input should be a valid number, unable to parse string as a number"),
+    "literal_error": gettext_noop("Input should be %(expected)s"),
+    "missing": gettext_noop("Field required"),
+    "extra_forbidden": gettext_noop("Extra inputs are not permitted"),
+}
+# What recipes say where their fields don't fit together.
+REFUSALS = (
+    gettext_noop("minibatch_size must divide batch_size"),
+    gettext_noop("num_heads must divide hidden_size into heads of even width"),
+    gettext_noop("temperatures must lie above 0 and at most at 2"),
+)
+
+
+def said(text: str) -> str:
+    """A word or sentence of a recipe, translated; "" stays so."""
+    return gettext(text) if text else ""
+
+
+def complaint(error: ErrorDetails) -> str:
+    """What is wrong with a field; in English where pydantic says what we have no words for."""
+    sentence = COMPLAINTS.get(error["type"])
+    if sentence is None:
+        return said(error["msg"].removeprefix("Value error, "))
+    context: dict[str, Any] = error.get("ctx", {})
+    return gettext(sentence) % context
