@@ -201,7 +201,7 @@ def states(page: Page, stage) -> None:
     page.context.set_offline(True)
     press(page, "a>b>c>d")
     page.locator("#submit").click()
-    expect(page.get_by_text("What you submitted is on its way")).to_be_visible()
+    expect(page.get_by_text("The next task is not here yet")).to_be_visible()
     yield "offline, no task left"
     page.context.set_offline(False)
     refusal = {"error": {"code": "bad_ranking", "message": "Not so."}}
