@@ -142,6 +142,7 @@ def test_a_key_of_her_own_is_shown_everywhere_and_is_there_on_another_machine(op
     press(page, "k")
     expect(page.locator("#skip")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#skip")).to_be_hidden()
 
     submit(page, "a>b>c>d")  # the next one was made before she changed it
     expect(hint).to_have_text("k")
