@@ -142,6 +142,7 @@ def test_a_key_of_her_own_is_shown_everywhere_and_is_there_on_another_machine(op
     press(page, "k")
     expect(page.locator("#skip")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#skip")).to_be_hidden()
 
     submit(page, "a>b>c>d")  # the next one was made before she changed it
     expect(hint).to_have_text("k")
@@ -201,7 +202,7 @@ def states(page: Page, stage) -> None:
     page.context.set_offline(True)
     press(page, "a>b>c>d")
     page.locator("#submit").click()
-    expect(page.get_by_text("What you submitted is on its way")).to_be_visible()
+    expect(page.get_by_text("The next task is not here yet")).to_be_visible()
     yield "offline, no task left"
     page.context.set_offline(False)
     refusal = {"error": {"code": "bad_ranking", "message": "Not so."}}

@@ -9,7 +9,7 @@ const ONE_AT_A_TIME = "steadyhand.outbox"; // the lock between tabs
 
 /**
  * Tells "change", "sent" (detail: entry, answer; no answer where another tab sent it) and "refused" (detail: entry).
- * `why`: "" while all goes well, else "offline", "unreachable", "logged_out", "other_person".
+ * `why`: "" while all goes well, else "offline", "unreachable", "logged_out", "other_person", "stale".
  */
 export class Outbox extends EventTarget {
   constructor(rater) {
@@ -91,13 +91,26 @@ export class Outbox extends EventTarget {
     this.timer = setTimeout(() => this.hurry(), wait);
   }
 
-  /** Until nothing waits, or something stands in the way. The server takes each but once, whatever tabs do. */
-  flush() {
-    const send = async () => {
-      this.heard();
-      while (this.waiting().length && (await this.deliver(this.waiting()[0])));
+  /** One tab at a time, for the order's sake; the server takes each but once, whatever tabs do. */
+  async flush() {
+    let isMine = false;
+    const send = () => {
+      isMine = true;
+      return this.sendAll();
     };
-    return navigator.locks ? navigator.locks.request(ONE_AT_A_TIME, send) : send();
+    if (!navigator.locks) return send();
+    try {
+      await navigator.locks.request(ONE_AT_A_TIME, { signal: AbortSignal.timeout(PATIENCE_MS) }, send);
+    } catch (error) {
+      if (isMine) throw error;
+      await send(); // another tab holds on to it and does nothing
+    }
+  }
+
+  /** Until nothing waits, or something stands in the way. */
+  async sendAll() {
+    this.heard();
+    while (this.waiting().length && (await this.deliver(this.waiting()[0])));
   }
 
   /** @returns {Promise<boolean>} whether the next one may go */
@@ -175,7 +188,8 @@ async function post(entry) {
   const code = told.error?.code ?? "";
   if (answer.status === 401) return { kind: "later", error: "logged_out" };
   if (code === "other_person") return { kind: "later", error: "other_person" };
-  if (answer.status >= 500 || LATER.includes(answer.status) || code === "csrf") return later(answer);
+  if (answer.status >= 500 || LATER.includes(answer.status)) return later(answer);
+  if (code === "csrf") return { kind: "later", error: "stale" };
   return { kind: "refused", error: { message: told.error?.message ?? `The server refused it (${answer.status}).`, code } };
 }
 

@@ -8,6 +8,7 @@ const FLASH_MS = 1_000; // what is sent within this time is not worth a word
 const WHY = {
   offline: "You are offline.",
   unreachable: "The server can't be reached.",
+  stale: "This page is too old for the server: reload it, and they are sent.",
   logged_out: "You are logged out: log in again, and they are sent.",
   other_person: "Somebody else is logged in in this browser: they are sent when you log in again.",
 };

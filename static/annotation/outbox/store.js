@@ -39,6 +39,7 @@ export class Store {
       localStorage.setItem(this.prefix + entry.id, JSON.stringify(entry));
       this.unkept.delete(entry.id);
     } catch {
+      this.remove(entry.id); // of two versions of one, the newer one counts
       this.unkept.set(entry.id, entry); // off, or full
     }
   }

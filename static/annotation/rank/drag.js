@@ -25,6 +25,7 @@ function begin(event, button, root, drop) {
   const end = (at) => {
     if (at.pointerId !== event.pointerId) return;
     for (const [kind, listener] of listeners) removeEventListener(kind, listener);
+    button.removeEventListener("touchmove", still);
     over?.classList.remove("over");
     button.classList.remove("lifted");
     if (!ghost) return;
@@ -34,6 +35,12 @@ function begin(event, button, root, drop) {
   };
   const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
   for (const [kind, listener] of listeners) addEventListener(kind, listener);
+  button.addEventListener("touchmove", still, { passive: false });
+}
+
+// A finger that lets go in motion would fling the page, and the tap that ends the fling would be none.
+function still(event) {
+  if (event.cancelable) event.preventDefault();
 }
 
 function lift(button) {

@@ -9,8 +9,12 @@ const RENEW_MS = { least: 10_000, most: 60_000 }; // ... within these bounds
 const SOON_MS = 2_000;
 
 export class Lease {
-  /** `tell(words)` shows what is left; `gone({words, isOver})` is called when it is lost. `ahead` is renewed along with it. */
-  constructor(form, { tell, gone, ahead, renewsSoon }) {
+  /**
+   * `tell(words)` shows what is left; `gone({words, isOver})` is called when it is lost. `ahead` is renewed along with it.
+   * `isOfNext`: it is of the task that waits while another is corrected.
+   */
+  constructor(form, { tell, gone, ahead, renewsSoon, isOfNext }) {
+    this.isOfNext = isOfNext;
     this.form = form;
     this.tell = tell;
     this.gone = gone;
@@ -36,12 +40,13 @@ export class Lease {
     if (!this.url) return;
     if (!this.said && now - this.renewedAt > this.every && this.activeAt > this.renewedAt) this.renew();
     const left = Math.max(0, Math.round((this.until - now) / 1_000));
-    if (!left && !this.wasOver && !this.said) this.gone({ words: this.words(0), isOver: false });
+    if (!left && !this.wasOver && !this.said && !this.isOfNext) this.gone({ words: this.words(0), isOver: false });
     this.wasOver = !left;
     this.tell(this.said || this.words(left));
   }
 
   words(left) {
+    if (this.isOfNext) return left ? `the task that waits is kept ${clock(left)}` : "The task that waits may go to somebody else.";
     if (!left) return "The time is over: the task may go to somebody else. What you submit is still kept.";
     return `${clock(left)} left, renews while you work`;
   }
@@ -57,6 +62,7 @@ export class Lease {
       this.until = Date.now() + told.lease_seconds * 1_000;
       if (id) this.ahead.renewed(id, told.ahead_seconds ?? 0);
     } else if (answer?.status === 409 && told) {
+      if (this.isOfNext) return (this.until = 0);
       this.said = told.error.message;
       this.gone({ words: this.said, isOver: told.error.data?.is_over ?? false });
     }

@@ -18,8 +18,8 @@ const ahead = new Ahead((assignment) => outbox.of(assignment) !== null);
 let task = null; // the Task on the page
 let shown = null; // its parts, as they came from the server
 let previous = null; // what was submitted last, to take back: {parts, draft, ids}
-let aside = null; // the task that waits while the previous one is corrected: {parts, draft, secondsLeft}
-let hasSubmitted = false; // from this page, since it was loaded
+let aside = null; // the task that waits while the previous one is corrected: {parts, draft, workedMs}
+let isStored = false; // the server confirmed what was submitted last
 let latest = null; // what the server told of the last submission that it took
 let looking = null; // the timer that looks whether a task is there
 
@@ -35,7 +35,8 @@ function open({ draft = null, isFresh = true } = {}) {
   if (!form) return look();
   const waits = aside ? null : waitingFor(form);
   if (waits && !waits.refused && waits.kind !== "correction") return between(); // submitted, and the server does not know yet
-  task = new Task(form, { draft: draft ?? waits?.draft ?? null, obey, ahead, renewsSoon: !isFresh });
+  const kept = aside?.parts.bar.querySelector("form") ?? null; // its lease goes on while another one is corrected
+  task = new Task(form, { draft: draft ?? waits?.draft ?? null, obey, ahead, renewsSoon: !isFresh, kept });
   if (waits?.refused) task.complain(waits.refused);
   else if (waits) form.dataset.isSent = waits.id;
   tellSent();
@@ -85,7 +86,7 @@ function submit(form) {
   const before = outbox.of(entry.assignment);
   for (const id of aside ? previous.ids : before?.refused ? [before.id] : []) outbox.remove(id);
   if (kind === "ranking") previous = { parts: aside ? previous.parts : shown, draft: entry.draft, ids };
-  hasSubmitted = true;
+  isStored = false;
   outbox.put(entry);
   tellSent();
   if (kind === "correction") return (form.dataset.isSent = entry.id); // its page stays until the server has it
@@ -96,7 +97,7 @@ function submit(form) {
 
 function skipped(form) {
   $("#skip")?.close();
-  hasSubmitted = true;
+  isStored = false;
   outbox.put(entryOf(form, { kind: "skip", id: uuid(), draft: {} }));
   task.close({ isOver: true });
   next();
@@ -134,27 +135,35 @@ function obey(command) {
   if (command !== "undo" || aside) return;
   if (!previous) return $("#undo-part")?.hidden === false && $("#undo").click();
   const draft = task?.isBegun ? task.asDraft() : null;
-  const secondsLeft = task ? (task.lease.until - Date.now()) / 1_000 : 0;
   task?.close({ isOver: false });
-  aside = { parts: shown, draft, secondsLeft, at: Date.now() };
+  aside = { parts: shown, draft, workedMs: task?.lease.workedMs ?? 0 };
+  if (task) keepLease(task.lease);
   show(takenBack(previous.parts, { ids: previous.ids, id: uuid() }), { draft: previous.draft });
   say("What you submitted last is here again. Submit it anew, or leave it as it is.");
 }
 
 /** From a correction to the task that waited meanwhile. */
 function backToDesk() {
-  const { parts, draft, secondsLeft, at } = aside;
-  aside = null;
+  const { parts, draft, workedMs } = aside;
   const form = parts.bar.querySelector("form");
-  if (form) form.dataset.leaseSeconds = Math.max(0, Math.round(secondsLeft - (Date.now() - at) / 1_000));
-  task?.close({ isOver: true });
+  if (form) keepLease(task.lease);
+  aside = null;
+  task.close({ isOver: true });
   show(parts, { draft });
+  if (task) task.lease.workedMs = workedMs;
   say(form ? "Back at the next task." : "No task waits for you.");
+}
+
+/** Writes what is left of a lease into the form that waits, for when it is shown again. */
+function keepLease({ until }) {
+  const form = aside.parts.bar.querySelector("form");
+  form.dataset.leaseSeconds = Math.max(0, Math.round((until - Date.now()) / 1_000));
 }
 
 // What the server says
 
 outbox.addEventListener("sent", ({ detail: { entry, answer } }) => {
+  isStored = answer !== null; // what another tab took out, it knows of
   if (answer?.ranking) latest = answer;
   if (task && task.form.dataset.isSent === entry.id) return location.assign(task.form.dataset.back);
   tellSent();
@@ -162,6 +171,7 @@ outbox.addEventListener("sent", ({ detail: { entry, answer } }) => {
 });
 
 outbox.addEventListener("refused", ({ detail: { entry } }) => {
+  isStored = false;
   if (task && task.form.dataset.isSent === entry.id) {
     delete task.form.dataset.isSent; // what she wrote still stands in the form: nothing more to keep
     outbox.remove(entry.id);
@@ -185,7 +195,7 @@ function isBetween() {
 
 /** In words, what became of what was submitted; and what the server counts, which is all that counts. */
 function tellSent() {
-  const words = sentWords(outbox, { isAny: hasSubmitted });
+  const words = sentWords(outbox, { isStored });
   for (const place of [$("#sent"), $("#task .between-words")]) if (place && place.textContent !== words) place.textContent = words;
   if (!latest || !$("#num-mine")) return;
   $("#num-mine").textContent = latest.num_mine;

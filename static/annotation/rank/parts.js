@@ -33,7 +33,7 @@ export function takenBack(parts, { ids, id }) {
   form.querySelector("[data-open='#skip']").replaceWith(leave);
   const submit = form.querySelector("#submit");
   submit.replaceChildren("Correct ", submit.querySelector("kbd"));
-  form.querySelector(".mine").remove();
+  for (const place of form.querySelectorAll(".mine, #saving")) place.textContent = "";
   const heading = task.querySelector("h2#texts");
   heading.textContent = `You take back what you submitted last. ${heading.textContent}`;
   return { id: parts.id, task, bar };

@@ -29,14 +29,14 @@ const write = (selector) => (words) => {
 export class Task {
   /**
    * `draft` is what stood in the form when it was left, in place of what the server has. `obey(command)` does what is not
-   * of this task alone; `ahead` is the task after it.
+   * of this task alone; `ahead` is the task after it; `kept` is the form of one whose lease is kept while this is corrected.
    */
-  constructor(form, { draft = null, obey, ahead, renewsSoon = false }) {
+  constructor(form, { draft = null, obey, ahead, renewsSoon = false, kept: keptForm = null }) {
     this.form = form;
     this.line = form.elements.order;
     this.letters = form.dataset.letters.split("");
     this.draft = new Draft(form, write("#saving"));
-    this.lease = new Lease(form, { tell: write("#lease"), gone: (loss) => this.gone(loss), ahead, renewsSoon });
+    this.lease = new Lease(keptForm ?? form, { isOfNext: keptForm !== null, tell: write("#lease"), gone: (loss) => this.gone(loss), ahead, renewsSoon });
     this.ahead = ahead;
     this.obeyElsewhere = obey;
     this.openedAt = performance.now();

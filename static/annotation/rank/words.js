@@ -2,14 +2,14 @@
 
 import { howMany } from "../outbox/words.js";
 
-/** The state of the last submissions; `isAny` says whether there was one. Nothing is called sent before the server said so. */
-export function sentWords(outbox, { isAny }) {
+/** The state of what was submitted. `isStored` says that the server confirmed the last one: nothing else is called sent. */
+export function sentWords(outbox, { isStored }) {
   const number = outbox.waiting().length;
   if (number && outbox.why === "offline") return `offline: ${howMany(number)}`;
   if (number && outbox.why) return `${howMany(number)}: tried again by itself`;
   if (number) return number === 1 ? "sending the last one" : `sending ${number}`;
   if (outbox.refused().length) return "one was not taken: see the top of the page";
-  return isAny ? "sent" : "";
+  return isStored ? "sent" : "";
 }
 
 /** A random one, also where the page came without HTTPS and `crypto.randomUUID` is not there. */
