@@ -46,8 +46,8 @@ def once_a_rater() -> Iterator[str]:
 def same_task() -> Iterator[str]:
     for pk in Assignment.objects.exclude(slot__task=F("task")).order_by("pk").values_list("pk", flat=True):
         yield f"assignment {pk}"
-    for pk in Slot.objects.exclude(campaign=F("task__campaign")).order_by("pk").values_list("pk", flat=True):
-        yield f"slot {pk}"
+    for slot in Slot.objects.exclude(campaign=F("task__campaign")).order_by("pk"):
+        yield f"slot {slot.pk}"
 
 
 @invariant("Of an assignment that was ranked, one ranking is live; of any other, none.")

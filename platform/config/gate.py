@@ -9,7 +9,7 @@ from typing import Any
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[..., Awaitable[None]]  # (scope, receive, send), which every library types in its own way
 
 FULL = b'{"error": {"code": "busy", "message": "Too many are waiting now. Try again in a moment."}}'
 
