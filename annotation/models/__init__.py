@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, Assignment, AssignmentState
+from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, SEEN, Assignment, AssignmentState
 from annotation.models.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership, Standing
 from annotation.models.prompts import Completion, Prompt, Split
+from annotation.models.quality import (
+    STANDING_TRANSITIONS,
+    Appeal,
+    AppealState,
+    Cause,
+    GoldAnswer,
+    QualityPlan,
+    StandingChange,
+    plan_of,
+)
 from annotation.models.rankings import CannotRank, Ranking
+from annotation.models.reviews import Adjudication, Remark
 from annotation.models.tasks import RankingTask, Slot, TaskCompletion, TaskKind
 
 __all__ = [
     "ASSIGNMENT_TRANSITIONS",
     "CAMPAIGN_TRANSITIONS",
     "HOLDS_SLOT",
+    "SEEN",
+    "STANDING_TRANSITIONS",
+    "Adjudication",
+    "Appeal",
+    "AppealState",
     "Assignment",
     "AssignmentState",
     "Campaign",
     "CampaignState",
     "CannotRank",
+    "Cause",
     "Completion",
+    "GoldAnswer",
     "Guideline",
     "Membership",
     "Prompt",
+    "QualityPlan",
     "Ranking",
     "RankingTask",
+    "Remark",
     "Slot",
     "Split",
     "Standing",
+    "StandingChange",
     "TaskCompletion",
     "TaskKind",
+    "plan_of",
 ]

@@ -26,6 +26,7 @@ class Prompt(models.Model):
     content_hash = models.CharField(max_length=64)
     split = models.CharField(max_length=8, choices=Split, default=Split.TRAIN)
     external_id = models.CharField(max_length=120, blank=True)
+    is_check = models.BooleanField(default=False)  # came with its right order: no model answers it, nothing counts it
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -41,6 +41,7 @@ class Ranking(models.Model):
     edit = models.OneToOneField(Completion, null=True, on_delete=models.PROTECT, related_name="bettered_in")
     reason = models.TextField(blank=True)
     seconds = models.FloatField(null=True)  # active time, told by the browser, capped by the age of the lease
+    num_characters = models.PositiveIntegerField(null=True)  # of the texts that were shown
     guideline = models.ForeignKey(Guideline, null=True, on_delete=models.PROTECT, related_name="+")
     is_simulated = models.BooleanField(default=False)
     is_live = models.BooleanField(default=True)  # false once superseded or withdrawn
