@@ -26,7 +26,9 @@ class QualityPlan(models.Model):
     repeat_after = models.PositiveSmallIntegerField(default=10)  # tasks at least between a task and its repeat
     num_tests = models.PositiveSmallIntegerField(default=0)  # before she ranks; 0: no test
     pass_mark = models.FloatField(default=0.75)  # of the pairs, ordered as expected
-    floor = models.FloatField(default=0.63)  # the credit that counts as honest: quality.sequential says where it is from
+    floor = models.FloatField(
+        default=0.63
+    )  # the credit that counts as honest: quality.sequential says where it is from
     false_alarm = models.FloatField(default=0.01)  # the chance that an honest rater is ever paused by the checks
     shows_agreement = models.BooleanField(default=False)  # to raters: their own agreement with the others
 
@@ -34,7 +36,11 @@ class QualityPlan(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(
-                    gold_share__gte=0, gold_share__lte=0.5, repeat_share__gte=0, repeat_share__lte=0.5, repeat_after__gte=1
+                    gold_share__gte=0,
+                    gold_share__lte=0.5,
+                    repeat_share__gte=0,
+                    repeat_share__lte=0.5,
+                    repeat_after__gte=1,
                 ),
                 name="checks_are_at_most_half_of_the_tasks_each",
             ),

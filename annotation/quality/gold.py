@@ -22,9 +22,29 @@ def credit(tiers: Tiers, gold: Tiers) -> Measure:
     return Measure(sum((1 + product) / 2 for product in asked) / len(asked), num=len(asked))
 
 
+def credit_of_answer(tiers: Tiers, gold: Tiers) -> Measure:
+    """As `credit`, of an answer to a task whose order is known: a pair that it leaves out, or ties, is half a pair.
+
+    So is saying that there is no order (`tiers` empty), and leaving out is no way around being checked.
+    """
+    said = votes(tiers)
+    asked = [said.get(pair, 0) * wanted for pair, wanted in votes(gold).items() if wanted]
+    if not asked:
+        return undefined("The gold ranking orders no two texts.")
+    return Measure(sum((1 + product) / 2 for product in asked) / len(asked), num=len(asked))
+
+
 def credit_over(rankings: Iterable[tuple[Tiers, Tiers]]) -> Measure:
     """Credit over all pairs of several (ranking, gold), with a 95 % interval that knows that pairs of a task go together."""
-    found = [credit(tiers, gold) for tiers, gold in rankings]
+    return _over(credit(tiers, gold) for tiers, gold in rankings)
+
+
+def credit_over_answers(answers: Iterable[tuple[Tiers, Tiers]]) -> Measure:
+    """As `credit_over`, with what was left out counted as `credit_of_answer` does."""
+    return _over(credit_of_answer(tiers, gold) for tiers, gold in answers)
+
+
+def _over(found: Iterable[Measure]) -> Measure:
     counts = [(measure.value * measure.num, measure.num) for measure in found if measure.value is not None]
     return _share(counts, "No gold ranking orders two texts that were ranked.")
 
