@@ -90,7 +90,7 @@ STANDING_TRANSITIONS: dict[str, frozenset[str]] = {
 
 
 class StandingChange(models.Model):
-    """One change of a rater's standing, with its reason in words; never changed. A test starts anew at the last one to `after`."""
+    """One change of a rater's standing, with its reason in words; never changed."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="changes")
     before = models.CharField(max_length=8, choices=Standing)

@@ -23,6 +23,7 @@ class Place:
 PLACES = (
     Place("Rank", "rank_any", Capability.RANK),
     Place("My work", "my_work", Capability.RANK),
+    Place("Review", "review", Capability.REVIEW),
     Place("Campaigns", "campaigns", Capability.STUDY),
     Place("Rounds", "rounds", Capability.STUDY),
     Place("Runs", "runs", Capability.STUDY),
