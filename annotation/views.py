@@ -19,7 +19,10 @@ from annotation.posted import EDIT, draft_of, submission_of, uuid_of
 from annotation.services.assign import NotARater, NotOpen, lease_next, renew, save_draft, skip
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
+from annotation.services.qualification import TooFewTests
 from annotation.services.rank import submit_ranking
+from annotation.services.standing import Paused, TestFailed
+from annotation.standing_views import passed_just_now, test_banner
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
 
@@ -50,13 +53,16 @@ def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         why_none = "not_open"
     except NotARater:
         why_none = "removed"
+    except (Paused, TestFailed, TooFewTests) as refused:
+        why_none = refused.code
     return show(request, campaign, task=task, why_none=why_none)
 
 
 def show(
     request: HttpRequest, campaign: Campaign, *, task: TaskPage | None, why_none: str = "", error: str = ""
 ) -> HttpResponse:
-    mine = Ranking.objects.filter(rater=signed_in(request), task__campaign=campaign, is_live=True)
+    rater = signed_in(request)
+    mine = Ranking.objects.filter(rater=rater, task__campaign=campaign, is_live=True)
     context: dict[str, Any] = {
         "campaign": campaign,
         "task": task,
@@ -65,6 +71,8 @@ def show(
         "num_mine": mine.count(),
         "last": mine.order_by("-created_at", "-pk").values_list("pk", flat=True).first(),
         "skip_reasons": SKIP_REASONS,
+        "test": test_banner(campaign, rater=rater),
+        "passed": passed_just_now(campaign, rater=rater),
     }
     template = "annotation/rank_swap.html" if is_htmx(request) else "annotation/rank.html"
     return render(request, template, context, status=400 if error else 200)

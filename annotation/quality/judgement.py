@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from annotation.weak_order import Tiers
 
 Votes = dict[tuple[str, str], int]
+Order = Sequence[Sequence[str]]  # tiers as rows and files have them
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from annotation.quality.bias import FASTEST, HASTE_ALLOWED
-from annotation.quality.judgement import positions
+from annotation.quality.judgement import Order, positions
 from annotation.quality.sequential import FIRST
-from annotation.weak_order import Tiers
 
 HASTE_BET = (
     0.5  # share of hasty rankings that the bet is made for: each takes the stake to ten times, each other to half
@@ -52,7 +51,7 @@ def watch_haste(rankings: Iterable[Timed], *, alpha: float) -> Watched:
     return Watched(len(hasty), sum(hasty) / len(hasty) if hasty else 0.0, won_at(factors, alpha=alpha))
 
 
-def watch_leaning(rankings: Iterable[tuple[Tiers, tuple[str, ...]]], *, alpha: float) -> Watched:
+def watch_leaning(rankings: Iterable[tuple[Order, tuple[str, ...]]], *, alpha: float) -> Watched:
     """Whether she leans to the order shown, or against it, by more than `LEAN_ALLOWED` of the pairs.
 
     `rankings` are (tiers, texts as shown). Orders were drawn at random, so that without leaning the share of a ranking's
@@ -68,7 +67,7 @@ def watch_leaning(rankings: Iterable[tuple[Tiers, tuple[str, ...]]], *, alpha: f
     return Watched(len(shares), sum(shares) / len(shares) if shares else 0.0, min(won) if won else None)
 
 
-def share_as_shown(tiers: Tiers, shown: tuple[str, ...]) -> float | None:
+def share_as_shown(tiers: Order, shown: tuple[str, ...]) -> float | None:
     """Of the pairs that a ranking orders, the share in which the text shown first is the better; None where it orders none."""
     at = positions(tiers)
     ranked = [name for name in shown if name in at]

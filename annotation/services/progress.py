@@ -84,8 +84,8 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
         "campaign",
     )
     add(
-        Completion.objects.filter(prompt__campaign__in=ids, prompt__is_check=False, parent__isnull=True).order_by().values("prompt__campaign")
-        .annotate(completions=Count("pk")),
+        Completion.objects.filter(prompt__campaign__in=ids, prompt__is_check=False, parent__isnull=True).order_by()
+        .values("prompt__campaign").annotate(completions=Count("pk")),
         "prompt__campaign",
     )  # fmt: skip
     add(
@@ -109,7 +109,8 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
         "slot__campaign",
     )  # fmt: skip
     add(
-        Ranking.objects.filter(task__campaign__in=ids, task__kind=TaskKind.WORK, is_live=True).order_by().values("task__campaign").annotate(
+        Ranking.objects.filter(task__campaign__in=ids, task__kind=TaskKind.WORK, is_live=True).order_by()
+        .values("task__campaign").annotate(
             rankings=Count("pk"),
             simulated=Count("pk", filter=Q(is_simulated=True)),
             cannot_rank=Count("pk", filter=~Q(cannot_rank="")),

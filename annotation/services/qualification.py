@@ -39,6 +39,11 @@ class TestProgress:
     num: int
     num_done: int
 
+    @property
+    def number(self) -> int:
+        """Of the task in hand, the first being 1."""
+        return min(self.num_done + 1, self.num)
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:

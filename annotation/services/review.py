@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,9 +114,10 @@ def dispute_of(
         )
         for ranking in rankings
     )  # fmt: skip
-    told = settled and Settled(
-        settled.by.username, rail_of_settled(settled, letters=letters), settled.reason, settled.created_at
-    )
+    told = None
+    if settled is not None:
+        rail = rail_of_settled(settled, letters=letters)
+        told = Settled(settled.by.username, rail, settled.reason, settled.created_at)
     return Dispute(task, letters, said, told, gold)
 
 
@@ -166,7 +168,10 @@ def read_order(task: RankingTask, line: str) -> WeakOrder:
 
 
 def remark(ranking: Ranking, *, words: str, returns: bool, user: User) -> Remark:
-    """Words to its rater; where it returns the ranking, she is asked to correct it. Raises `BadWords`, `NotLive`, `NotAllowed`."""
+    """Words to its rater; where it returns the ranking, she is asked to correct it.
+
+    Raises `BadWords`, `NotLive`, `NotAllowed` (it is one's own).
+    """
     told = checked_words(words, what="A remark")
     if ranking.rater_id == user.pk:
         raise NotAllowed("This ranking is your own: correct it on My work.")
@@ -182,9 +187,27 @@ def remark(ranking: Ranking, *, words: str, returns: bool, user: User) -> Remark
     return made
 
 
-def returned_to(rater: User) -> list[Remark]:
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A ranking that came back to its rater, with the reviewer's words."""
+
+    ranking: uuid.UUID
+    asked: str
+    campaign: str
+    words: str
+    by: str
+    at: datetime
+
+
+def returned_to(rater: User) -> list[Returned]:
     """What she is asked to correct, oldest first; correcting it takes it off the list."""
     mine = Q(ranking__rater=rater, ranking__is_live=True, returns=True)
     found = Remark.objects.filter(mine).select_related("by", "ranking__task__prompt", "ranking__task__campaign")
     latest = {one.ranking_id: one for one in found}
-    return sorted(latest.values(), key=lambda one: (one.created_at, one.pk))
+    return [
+        Returned(
+            ranking=one.ranking_id, asked=one.ranking.task.prompt.messages[-1]["content"],
+            campaign=one.ranking.task.campaign.name, words=one.words, by=one.by.username, at=one.created_at,
+        )
+        for one in sorted(latest.values(), key=lambda one: (one.created_at, one.pk))
+    ]  # fmt: skip
