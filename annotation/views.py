@@ -21,7 +21,7 @@ from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
 from annotation.services.qualification import TooFewTests
 from annotation.services.rank import submit_ranking
-from annotation.services.standing import Paused, TestFailed
+from annotation.services.standing import DidNotPass, Paused
 from annotation.standing_views import passed_just_now, test_banner
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
@@ -53,7 +53,7 @@ def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         why_none = "not_open"
     except NotARater:
         why_none = "removed"
-    except (Paused, TestFailed, TooFewTests) as refused:
+    except (Paused, DidNotPass, TooFewTests) as refused:
         why_none = refused.code
     return show(request, campaign, task=task, why_none=why_none)
 

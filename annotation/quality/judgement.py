@@ -38,6 +38,10 @@ def undefined(why: str, *, num: int = 0) -> Measure:
     return Measure(None, num=num, why=why)
 
 
+def in_percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def positions(tiers: Iterable[Iterable[str]]) -> dict[str, float]:
     """Each text's rank, 1 the best; tied texts share the mean of their places: a > b=c gives 1, 2.5, 2.5."""
     found: dict[str, float] = {}

@@ -55,7 +55,7 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     """The task that she has on her desk, else the next one with a free slot; None where nothing waits for her.
 
     She never gets a task that she has ranked or skipped; one that ran out on her comes back in the same order, with her
-    draft. Raises `NotARater`, `NotOpen`, `Paused`, `TestFailed`, `TooFewTests`.
+    draft. Raises `NotARater`, `NotOpen`, `Paused`, `DidNotPass`, `TooFewTests`.
     """
     made = lease(campaign, rater=rater)
     if isinstance(made, Membership):

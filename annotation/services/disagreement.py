@@ -11,11 +11,10 @@ from annotation.quality.judgement import shared_votes, votes
 
 def note_agreement(ranking: Ranking) -> None:
     """Anew after each ranking of work, in its transaction. Two that are stored at once queue here, so the later sees both."""
-    task = ranking.task_id
-    if not RankingTask.objects.filter(pk=task, kind=TaskKind.WORK).exists():
-        return
-    RankingTask.objects.select_for_update(no_key=True).get(pk=task)
-    RankingTask.objects.filter(pk=task).update(agreement=agreement_in(task))
+    held = RankingTask.objects.select_for_update(no_key=True).filter(pk=ranking.task_id, kind=TaskKind.WORK)
+    task = held.only("agreement").first()
+    if task is not None and (now := agreement_in(task.pk)) != task.agreement:
+        RankingTask.objects.filter(pk=task.pk).update(agreement=now)
 
 
 def agreement_in(task: Any) -> float | None:

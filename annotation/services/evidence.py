@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from annotation.models import Membership, QualityPlan, Ranking, Standing, StandingChange, TaskKind
 from annotation.quality.gold import credit_of_answer, credit_over_answers, self_consistency
-from annotation.quality.judgement import Measure, Order
+from annotation.quality.judgement import Measure, Order, in_percent
 from annotation.quality.sequential import PauseTest, update
 from annotation.quality.watch import Timed, Watched, watch_haste, watch_leaning
 
@@ -49,16 +49,16 @@ class Evidence:
         if self.test.is_paused:
             return (
                 f"{self.test.num} of your tasks were checks, whose order is known or that you had ranked before:"
-                f" {self.test.credit / self.test.num:.0%} of the pairs came as expected, where guessing gives 50 %."
+                f" {in_percent(self.test.credit / self.test.num)} of the pairs came as expected, where guessing gives 50 %."
             )
         if self.haste is not None and self.haste.decided_at is not None:
             return (
-                f"{self.haste.share:.0%} of your {self.haste.num} rankings took less time than anybody needs to read"
+                f"{in_percent(self.haste.share)} of your {self.haste.num} rankings took less time than anybody needs to read"
                 " the texts."
             )
         if self.leaning is not None and self.leaning.decided_at is not None:
             return (
-                f"In your {self.leaning.num} rankings {self.leaning.share:.0%} of the pairs stand as they were shown on"
+                f"In your {self.leaning.num} rankings {in_percent(self.leaning.share)} of the pairs stand as they were shown on"
                 " the page, and the page shows them in random order."
             )
         return ""

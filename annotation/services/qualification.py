@@ -24,7 +24,7 @@ from annotation.models import (
     plan_of,
 )
 from annotation.quality.gold import credit_over_answers
-from annotation.quality.judgement import Measure
+from annotation.quality.judgement import Measure, in_percent
 from annotation.quality.sequential import CHANCE
 from annotation.services.standing import change, locked
 from annotation.services.stream import fresh, lay_out_test, tests_of
@@ -83,8 +83,7 @@ def next_test(member: Membership) -> Slot | None:
 
 def judge(member: Membership, *, plan: QualityPlan | None = None) -> None:
     """After the last task of her test, however it ended. `member` is locked."""
-    plan = plan or plan_of(member.campaign)
-    if plan is None or member.standing != Standing.TESTED:
+    if member.standing != Standing.TESTED or (plan := plan or plan_of(member.campaign)) is None:
         return
     slots = list(tests_of(member, attempt=attempt_of(member)).values_list("task", flat=True))
     over = Assignment.objects.filter(rater=member.user_id, task__in=slots, state__in=SEEN).exclude(
@@ -109,14 +108,14 @@ def told(measure: Measure, *, num: int, mark: float, has_passed: bool) -> str:
     if measure.value is None or measure.low is None or measure.high is None:
         return f"The test can't be judged: {measure.why}"
     found = (
-        f"you ordered {measure.value:.0%} of {measure.num} pairs as expected in {num} tasks"
-        f" (95 % interval {measure.low:.0%} to {measure.high:.0%})"
+        f"you ordered {in_percent(measure.value)} of {measure.num} pairs as expected in {num} tasks"
+        f" (95 % interval {in_percent(measure.low)} to {in_percent(measure.high)})"
     )
     if has_passed:
-        return f"You passed the test: {found}; {mark:.0%} were needed."
+        return f"You passed the test: {found}; {in_percent(mark)} were needed."
     if measure.value >= mark:
         return f"You did not pass the test: {found}, and so few can't be told from guessing."
-    return f"You did not pass the test: {found}; {mark:.0%} were needed."
+    return f"You did not pass the test: {found}; {in_percent(mark)} were needed."
 
 
 def answered(member: Membership) -> list[Answered]:

@@ -38,7 +38,7 @@ class Paused(NotAllowed):
     code = "paused"
 
 
-class TestFailed(NotAllowed):
+class DidNotPass(NotAllowed):
     code = "test_failed"
 
 
@@ -55,12 +55,12 @@ class NoAppeal(Conflict):
 
 
 def refuse_work(member: Membership) -> None:
-    """Raises `Paused` or `TestFailed`, with a sentence to her."""
+    """Raises `Paused` or `DidNotPass`, with a sentence to her."""
     name = member.campaign.name
     if member.standing == Standing.PAUSED:
         raise Paused(f"You are paused in {name}. My work says why, and there you can appeal.")
     if member.standing == Standing.FAILED:
-        raise TestFailed(f"You did not pass the test of {name}. My work shows each of its tasks with its right order.")
+        raise DidNotPass(f"You did not pass the test of {name}. My work shows each of its tasks with its right order.")
 
 
 def weigh(member: Membership) -> None:
