@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from django.db import transaction
@@ -27,7 +26,7 @@ from annotation.models import (
 )
 from annotation.services.qualification import judge, next_test
 from annotation.services.standing import refuse_work
-from annotation.services.stream import checks_due, lay_out
+from annotation.services.stream import checks_due, lay_out, lot
 from annotation.services.texts import complaint_about
 from registry.services.schemas import canonical
 
@@ -153,9 +152,9 @@ def shuffled(slot: Slot) -> list[str]:
         "order", flat=True
     )
     orders = list(before) if slot.task.repeats_id else []
-    random.SystemRandom().shuffle(order)
+    lot.shuffle(order)
     while order in orders:
-        random.SystemRandom().shuffle(order)
+        lot.shuffle(order)
     return order
 
 

@@ -17,7 +17,7 @@ from annotation.quality.sequential import PauseTest, update
 from annotation.quality.watch import Timed, Watched, watch_haste, watch_leaning
 
 CHECKED = (TaskKind.GOLD, TaskKind.REPEAT)
-CREDIT_PART, HASTE_PART, LEAN_PART = 0.5, 0.25, 0.25  # of the rate of false alarms, which is of all three together
+CREDIT_PART, HASTE_PART, LEAN_PART = 0.8, 0.1, 0.1  # of the rate of false alarms, which is of all three together
 
 
 @dataclass(frozen=True, slots=True)
