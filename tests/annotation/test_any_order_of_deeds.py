@@ -53,7 +53,7 @@ RATERS = st.integers(0, 3)
 class Deeds(RuleBasedStateMachine):
     """What each deed must answer is kept beside the database: `acknowledged` holds every ranking that was taken."""
 
-    @initialize(num_prompts=st.integers(1, 2), overlap=st.integers(1, 3))
+    @initialize(num_prompts=st.integers(1, 3), overlap=st.integers(1, 3))
     def begin(self, num_prompts: int, overlap: int) -> None:
         self.patch = pytest.MonkeyPatch()
         lot = random.Random(num_prompts * 10 + overlap)
@@ -68,7 +68,7 @@ class Deeds(RuleBasedStateMachine):
             Slot.objects.filter(pk=slot.pk).update(order_key=i)  # by lot otherwise: a run must come out twice alike
         gold_of(self.campaign, num_prompts)
         gold_of(self.campaign, num_prompts, kind=TaskKind.TEST)
-        a_plan(self.campaign, gold_share=0.3, repeat_share=0.2, repeat_after=1, floor=0.9, false_alarm=0.2)
+        a_plan(self.campaign, gold_share=0.2, repeat_share=0.3, repeat_after=1, floor=0.95, false_alarm=0.2)
         self.grace = a_person("grace", role="admin")
         self.acknowledged: dict[uuid.UUID, tuple[Any, Any]] = {}  # client uuid -> (row, body)
         self.submissions: list[tuple[Assignment, User, Any]] = []
@@ -118,6 +118,15 @@ class Deeds(RuleBasedStateMachine):
         assert assignment.rater_id == rater.pk
         self.submissions.append((assignment, rater, submission))
         self.acknowledged[made.client_uuid] = (made.pk, made.body)
+
+    @rule(who=RATERS, orders=st.lists(ORDERS, min_size=2, max_size=5))
+    def work_for_a_while(self, who: int, orders: list[str]) -> None:
+        """Long enough to come to checks, and to be paused by them."""
+        rater = self.raters[who]
+        for order in orders:
+            lease = self.attempt(lambda: lease_next(self.campaign, rater=rater))
+            if lease is not None:
+                self.send(lease, rater, a_submission(order))
 
     @rule(data=st.data())
     @precondition(lambda self: self.submissions)
@@ -260,6 +269,6 @@ def test_whatever_is_done_in_whatever_order():
     run_state_machine_as_test(
         Deeds,
         settings=settings(
-            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
