@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 
 import pytest
+from django.core.management import call_command
 from django.urls import reverse
 
 from annotation.models import GoldAnswer, Ranking, RankingTask, Slot, TaskKind
@@ -243,6 +246,13 @@ def test_right_orders_come_from_a_file_and_the_same_file_twice_is_as_once(campai
     again = import_gold(campaign, path=path, user=None)
     assert (again.num_gold, again.num_tests, again.num_known) == (0, 0, 2)
     assert GoldAnswer.objects.count() == 2
+
+
+def test_a_command_brings_right_orders_too(campaign, tmp_path):
+    path = a_file(tmp_path / "gold.jsonl", LINE)
+    out = io.StringIO()
+    call_command("import_gold", str(path), campaign=campaign.slug, json=True, stdout=out)
+    assert json.loads(out.getvalue()) == {"num_gold": 1, "num_tests": 0, "num_known": 0}
 
 
 def test_prompts_that_came_with_their_order_are_no_work(campaign, tmp_path):

@@ -121,10 +121,10 @@ def test_a_rater_who_fails_is_told_and_an_admin_sees_it(opened):
 def test_a_paused_rater_appeals_and_a_reviewer_lets_her_go_on(opened):
     admin = opened("grace", "/campaigns/disputed/quality/")
     row = admin.locator("tr", has_text="eve")
-    row.locator("summary").click()
+    row.get_by_role("button", name="Pause eve").click()
     row.locator("textarea").fill("Twelve rankings in a minute.")
     assert_accessible(admin)
-    row.get_by_role("button", name="Pause eve").click()
+    row.locator("dialog").get_by_role("button", name="Pause eve").click()
     expect(admin.locator("tr", has_text="eve")).to_contain_text("Twelve rankings in a minute.")
 
     hers = opened("eve", "/rank/disputed/")
