@@ -91,16 +91,21 @@ def everyday() -> None:
 
 
 def disputed() -> None:
-    """Four tasks that two ranked, one of them the opposite way; `rex` reviews, two tasks wait, and there is a plan."""
+    """Four tasks that Ada and Bea ranked, one of them the opposite way; `rex` reviews, and there is a plan."""
     person(Role.REVIEWER, name="rex")
     ada, bea, *_ = raters()
-    campaign = a_campaign(raters=raters(), num_prompts=6, k=4, overlap=9, name="Disputed")
-    for number in range(4):
-        rank_next(campaign, ada, seconds=40.0)
-        rank_next(campaign, bea, rule=reversed_order if number == 1 else in_order, seconds=25.0)
+    campaign = a_campaign(raters=raters(), num_prompts=4, k=4, overlap=9, name="Disputed")
+    while rank_next(campaign, ada, seconds=40.0):
+        pass
+    while rank_next(campaign, bea, rule=at_odds_on_the_first, seconds=25.0):
+        pass
     alike = campaign.tasks.filter(agreement=1.0).order_by("pk")[0]
     make_gold(alike, tiers=right_order(alike), explanation="As they say.", kind=TaskKind.GOLD, user=None)
     a_plan(campaign, shows_agreement=True)
+
+
+def at_odds_on_the_first(texts: dict[str, str]) -> list[list[str]]:
+    return reversed_order(texts) if "question 0" in min(texts.values()) else in_order(texts)
 
 
 def tested() -> None:
