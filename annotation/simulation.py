@@ -165,7 +165,10 @@ class Api:
         self.headers = {"Authorization": f"Token {secret}", "Content-Type": "application/json"}
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The answer's JSON, None for 204 and for one who gets no more work. What was lost on its way is sent once more: the server answers it alike."""
+        """The answer's JSON, None for 204 and for one who gets no more work.
+
+        What was lost on its way is sent once more: the server answers it alike.
+        """
         for is_last in (False, True):
             try:
                 self.connection.request("POST", self.base + path, json.dumps(body), self.headers)
