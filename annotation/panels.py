@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts.home import Panel, panel
 from accounts.models import Capability, User
-from annotation.models import Campaign, CampaignState
+from annotation.models import Appeal, AppealState, Campaign, CampaignState
 from annotation.services.desk import desks_of
 from annotation.services.progress import progress_of
 
@@ -22,6 +22,13 @@ def tasks_that_wait(user: User) -> Panel:
         "has_begun": any(desk.has_begun for desk in waiting),
     }
     return Panel("annotation/panel_rater.html", context)
+
+
+@panel(Capability.REVIEW, order=15)
+def appeals_that_wait(user: User) -> Panel | None:
+    """Nothing where no appeal does: disagreements always wait, and have their place in the navigation."""
+    num = Appeal.objects.filter(state=AppealState.OPEN).count()
+    return Panel("annotation/panel_appeals.html", {"num_appeals": num}) if num else None
 
 
 @panel(Capability.STUDY, order=20)

@@ -30,6 +30,7 @@ TIE = 0.05  # utilities closer than this are tied
 STRENGTHS = (0.5, 1.0, 2.0)  # gaps of utility from which on one is "better", "much better", "far better"
 MOST_RATERS = 64
 TIMEOUT_S = 60
+NO_MORE = ("paused", "test_failed")  # simulated raters are checked as everybody is
 
 
 class SimulationFailed(UserError):
@@ -164,7 +165,10 @@ class Api:
         self.headers = {"Authorization": f"Token {secret}", "Content-Type": "application/json"}
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The answer's JSON, None for 204. What was lost on its way is sent once more: the server answers it alike."""
+        """The answer's JSON, None for 204 and for one who gets no more work.
+
+        What was lost on its way is sent once more: the server answers it alike.
+        """
         for is_last in (False, True):
             try:
                 self.connection.request("POST", self.base + path, json.dumps(body), self.headers)
@@ -176,6 +180,8 @@ class Api:
                 if is_last:
                     raise SimulationFailed(f"The server does not answer: {error}") from error
         if answer.status == 204:
+            return None
+        if answer.status == 403 and json.loads(told)["error"]["code"] in NO_MORE:
             return None
         if answer.status >= 300:
             raise SimulationFailed(f"The server answered {answer.status}: {told[:300].decode(errors='replace')}")

@@ -27,7 +27,10 @@ from annotation.services.assign import LeaseLost, NotARater, NotOpen, lease_next
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
 from annotation.services.money import BudgetSpent
+from annotation.services.qualification import TooFewTests
 from annotation.services.rank import submit_instead
+from annotation.services.standing import DidNotPass, Paused
+from annotation.standing_views import passed_just_now, test_banner
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
 
@@ -75,6 +78,8 @@ def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         why_none = "budget"
     except NotARater:
         why_none = "removed"
+    except (Paused, DidNotPass, TooFewTests) as refused:
+        why_none = refused.code
     return show(request, campaign, task=task, why_none=why_none)
 
 
@@ -87,6 +92,7 @@ def show(
     error: str = "",
     template: str = "annotation/rank.html",
 ) -> HttpResponse:
+    rater = signed_in(request)
     mine = mine_in(request, campaign)
     context: dict[str, Any] = {
         "campaign": campaign,
@@ -97,6 +103,8 @@ def show(
         "last": mine.order_by("-created_at", "-pk").values_list("pk", flat=True).first(),
         "skip_reasons": SKIP_REASONS,
         **key_context(request),
+        "test": test_banner(campaign, rater=rater),
+        "passed": passed_just_now(campaign, rater=rater),
     }
     if is_htmx(request):
         template = "annotation/rank_swap.html"

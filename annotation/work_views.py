@@ -18,12 +18,14 @@ from accounts.errors import wants_json
 from accounts.models import Capability
 from accounts.paging import page_of
 from annotation.keys import choose_key, reset_keys
-from annotation.models import Campaign, Ranking
+from annotation.models import Campaign, Ranking, Remark
 from annotation.pages import correction_page, line_of
 from annotation.posted import draft_of, submission_of
 from annotation.services.desk import desks_of
 from annotation.services.judge import BadRanking
 from annotation.services.rank import correct_ranking
+from annotation.services.review import returned_to
+from annotation.standing_views import own_standings
 from annotation.views import check_person, key_context, stored
 
 PAGE = 40
@@ -43,6 +45,7 @@ class Entry:
     seconds: int | None
     at: datetime
     is_corrected: bool
+    remarks: tuple[Remark, ...]  # of reviewers
 
 
 @require_GET
@@ -51,10 +54,18 @@ class Entry:
 def my_work(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     mine = Ranking.objects.filter(rater=user, is_live=True)
-    rows = mine.select_related("assignment", "task__prompt", "task__campaign", "edit")
+    rows = mine.select_related("assignment", "task__prompt", "task__campaign", "edit").prefetch_related("remarks__by")
     page = page_of(rows, request, by="-created_at", size=PAGE)
     entries = [entry_of(ranking) for ranking in page.items]
-    return render(request, "annotation/my_work.html", {"page": page, "entries": entries, "desks": desks_of(user)})
+    desks = desks_of(user)
+    own = own_standings(user, campaigns=[desk.campaign for desk in desks])
+    context = {
+        "page": page,
+        "entries": entries,
+        "own_desks": [{"desk": desk, "own": own[desk.campaign.pk]} for desk in desks],
+        "returned": returned_to(user),
+    }
+    return render(request, "annotation/my_work.html", context)
 
 
 def entry_of(ranking: Ranking) -> Entry:
@@ -69,6 +80,7 @@ def entry_of(ranking: Ranking) -> Entry:
         seconds=None if ranking.seconds is None else round(ranking.seconds),
         at=ranking.created_at,
         is_corrected=ranking.supersedes_id is not None,
+        remarks=tuple(ranking.remarks.all()),
     )
 
 

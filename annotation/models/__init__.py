@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, Assignment, AssignmentState
+from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, SEEN, Assignment, AssignmentState
 from annotation.models.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership, Standing
 from annotation.models.figures import Figures
 from annotation.models.money import Per, Purse, Tariff
 from annotation.models.prompts import Completion, Prompt, Split
+from annotation.models.quality import (
+    STANDING_TRANSITIONS,
+    Appeal,
+    AppealState,
+    Cause,
+    GoldAnswer,
+    QualityPlan,
+    StandingChange,
+    plan_of,
+)
 from annotation.models.rankings import CannotRank, Ranking
+from annotation.models.reviews import Adjudication, Remark
 from annotation.models.tasks import RankingTask, Slot, TaskCompletion, TaskKind
 
 __all__ = [
     "ASSIGNMENT_TRANSITIONS",
     "CAMPAIGN_TRANSITIONS",
     "HOLDS_SLOT",
+    "SEEN",
+    "STANDING_TRANSITIONS",
+    "Adjudication",
+    "Appeal",
+    "AppealState",
     "Assignment",
     "AssignmentState",
     "Campaign",
     "CampaignState",
     "CannotRank",
+    "Cause",
     "Completion",
     "Figures",
+    "GoldAnswer",
     "Guideline",
     "Membership",
     "Per",
     "Prompt",
     "Purse",
+    "QualityPlan",
     "Ranking",
     "RankingTask",
+    "Remark",
     "Slot",
     "Split",
     "Standing",
+    "StandingChange",
     "Tariff",
     "TaskCompletion",
     "TaskKind",
+    "plan_of",
 ]

@@ -29,6 +29,7 @@ ASSIGNMENT_TRANSITIONS: dict[str, frozenset[str]] = {
     AssignmentState.SURPLUS: frozenset(),
 }
 HOLDS_SLOT = (AssignmentState.LIVE, AssignmentState.DONE)
+SEEN = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.SKIPPED, AssignmentState.SURPLUS)  # not given again
 
 
 class Assignment(models.Model):

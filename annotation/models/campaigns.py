@@ -67,6 +67,7 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
     is_active = models.BooleanField(default=True)
     standing = models.CharField(max_length=8, choices=Standing, default=Standing.TRUSTED)
+    planned_to = models.PositiveIntegerField(default=0)  # place in her stream of tasks up to which checks are laid out
     joined_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

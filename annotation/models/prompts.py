@@ -27,6 +27,7 @@ class Prompt(models.Model):
     split = models.CharField(max_length=8, choices=Split, default=Split.TRAIN)
     external_id = models.CharField(max_length=120, blank=True)
     kind = models.CharField(max_length=40, blank=True)  # such as "code" or "advice": agreement is told by it
+    is_check = models.BooleanField(default=False)  # came with its right order: no model answers it, nothing counts it
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -42,6 +42,7 @@ class Ranking(models.Model):
     reason = models.TextField(blank=True)
     seconds = models.FloatField(null=True)  # active time, told by the browser, capped by the age of the lease
     cost = models.BigIntegerField(default=0)  # ten-thousandths of the currency's unit: annotation.models.money
+    num_characters = models.PositiveIntegerField(null=True)  # of the texts that were shown
     guideline = models.ForeignKey(Guideline, null=True, on_delete=models.PROTECT, related_name="+")
     is_simulated = models.BooleanField(default=False)
     is_live = models.BooleanField(default=True)  # false once superseded or withdrawn

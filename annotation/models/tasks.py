@@ -31,10 +31,18 @@ class RankingTask(models.Model):
     priority = models.PositiveSmallIntegerField(default=50)  # smaller goes first
     kind = models.CharField(max_length=8, choices=TaskKind, default=TaskKind.WORK)
     repeats = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="repeated_by")
+    agreement = models.FloatField(null=True)  # of pairs that two raters ordered, the share alike; written with rankings
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering: ClassVar = ["priority", "created_at", "pk"]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["agreement", "id"],
+                condition=models.Q(kind=TaskKind.WORK, agreement__isnull=False),
+                name="tasks_by_disagreement",
+            )
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(kind=TaskKind.REPEAT, repeats__isnull=False)
@@ -67,7 +75,8 @@ class Slot(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="slots")
     number = models.PositiveSmallIntegerField()
     is_free = models.BooleanField(default=True)
-    order_key = models.BigIntegerField()  # priority first, then a stored shuffle, so that tasks don't come in groups
+    # Priority first, then a stored shuffle, so that tasks don't come in groups; of a reserved slot, the place in her stream.
+    order_key = models.BigIntegerField()
     reserved_for = models.ForeignKey(  # nobody else gets it: gold, repeats and tests are laid out for one rater
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="reserved_slots"
     )

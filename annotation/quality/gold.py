@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from annotation.quality.intervals import ratio_interval
-from annotation.quality.judgement import Measure, shared_votes, undefined, votes
-from annotation.weak_order import Tiers
+from annotation.quality.judgement import Measure, Order, shared_votes, undefined, votes
 
 
-def credit(tiers: Tiers, gold: Tiers) -> Measure:
+def credit(tiers: Order, gold: Order) -> Measure:
     """Of the pairs that the gold ranking orders, the share ordered alike; a tie is half a pair. `num` counts those pairs.
 
     A random strict order earns 0.5 on average, as does one that ties all. It is (1 + tau-a) / 2 over the gold's pairs:
@@ -22,14 +21,34 @@ def credit(tiers: Tiers, gold: Tiers) -> Measure:
     return Measure(sum((1 + product) / 2 for product in asked) / len(asked), num=len(asked))
 
 
-def credit_over(rankings: Iterable[tuple[Tiers, Tiers]]) -> Measure:
+def credit_of_answer(tiers: Order, gold: Order) -> Measure:
+    """As `credit`, of an answer to a task whose order is known: a pair that it leaves out, or ties, is half a pair.
+
+    So is saying that there is no order (`tiers` empty), and leaving out is no way around being checked.
+    """
+    said = votes(tiers)
+    asked = [said.get(pair, 0) * wanted for pair, wanted in votes(gold).items() if wanted]
+    if not asked:
+        return undefined("The gold ranking orders no two texts.")
+    return Measure(sum((1 + product) / 2 for product in asked) / len(asked), num=len(asked))
+
+
+def credit_over(rankings: Iterable[tuple[Order, Order]]) -> Measure:
     """Credit over all pairs of several (ranking, gold), with a 95 % interval that knows that pairs of a task go together."""
-    found = [credit(tiers, gold) for tiers, gold in rankings]
+    return _over(credit(tiers, gold) for tiers, gold in rankings)
+
+
+def credit_over_answers(answers: Iterable[tuple[Order, Order]]) -> Measure:
+    """As `credit_over`, with what was left out counted as `credit_of_answer` does."""
+    return _over(credit_of_answer(tiers, gold) for tiers, gold in answers)
+
+
+def _over(found: Iterable[Measure]) -> Measure:
     counts = [(measure.value * measure.num, measure.num) for measure in found if measure.value is not None]
     return _share(counts, "No gold ranking orders two texts that were ranked.")
 
 
-def self_consistency(repeats: Iterable[tuple[Tiers, Tiers]]) -> Measure:
+def self_consistency(repeats: Iterable[tuple[Order, Order]]) -> Measure:
     """Of pairs of texts that a rater ordered both times, the share ordered alike, over tasks that she ranked twice.
 
     Pairs tied in either ranking are left out, as between two raters: this is the most that her agreement with others can

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from annotation.weak_order import Tiers
 
 Votes = dict[tuple[str, str], int]
+Order = Sequence[Sequence[str]]  # tiers as rows and files have them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Measure:
 
 def undefined(why: str, *, num: int = 0) -> Measure:
     return Measure(None, num=num, why=why)
+
+
+def in_percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def positions(tiers: Iterable[Iterable[str]]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts.hints import hint
 from accounts.models import User
-from annotation.models import Assignment, AssignmentState
+from annotation.models import Assignment, AssignmentState, Standing
 from annotation.services.assign import check_may_rank, deal, end, expire_leases, own, put_off, whole
 
 
@@ -18,7 +18,9 @@ def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
     """
     campaign = assignment.task.campaign
     with transaction.atomic():
-        check_may_rank(campaign, rater=rater)
+        member = check_may_rank(campaign, rater=rater)
+        if member.standing not in (Standing.TRUSTED, Standing.TESTED):
+            return None
         expire_leases(campaign=campaign)
         live = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE)
         held = list(live.order_by("leased_at", "pk"))
@@ -27,7 +29,7 @@ def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
         for other in held:
             if other.pk != assignment.pk and put_off(other, campaign=campaign):
                 return whole(other.pk)
-        made = deal(campaign, rater=rater)
+        made = deal(member)
     return whole(made.pk) if made else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from annotation.models import Campaign, Ranking
+from annotation.models import Campaign, Ranking, TaskKind
 
 MOST_SHOWN = 20
 
@@ -22,7 +22,9 @@ class NotRanked:
 
 def not_ranked_in(campaign: Campaign) -> list[NotRanked]:
     """The newest `MOST_SHOWN`."""
-    live = Ranking.objects.filter(task__campaign=campaign, is_live=True).exclude(cannot_rank="")
+    live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True).exclude(
+        cannot_rank=""
+    )
     found = live.select_related("task__prompt", "rater").order_by("-created_at", "-pk")[:MOST_SHOWN]
     return [
         NotRanked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from django.db import transaction
@@ -16,20 +15,24 @@ from accounts.hints import hint
 from accounts.models import User
 from annotation.models import (
     ASSIGNMENT_TRANSITIONS,
+    SEEN,
     Assignment,
     AssignmentState,
     Campaign,
     CampaignState,
     Membership,
     Slot,
+    Standing,
 )
 from annotation.services.money import release, reserve
+from annotation.services.qualification import judge, next_test
+from annotation.services.standing import refuse_work
+from annotation.services.stream import checks_due, lay_out, lot
 from annotation.services.texts import complaint_about
 from registry.services.schemas import canonical
 
 LARGEST_DRAFT = 256 * 1024  # bytes: the longest better version fits, in any script
 LONGEST_REASON = 200
-SEEN = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.SKIPPED, AssignmentState.SURPLUS)
 
 
 class NotARater(NotAllowed):
@@ -52,36 +55,63 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     """The task that she has on her desk, else the next one with a free slot; None where nothing waits for her.
 
     She never gets a task that she has ranked or skipped; one that ran out on her comes back in the same order, with her
-    draft. Raises `NotARater`, `NotOpen`, `BudgetSpent`.
+    draft. Raises `NotARater`, `NotOpen`, `BudgetSpent`, `Paused`, `DidNotPass`, `TooFewTests`.
     """
+    made = lease(campaign, rater=rater)
+    if isinstance(made, Membership):
+        refuse_work(made)  # once what decided it is committed
+        return None
+    return made
+
+
+def lease(campaign: Campaign, *, rater: User) -> Assignment | Membership | None:
+    """What `lease_next` gives; her membership where she gets no work."""
     with transaction.atomic():
-        check_may_rank(campaign, rater=rater)
+        member = check_may_rank(campaign, rater=rater)
+        if member.standing in (Standing.PAUSED, Standing.FAILED):
+            return member
         expire_leases(campaign=campaign)
         live = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE)
         held = live.order_by("leased_at", "pk").first()  # of two, the second was fetched ahead (`ahead.lease_ahead`)
         if held is not None and put_off(held, campaign=campaign):
             return whole(held.pk)
-        made = deal(campaign, rater=rater)
+        made = deal(member)
+        if member.standing == Standing.FAILED:
+            return member
     return whole(made.pk) if made else None
 
 
-def deal(campaign: Campaign, *, rater: User) -> Assignment | None:
+def deal(member: Membership) -> Assignment | None:
     """Leases her one more task, within the caller's transaction; None where nothing waits for her."""
-    slot = take_slot(free_slots(campaign).exclude_seen(rater))
-    if slot is None:
+    slot = next_slot(member)
+    if slot is None or member.standing == Standing.FAILED:
         return None
-    made = assign(slot, campaign=campaign, rater=rater)
-    hint(f"campaign:{campaign.pk}")
+    made = assign(slot, campaign=member.campaign, rater=member.user)
+    hint(f"campaign:{member.campaign_id}")
     return made
 
 
-def check_may_rank(campaign: Campaign, *, rater: User) -> None:
+def next_slot(member: Membership) -> Slot | None:
+    """Of the test where she takes it; else a check whose place has come, else work."""
+    if member.standing == Standing.TESTED:
+        test = next_test(member)
+        if test is not None:
+            return take_slot(Slot.objects.filter(pk=test.pk, is_free=True))
+    if member.standing != Standing.TRUSTED:
+        return None
+    lay_out(member)
+    return take_slot(checks_due(member)) or take_slot(free_slots(member.campaign).exclude_seen(member.user))
+
+
+def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    member = Membership.objects.select_for_update().filter(campaign=campaign, user=rater, is_active=True).first()
+    mine = Membership.objects.select_for_update(of=("self",)).select_related("campaign", "user")
+    member = mine.filter(campaign=campaign, user=rater, is_active=True).first()
     if member is None or not rater.is_active:
         raise NotARater(f"You are not a rater of {campaign.name}.")
     if not Campaign.objects.filter(pk=campaign.pk, state=CampaignState.OPEN).exists():
         raise NotOpen(f"{campaign.name} is not open to raters now.")
+    return member
 
 
 class FreeSlots(QuerySet[Slot]):
@@ -122,9 +152,18 @@ def assign(slot: Slot, *, campaign: Campaign, rater: User) -> Assignment:
 
 
 def shuffled(slot: Slot) -> list[str]:
-    """A random order, stored with the assignment, so that a place says nothing about who wrote the text."""
+    """A random order, stored with the assignment, so that a place says nothing about who wrote the text.
+
+    What comes to a rater again comes in another order than before.
+    """
     order = [str(pk) for pk in slot.task.entries.values_list("completion_id", flat=True)]
-    random.SystemRandom().shuffle(order)
+    before = Assignment.objects.filter(task=slot.task.repeats_id, rater=slot.reserved_for_id).values_list(
+        "order", flat=True
+    )
+    orders = list(before) if slot.task.repeats_id else []
+    lot.shuffle(order)
+    while order in orders:
+        lot.shuffle(order)
     return order
 
 
@@ -183,6 +222,16 @@ def own(assignment: Assignment, *, rater: User) -> Assignment:
     return found
 
 
+def member_of(assignment: Assignment) -> Membership | None:
+    """Hers, which `own` has locked; none where she never was a rater here."""
+    found: Membership | None = (
+        Membership.objects.select_related("campaign", "user")
+        .filter(campaign=assignment.slot.campaign_id, user=assignment.rater_id)
+        .first()
+    )
+    return found
+
+
 def renew(assignment: Assignment, *, rater: User) -> Assignment:
     """Puts off the end of a lease. Raises `LeaseLost` where it was given away, submitted or skipped already."""
     with transaction.atomic():
@@ -230,6 +279,8 @@ def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment
         if AssignmentState.SKIPPED not in ASSIGNMENT_TRANSITIONS[found.state]:
             raise LeaseLost(AFTER[found.state])
         end(found, to=AssignmentState.SKIPPED, skip_reason=reason, draft=None, draft_at=None)
+        if (member := member_of(found)) is not None:
+            judge(member)
         hint(f"campaign:{found.slot.campaign_id}")
         found.refresh_from_db()
     return found

@@ -13,6 +13,7 @@ from accounts.hints import hint
 from accounts.models import Capability, User
 from annotation.attributes import Attribute, BadAttributes, as_json, attributes_of, parse_attributes
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership
+from annotation.services.qualification import first_standing
 from audit.services import record
 
 MOST_RATERS = 25  # a task, as the database has it
@@ -105,7 +106,10 @@ def add_raters(campaign: Campaign, *, raters: Iterable[User], user: User | None)
         known = Membership.objects.filter(campaign=campaign, user__in=people, is_active=True)
         new = sorted({person.username for person in people} - set(known.values_list("user__username", flat=True)))
         for person in people:
-            Membership.objects.update_or_create(campaign=campaign, user=person, defaults={"is_active": True})
+            Membership.objects.update_or_create(
+                campaign=campaign, user=person, defaults={"is_active": True},
+                create_defaults={"is_active": True, "standing": first_standing(campaign)},
+            )  # fmt: skip
         if new:
             record("campaign.raters_added", actor=user, target=campaign, raters=new)
     return len(new)

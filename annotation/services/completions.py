@@ -99,7 +99,7 @@ def unanswered(campaign: Campaign, *, model: ModelVersion | None) -> QuerySet[Pr
     answers = Completion.objects.filter(prompt=OuterRef("pk"))
     if model is not None:
         answers = answers.filter(model=model)
-    return Prompt.objects.filter(~Exists(answers), campaign=campaign).order_by("created_at", "pk")
+    return Prompt.objects.filter(~Exists(answers), campaign=campaign, is_check=False).order_by("created_at", "pk")
 
 
 def by_split(prompts: QuerySet[Prompt]) -> dict[str, Iterable[dict[str, Any]]]:

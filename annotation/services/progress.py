@@ -1,4 +1,4 @@
-"""How far campaigns are: counts for bars and tables, a few queries for any number of campaigns."""
+"""How far campaigns are: counts of work for bars and tables, a few queries for any number of campaigns."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from annotation.models import (
     Ranking,
     RankingTask,
     Slot,
+    TaskKind,
 )
 
 
@@ -75,23 +76,32 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
         for row in rows:
             counts[row.pop(key)].update(row)
 
-    add(Prompt.objects.filter(campaign__in=ids).order_by().values("campaign").annotate(prompts=Count("pk")), "campaign")
     add(
-        Completion.objects.filter(prompt__campaign__in=ids, parent__isnull=True).order_by().values("prompt__campaign")
-        .annotate(completions=Count("pk")),
-        "prompt__campaign",
-    )  # fmt: skip
-    add(
-        RankingTask.objects.filter(campaign__in=ids).order_by().values("campaign").annotate(tasks=Count("pk")),
+        Prompt.objects.filter(campaign__in=ids, is_check=False)
+        .order_by()
+        .values("campaign")
+        .annotate(prompts=Count("pk")),
         "campaign",
     )
     add(
-        Slot.objects.filter(campaign__in=ids).order_by().values("campaign")
+        Completion.objects.filter(prompt__campaign__in=ids, prompt__is_check=False, parent__isnull=True).order_by()
+        .values("prompt__campaign").annotate(completions=Count("pk")),
+        "prompt__campaign",
+    )  # fmt: skip
+    add(
+        RankingTask.objects.filter(campaign__in=ids, kind=TaskKind.WORK)
+        .order_by()
+        .values("campaign")
+        .annotate(tasks=Count("pk")),
+        "campaign",
+    )
+    add(
+        Slot.objects.filter(campaign__in=ids, task__kind=TaskKind.WORK).order_by().values("campaign")
         .annotate(slots=Count("pk"), slots_free=Count("pk", filter=Q(is_free=True))),
         "campaign",
     )  # fmt: skip
     add(
-        Assignment.objects.filter(slot__campaign__in=ids).order_by().values("slot__campaign").annotate(
+        Assignment.objects.filter(slot__campaign__in=ids, task__kind=TaskKind.WORK).order_by().values("slot__campaign").annotate(
             slots_live=Count("pk", filter=Q(state=AssignmentState.LIVE)),
             slots_done=Count("pk", filter=Q(state=AssignmentState.DONE)),
             surplus=Count("pk", filter=Q(state=AssignmentState.SURPLUS)),
@@ -99,7 +109,8 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
         "slot__campaign",
     )  # fmt: skip
     add(
-        Ranking.objects.filter(task__campaign__in=ids, is_live=True).order_by().values("task__campaign").annotate(
+        Ranking.objects.filter(task__campaign__in=ids, task__kind=TaskKind.WORK, is_live=True).order_by()
+        .values("task__campaign").annotate(
             rankings=Count("pk"),
             simulated=Count("pk", filter=Q(is_simulated=True)),
             cannot_rank=Count("pk", filter=~Q(cannot_rank="")),
@@ -113,9 +124,9 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
 
 def rater_counts(campaign: Campaign) -> list[RaterCount]:
     """Everybody who is or was a rater here, busiest first."""
-    mine = Assignment.objects.filter(slot__campaign=campaign).order_by().values("rater")
+    mine = Assignment.objects.filter(slot__campaign=campaign, task__kind=TaskKind.WORK).order_by().values("rater")
     skipped = dict(mine.filter(state=AssignmentState.SKIPPED).annotate(n=Count("pk")).values_list("rater", "n"))
-    live = Ranking.objects.filter(task__campaign=campaign, is_live=True).order_by()
+    live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True).order_by()
     rows = live.values("rater").annotate(n=Count("pk"), last=Max("created_at"))
     ranked: dict[int, tuple[int, datetime]] = {row["rater"]: (row["n"], row["last"]) for row in rows}
     seconds: defaultdict[int, list[float]] = defaultdict(list)

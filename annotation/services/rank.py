@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from accounts.errors import Conflict, NotFound
@@ -15,9 +17,12 @@ from accounts.hints import hint
 from accounts.models import User
 from annotation.attributes import attributes_of
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Ranking, Slot
-from annotation.services.assign import AFTER, end, own, take_slot
+from annotation.services.assign import AFTER, end, member_of, own, take_slot
+from annotation.services.disagreement import note_agreement
 from annotation.services.judge import Submission, judgement
 from annotation.services.money import settle
+from annotation.services.qualification import judge
+from annotation.services.standing import weigh
 
 
 class AlreadyRanked(Conflict):
@@ -48,7 +53,11 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
             cost = settle(found, was_live=was_live, seconds=seconds)
-            return store(found, submission, judged=judged, seconds=seconds, cost=cost)
+            made = store(found, submission, judged=judged, seconds=seconds, cost=cost)
+            if (member := member_of(found)) is not None:
+                judge(member)
+                weigh(member)
+            return made
     except IntegrityError as error:
         if Ranking.objects.filter(client_uuid=submission.client_uuid).exists():
             raise UuidReused("This client_uuid was used for another ranking at the same time.") from error
@@ -84,7 +93,8 @@ def hold(assignment: Assignment) -> None:
         move(assignment, to=AssignmentState.DONE, **fields)
         return
     give_back_other(assignment)
-    free = Slot.objects.filter(task=assignment.task_id, is_free=True).order_by("number")
+    hers = Q(reserved_for=None) | Q(reserved_for=assignment.rater_id)
+    free = Slot.objects.filter(hers, task=assignment.task_id, is_free=True).order_by("number")
     slot = take_slot(free)
     if slot is None:
         move(assignment, to=AssignmentState.SURPLUS, **fields)
@@ -132,9 +142,17 @@ def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ran
             prompt_id=assignment.task.prompt_id, parent_id=told["of"], author=assignment.rater, text=told["text"]
         )
         row |= {"tiers": [[str(edit.pk)], *body["tiers"]], "strengths": [1, *body["strengths"]]}
-    return Ranking.objects.create(
-        assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit, **row, **fields
-    )
+    made = Ranking.objects.create(
+        assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit,
+        num_characters=num_characters(assignment), **row, **fields,
+    )  # fmt: skip
+    note_agreement(made)
+    return made
+
+
+def num_characters(assignment: Assignment) -> int:
+    texts = Completion.objects.filter(pk__in=assignment.order).order_by()
+    return sum(texts.annotate(length=Length("text")).values_list("length", flat=True))
 
 
 def capped(seconds: float | None, *, assignment: Assignment) -> float | None:

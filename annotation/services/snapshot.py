@@ -13,11 +13,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
 
 from accounts.errors import UserError
 from accounts.models import User
-from annotation.models import AssignmentState, Campaign, Completion, Ranking, TaskKind
+from annotation.models import (
+    Adjudication,
+    Assignment,
+    AssignmentState,
+    Campaign,
+    Completion,
+    Ranking,
+    RankingTask,
+    TaskKind,
+)
 from annotation.services.completions import in_batches
 from annotation.weak_order import Pair, comparisons
 from audit.services import record
@@ -26,6 +36,7 @@ from registry.services.datasets import freeze_dataset
 from registry.services.schemas import RANKINGS, SPLITS, canonical
 
 BATCH = 500
+SETTLED = "settled"  # where the state of an assignment stands: this order is a reviewer's
 CHOSEN = (
     "pk", "task__prompt__split", "rater", "is_simulated", "assignment__state", "guideline__number", "cannot_rank", "edit",
 )  # fmt: skip
@@ -79,6 +90,7 @@ class Snapshot:
         numbers = count()
         for some in in_batches(self.ids[split], BATCH):
             found = Ranking.objects.select_related("task__prompt", "assignment", "edit").in_bulk(some)
+            found |= settled_among(some)
             names = {name for ranking in found.values() for name in names_of(ranking)}
             texts = {str(pk): text for pk, text in Completion.objects.filter(pk__in=names).values_list("pk", "text")}
             for pk in some:
@@ -112,20 +124,26 @@ def freeze_snapshot(
 ) -> DatasetVersion:
     """Freezes every live ranking of work, late ones included. Prompts keep the split that follows from their content.
 
+    Where a reviewer settled the order of a task, that order stands in place of all rankings of the task.
+
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
     nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NameTaken`.
     """
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True)
-    ordered = live.order_by("task__prompt__content_hash", "created_at", "pk")
-    chosen = list(ordered.values_list(*CHOSEN))
+    settled = Adjudication.objects.filter(task__campaign=campaign, is_live=True)
+    ordered = live.exclude(task__in=settled.values("task")).order_by("task__prompt__content_hash", "created_at", "pk")
+    told = list(ordered.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
+    told += [settled_row(one) for one in settled.select_related("task__prompt")]
+    chosen = sorted(told, key=lambda row: (row[8], row[9], row[0]))  # those of a prompt together
     if not chosen:
         raise NoRankings(f"{campaign.name} has no ranking yet.")
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
     snapshot = Snapshot(name, campaign, ids, shuffled_seed)
+    tasks = RankingTask.objects.filter(Q(rankings__in=live) | Q(adjudications__in=settled))
     made = freeze_dataset(
         name, kind=DatasetKind.PREFERENCE, splits={split: snapshot.rows(split) for split in SPLITS}, user=user,
-        query=query_of(snapshot, chosen), card=card_of(snapshot, chosen), parents=parents_of(live),
-        models_used=ModelVersion.objects.filter(completions__tasks__rankings__in=live).distinct(),
+        query=query_of(snapshot, chosen), card=card_of(snapshot, chosen), parents=parents_of(tasks),
+        models_used=ModelVersion.objects.filter(completions__tasks__in=tasks).distinct(),
         is_simulated=any(row[3] for row in chosen), extra_files=lambda folder: write_rankings(snapshot, folder=folder),
     )  # fmt: skip
     record("campaign.snapshot", actor=user, target=campaign, dataset=str(made.pk), num_rankings=len(chosen))
@@ -162,8 +180,32 @@ def pseudonym(dataset: str, rater: int) -> str:
     return "r-" + salted_hmac("annotation.rater", f"{dataset}\n{rater}", algorithm="sha256").hexdigest()[:16]
 
 
-def parents_of(live: Any) -> Iterable[DatasetVersion]:
-    return DatasetVersion.objects.filter(completions__tasks__rankings__in=live).distinct()
+def parents_of(tasks: QuerySet[RankingTask]) -> Iterable[DatasetVersion]:
+    return DatasetVersion.objects.filter(completions__tasks__in=tasks).distinct()
+
+
+def settled_row(settled: Adjudication) -> tuple[Any, ...]:
+    """As `CHOSEN`, and what it is sorted by."""
+    prompt = settled.task.prompt
+    return (
+        settled.pk, prompt.split, settled.by_id, False, SETTLED, None, "", None, prompt.content_hash, settled.created_at,
+    )  # fmt: skip
+
+
+def settled_among(ids: list[uuid.UUID]) -> dict[uuid.UUID, Ranking]:
+    """Settled orders, as rankings of the reviewers who settled them; these are saved nowhere."""
+    found = (
+        Adjudication.objects.filter(pk__in=ids).select_related("task__prompt", "by").prefetch_related("task__entries")
+    )
+    return {one.pk: as_ranking(one) for one in found}
+
+
+def as_ranking(settled: Adjudication) -> Ranking:
+    order = [str(entry.completion_id) for entry in settled.task.entries.all()]
+    return Ranking(
+        id=settled.pk, task=settled.task, rater=settled.by, tiers=settled.tiers, strengths=settled.strengths,
+        unranked=settled.unranked, assignment=Assignment(task=settled.task, rater=settled.by, order=order),
+    )  # fmt: skip
 
 
 def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
@@ -177,6 +219,7 @@ def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
         "num_surplus": sum(row[4] == AssignmentState.SURPLUS for row in chosen),
         "num_cannot_rank": sum(row[6] != "" for row in chosen),
         "num_edits": sum(row[7] is not None for row in chosen),
+        "num_settled": sum(row[4] == SETTLED for row in chosen),
         "attributes": snapshot.campaign.attributes,
         "guidelines": sorted({row[5] for row in chosen if row[5] is not None}),
         "rankings_sha256": hashlib.sha256("\n".join(sorted(str(row[0]) for row in chosen)).encode()).hexdigest(),
@@ -197,6 +240,10 @@ def card_of(snapshot: Snapshot, chosen: list[Any]) -> str:
         lines.append(f"{cannot:,} of the rankings say that their texts cannot be ranked, and give no comparison.")
     if edits := sum(row[7] is not None for row in chosen):
         lines.append(f"In {edits:,} rankings the first text is the rater's own better version of one of the others.")
+    if settled := sum(row[4] == SETTLED for row in chosen):
+        lines.append(
+            f"{settled:,} of the orders were settled by a reviewer, and stand in place of all rankings of their tasks."
+        )
     if simulated:
         lines.append(f"{simulated:,} of the rankings are by simulated raters: `simulated` marks their rows.")
     if snapshot.shuffled_seed is not None:

@@ -25,6 +25,7 @@ class Place:
 PLACES = (
     Place(_("Rank"), "rank_any", Capability.RANK),
     Place(_("My work"), "my_work", Capability.RANK),
+    Place(_("Review"), "review", Capability.REVIEW),
     Place(_("Campaigns"), "campaigns", Capability.STUDY),
     Place(_("Rounds"), "rounds", Capability.STUDY),
     Place(_("Runs"), "runs", Capability.STUDY),

@@ -16,15 +16,27 @@ import django
 django.setup()
 
 from django.db import connection  # noqa: E402
-from django.db.models import Count, Q  # noqa: E402
+from django.db.models import Count, F, Q  # noqa: E402
 
 from accounts.errors import UserError  # noqa: E402
-from accounts.models import User  # noqa: E402
-from annotation.models import HOLDS_SLOT, Assignment, Campaign, Ranking, RankingTask, Slot  # noqa: E402
+from accounts.models import Role, User  # noqa: E402
+from annotation.models import (  # noqa: E402
+    HOLDS_SLOT,
+    Assignment,
+    Campaign,
+    Membership,
+    Ranking,
+    RankingTask,
+    Slot,
+    StandingChange,
+)
 from annotation.services.ahead import lease_ahead  # noqa: E402
 from annotation.services.assign import lease_next, skip  # noqa: E402
 from annotation.services.rank import correct_ranking, submit_ranking  # noqa: E402
+from annotation.services.review import adjudicate  # noqa: E402
+from annotation.services.standing import pause  # noqa: E402
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out  # noqa: E402
+from tests.annotation.checks import a_plan, gold_of, rank_next  # noqa: E402
 
 ORDERS = ("a>b>c", "c>b>a", "b>a=c", "a=b=c")
 
@@ -159,6 +171,72 @@ def a_busy_day() -> dict[str, Any]:
     }
 
 
+def pausing_and_submitting() -> list[dict[str, Any]]:
+    """A rater submits and asks for more while an admin pauses her, and a reviewer settles what she ranks; ten times."""
+    told = []
+    grace = a_person("pausing-admin", role=Role.ADMIN)
+    for number in range(10):
+        rater, other = people(f"pausing{number}", 2)
+        campaign = a_campaign(raters=[rater, other], num_prompts=3, name=f"Pausing {number}")
+        first = lease_next(campaign, rater=rater)
+        stop = partial(pause, campaign, rater=rater, reason="Wait.", user=grace)
+        answers = at_once(
+            lambda first=first, rater=rater: submit_ranking(first, rater=rater, submission=a_submission()).pk,
+            lambda campaign=campaign, rater=rater: lease_next(campaign, rater=rater),
+            stop,
+            stop,
+            lambda first=first, grace=grace: adjudicate(first.task, line="a > b > c", reason="", user=grace).pk,
+        )
+        held = Assignment.objects.filter(slot__campaign=campaign, state__in=HOLDS_SLOT)
+        told.append(
+            {
+                "refused": [answer for answer in answers if isinstance(answer, str)],
+                "stored": Ranking.objects.filter(rater=rater).count(),
+                "standing": Membership.objects.get(campaign=campaign, user=rater).standing,
+                "pauses": StandingChange.objects.filter(membership__campaign=campaign).count(),
+                "on_her_desk": Assignment.objects.filter(rater=rater, state="live").count(),
+                "free_but_held": Slot.objects.filter(campaign=campaign, is_free=True, assignments__in=held).count(),
+                "taken_by_nobody": Slot.objects.filter(campaign=campaign, is_free=False)
+                .exclude(assignments__in=held)
+                .count(),
+            }
+        )
+    return told
+
+
+def two_rankings_at_once() -> list[float | None]:
+    """Two raters submit the same task together: its agreement knows of both."""
+    told = []
+    for number in range(10):
+        raters = people(f"agreeing{number}", 2)
+        campaign = a_campaign(raters=raters, num_prompts=1, name=f"Agreeing {number}")
+        leases = [lease_next(campaign, rater=rater) for rater in raters]
+        at_once(
+            *(
+                lambda lease=lease, rater=rater: submit_ranking(lease, rater=rater, submission=a_submission()).pk
+                for lease, rater in zip(leases, raters, strict=True)
+            )
+        )
+        told.append(RankingTask.objects.get(campaign=campaign).agreement)
+    return told
+
+
+def gold_for_all_at_once() -> dict[str, Any]:
+    """Eight raters ask at once where half of the tasks are the same few gold: each gets slots of her own."""
+    raters = people("golden", 8)
+    campaign = a_campaign(raters=raters, num_prompts=12, overlap=8, name="Golden")
+    gold_of(campaign, 12)
+    a_plan(campaign, gold_share=0.5)
+    days = at_once(*(lambda rater=rater: len([rank_next(campaign, rater) for _ in range(6)]) for rater in raters))
+    checks = Slot.objects.filter(campaign=campaign, task__kind="gold")
+    return {
+        "days": days,
+        "slots": checks.count(),
+        "different": checks.values("task", "reserved_for").distinct().count(),
+        "anothers": Assignment.objects.filter(task__kind="gold").exclude(rater=F("slot__reserved_for")).count(),
+    }
+
+
 def a_day(campaign: Campaign, rater: User, *, lot: random.Random) -> list[str]:
     """Returns the rankings that were acknowledged to her."""
     done, late = [], []
@@ -186,5 +264,8 @@ def a_day(campaign: Campaign, rater: User, *, lot: random.Random) -> list[str]:
 
 
 if __name__ == "__main__":
-    scenes = (one_task_for_all, one_rater_many_tabs, double_submits, a_busy_day)
+    scenes = (
+        one_task_for_all, one_rater_many_tabs, double_submits, a_busy_day, pausing_and_submitting, two_rankings_at_once,
+        gold_for_all_at_once,
+    )  # fmt: skip
     print(json.dumps({scene.__name__: scene() for scene in scenes}))

@@ -97,6 +97,27 @@ def test_on_a_busy_day_every_acknowledged_ranking_is_stored_once(told):
     assert day["states"]["expired"] > 0
 
 
+def test_a_rater_who_is_paused_while_she_submits_keeps_her_ranking_and_gets_no_more(told):
+    for scene in told["pausing_and_submitting"]:
+        assert (scene["stored"], scene["standing"], scene["pauses"], scene["on_her_desk"]) == (1, "paused", 1, 0), scene
+        assert (scene["free_but_held"], scene["taken_by_nobody"]) == (0, 0), scene
+        assert scene["refused"].count("bad_standing") == 1
+        assert set(scene["refused"]) <= {"bad_standing", "paused"}, scene
+
+
+def test_rankings_that_are_stored_at_once_both_count_in_their_tasks_agreement(told):
+    agreement = told["two_rankings_at_once"]
+    assert len(agreement) == 10
+    assert None not in agreement
+
+
+def test_gold_that_all_ask_for_at_once_is_laid_out_for_each(told):
+    golden = told["gold_for_all_at_once"]
+    assert golden["days"] == [6] * 8
+    assert golden["slots"] == golden["different"] > 8
+    assert golden["anothers"] == 0
+
+
 @pytest.mark.slow
 def test_simulated_raters_rank_an_imported_campaign_over_http(site, tmp_path):
     path = a_file(tmp_path / "r.jsonl", *(a_row(n) for n in range(6)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.simulation import SimulationFailed, Taste, simulate_raters
-from tests.annotation.arrange import a_campaign
+from annotation.services.standing import pause
+from annotation.simulation import SimulationFailed, Taste, simulate_raters, simulated_person
+from tests.annotation.arrange import a_campaign, add_more
 from training.recipes.utility import brief
 
 TEXTS = {
@@ -32,6 +33,15 @@ def test_a_seed_decides_what_is_preferred_whatever_the_letters():
     back = {"a": "c", "b": "a", "c": "b"}
     assert [sorted(back[name] for name in tier) for tier in other[0]] == [sorted(tier) for tier in one[0]]
     assert len({str(Taste(seed=seed, rater=1, noise=5.0).order(TEXTS)) for seed in range(20)}) > 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_simulated_rater_who_is_paused_stops_and_the_others_go_on():
+    campaign = a_campaign(num_prompts=2, overlap=2)
+    person = simulated_person(1, by=None)
+    add_more(campaign, person)
+    pause(campaign, rater=person, reason="A break.", user=None)
+    assert simulate_raters(campaign, num_raters=2, seed=0).rankings == 2
 
 
 @pytest.mark.django_db

@@ -13,13 +13,16 @@ django.setup()
 
 from accounts.models import Role, User  # noqa: E402 - models exist only from here on
 from annotation.attributes import as_json, parse_attributes  # noqa: E402
-from annotation.models import Campaign, Completion  # noqa: E402
+from annotation.models import Campaign, Completion, TaskKind  # noqa: E402
+from annotation.services.campaigns import add_raters  # noqa: E402
 from annotation.services.completions import make_tasks  # noqa: E402
+from annotation.services.gold import make_gold  # noqa: E402
 from registry.services.artifacts import store_folder  # noqa: E402
 from registry.services.datasets import freeze_dataset  # noqa: E402
 from registry.services.models import register_model  # noqa: E402
 from tests.accounts.people import person  # noqa: E402
 from tests.annotation.arrange import a_campaign  # noqa: E402
+from tests.annotation.checks import a_plan, gold_of, in_order, rank_next, reversed_order, right_order  # noqa: E402
 
 RATERS = ("ada", "bea", "cleo", "dan", "eve")
 HOSTILE = (
@@ -102,6 +105,32 @@ def scarce() -> None:
     a_campaign(raters=raters(), num_prompts=2, k=2, overlap=1, name="Scarce")
 
 
+def disputed() -> None:
+    """Four tasks that Ada and Bea ranked, one of them the opposite way; `rex` reviews, and there is a plan."""
+    person(Role.REVIEWER, name="rex")
+    ada, bea, *_ = raters()
+    campaign = a_campaign(raters=raters(), num_prompts=4, k=4, overlap=9, name="Disputed")
+    while rank_next(campaign, ada, seconds=40.0):
+        pass
+    while rank_next(campaign, bea, rule=at_odds_on_the_first, seconds=25.0):
+        pass
+    alike = campaign.tasks.filter(agreement=1.0).order_by("pk")[0]
+    make_gold(alike, tiers=right_order(alike), explanation="As they say.", kind=TaskKind.GOLD, user=None)
+    a_plan(campaign, shows_agreement=True)
+
+
+def at_odds_on_the_first(texts: dict[str, str]) -> list[list[str]]:
+    return reversed_order(texts) if "question 0" in min(texts.values()) else in_order(texts)
+
+
+def tested() -> None:
+    """A campaign that begins with a test of four tasks; Cleo and Dan join it."""
+    campaign = a_campaign(num_prompts=10, k=3, overlap=9, name="Tested")
+    gold_of(campaign, 5, kind=TaskKind.TEST)
+    a_plan(campaign, num_tests=4)
+    add_raters(campaign, raters=[rater for rater in raters() if rater.username in ("cleo", "dan")], user=None)
+
+
 def rated() -> None:
     """Six tasks of four texts that are rated on two scales, one of them of every text."""
     campaign = a_campaign(raters=raters(), num_prompts=6, k=4, overlap=9, name="Rated")
@@ -164,7 +193,21 @@ def tiny_writer() -> None:
 
 STAGES: dict[str, Callable[[], None]] = {
     set_up.__name__: set_up
-    for set_up in (people, everyday, long, nine, scarce, rated, hostile, written, empty, fill, tiny_writer)
+    for set_up in (
+        people,
+        everyday,
+        long,
+        nine,
+        scarce,
+        disputed,
+        tested,
+        rated,
+        hostile,
+        written,
+        empty,
+        fill,
+        tiny_writer,
+    )
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,162 @@
+"""The test before a campaign: laid out, judged after its last task, told with an explanation of each, and taken again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from accounts.errors import Conflict
+from accounts.models import User
+from annotation.models import (
+    SEEN,
+    Assignment,
+    AssignmentState,
+    Campaign,
+    Cause,
+    GoldAnswer,
+    Membership,
+    QualityPlan,
+    Ranking,
+    Slot,
+    Standing,
+    TaskKind,
+    plan_of,
+)
+from annotation.quality.gold import credit_over_answers
+from annotation.quality.judgement import Measure, in_percent
+from annotation.quality.sequential import CHANCE
+from annotation.services.standing import change, locked
+from annotation.services.stream import fresh, lay_out_test, tests_of
+
+
+class TooFewTests(Conflict):
+    code = "too_few_tests"
+
+
+@dataclass(frozen=True, slots=True)
+class TestProgress:
+    num: int
+    num_done: int
+
+    @property
+    def number(self) -> int:
+        """Of the task in hand, the first being 1."""
+        return min(self.num_done + 1, self.num)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One test task of hers, for the page that explains it; no ranking where she skipped it."""
+
+    gold: GoldAnswer
+    ranking: Ranking | None
+    assignment: Assignment
+
+
+def attempt_of(member: Membership) -> int:
+    return member.changes.filter(before=Standing.FAILED, after=Standing.TESTED).count()
+
+
+def next_test(member: Membership) -> Slot | None:
+    """Of one who is tested; None where she is through. Then she has been judged. `member` is locked.
+
+    Raises `TooFewTests` where the campaign has no test for her.
+    """
+    plan = plan_of(member.campaign)
+    num = plan.num_tests if plan else 0
+    attempt = attempt_of(member)
+    if plan is None or num == 0:  # the campaign has given its test up meanwhile
+        change(
+            member, to=Standing.TRUSTED, cause=Cause.TEST, reason="The campaign has no test any more: you may rank.",
+            by=None,
+        )  # fmt: skip
+        return None
+    if lay_out_test(member, num=num, attempt=attempt) == 0:
+        raise TooFewTests(f"{member.campaign.name} begins with a test, and it has no task for you yet.")
+    seen = Assignment.objects.filter(rater=member.user_id, state__in=SEEN).values("task")
+    found = tests_of(member, attempt=attempt).filter(is_free=True).exclude(task__in=seen).first()
+    if found is None:
+        judge(member, plan=plan)
+    return found
+
+
+def judge(member: Membership, *, plan: QualityPlan | None = None) -> None:
+    """After the last task of her test, however it ended. `member` is locked."""
+    if member.standing != Standing.TESTED or (plan := plan or plan_of(member.campaign)) is None:
+        return
+    slots = list(tests_of(member, attempt=attempt_of(member)).values_list("task", flat=True))
+    over = Assignment.objects.filter(rater=member.user_id, task__in=slots, state__in=SEEN).exclude(
+        state=AssignmentState.LIVE
+    )
+    if not slots or over.values("task").distinct().count() < len(slots):
+        return
+    measure = credit_over_answers(
+        (one.ranking.shown_tiers if one.ranking else [], one.gold.tiers) for one in answered(member)
+    )
+    has_passed = passes(measure, mark=plan.pass_mark)
+    reason = told(measure, num=len(slots), mark=plan.pass_mark, has_passed=has_passed)
+    change(member, to=Standing.TRUSTED if has_passed else Standing.FAILED, cause=Cause.TEST, reason=reason, by=None)
+
+
+def passes(measure: Measure, *, mark: float) -> bool:
+    """The credit reaches the mark, and its lower bound is above that of guessing: luck alone is not enough."""
+    return measure.value is not None and measure.value >= mark and measure.low is not None and measure.low > CHANCE
+
+
+def told(measure: Measure, *, num: int, mark: float, has_passed: bool) -> str:
+    if measure.value is None or measure.low is None or measure.high is None:
+        return f"The test can't be judged: {measure.why}"
+    found = (
+        f"you ordered {in_percent(measure.value)} of {measure.num} pairs as expected in {num} tasks"
+        f" (95 % interval {in_percent(measure.low)} to {in_percent(measure.high)})"
+    )
+    if has_passed:
+        return f"You passed the test: {found}; {in_percent(mark)} were needed."
+    if measure.value >= mark:
+        return f"You did not pass the test: {found}, and so few can't be told from guessing."
+    return f"You did not pass the test: {found}; {in_percent(mark)} were needed."
+
+
+def answered(member: Membership) -> list[Answered]:
+    """The tasks of her latest attempt that are over, in her order."""
+    slots = list(tests_of(member, attempt=attempt_of(member)).select_related("task__gold", "task__prompt"))
+    tasks = [slot.task_id for slot in slots]
+    over = Assignment.objects.filter(rater=member.user_id, task__in=tasks, state__in=SEEN).exclude(
+        state=AssignmentState.LIVE
+    )
+    assignments = {assignment.task_id: assignment for assignment in over}
+    live = Ranking.objects.filter(rater=member.user_id, task__in=tasks, is_live=True).select_related("assignment")
+    rankings = {ranking.task_id: ranking for ranking in live}
+    return [
+        Answered(slot.task.gold, rankings.get(slot.task_id), assignments[slot.task_id])
+        for slot in slots
+        if slot.task_id in assignments
+    ]
+
+
+def test_progress(member: Membership) -> TestProgress:
+    plan = plan_of(member.campaign)
+    laid = list(tests_of(member, attempt=attempt_of(member)).values_list("task", flat=True))
+    over = Assignment.objects.filter(rater=member.user_id, task__in=laid, state__in=SEEN)
+    done = over.exclude(state=AssignmentState.LIVE).values("task").distinct().count()
+    return TestProgress(len(laid) or (plan.num_tests if plan else 0), done)
+
+
+def try_again(campaign: Campaign, *, rater: User, user: User | None) -> None:
+    """Another test, of tasks that she has not had: the first ones were explained to her. Raises `TooFewTests`."""
+    with transaction.atomic():
+        member = locked(campaign, rater)
+        plan = plan_of(campaign)
+        num, left = plan.num_tests if plan else 0, len(fresh(member, kind=TaskKind.TEST))
+        if left < num:
+            raise TooFewTests(
+                f"The test has {num} tasks, and there are {left} that {rater.username} has not had. Add test tasks first."
+            )
+        change(member, to=Standing.TESTED, cause=Cause.HAND, reason="", by=user)
+
+
+def first_standing(campaign: Campaign) -> Standing:
+    """Of one who joins."""
+    plan = plan_of(campaign)
+    return Standing.TESTED if plan is not None and plan.num_tests else Standing.TRUSTED
