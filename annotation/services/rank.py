@@ -46,6 +46,7 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
     try:
         with transaction.atomic():
             found = own(assignment, rater=rater)
+            found.rater = rater  # known: not asked of the database again
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known

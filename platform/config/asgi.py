@@ -16,8 +16,10 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 
 from config import env  # noqa: E402
 from config.gate import Gate  # noqa: E402
+from config.keeper import keep_open  # noqa: E402
 from config.sockets import routes  # noqa: E402
 
+kept = keep_open()
 http = Gate(pages, at_once=env.WEB_REQUESTS, waiting=env.WEB_WAITING)
 application = ProtocolTypeRouter(
     {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(routes)))}

@@ -61,7 +61,7 @@ def record(site: Site, stage: Stage, *, count: int, mutant: str = "") -> Record:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
 
-    with webs(site.env(), log=site.home / "web.log", mutant=mutant) as running:
+    with webs(site.env(), log=site.home / "web.log", mutant=mutant, count=1 if mutant else 2) as running:
         asyncio.run(look(running.ports))
     return found
 

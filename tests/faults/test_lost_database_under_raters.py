@@ -53,7 +53,7 @@ def a_day_of_crashes(
 
 
 def test_six_crashes_of_the_database_lose_nothing_and_the_web_processes_go_on_by_themselves(server: Server, tmp_path):
-    told, asked = a_day_of_crashes(server, tmp_path / "home", raters=24, tasks=80, crashes=CRASHES, seed=3)
+    told, asked = a_day_of_crashes(server, tmp_path / "home", raters=24, tasks=60, crashes=CRASHES, seed=3)
     print(told.verdict, told.ledger.statuses, round(told.seconds, 1))
     assert told.verdict.is_sound
     assert told.verdict.acked >= asked.wanted

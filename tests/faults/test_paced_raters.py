@@ -20,6 +20,8 @@ def test_raters_who_think_get_their_next_task_and_no_error(houses: Houses, tmp_p
     asked = stage(site, raters=12, tasks=60, overlap=3, researchers=3)
     with webs(site.env(), log=site.home / "web.log") as running:
         told = asyncio.run(paced.work(asked, running, paced.Pace(think_s=2.0, seconds=6.0, look_s=2.0)))
+        log = site.home / "db.sqlite3-wal"
+        assert site.server or log.stat().st_size > 0, "the log was folded in, and will be after each request"
     assert told.statuses == {200: 12 * 3 + 3 * 3}
     assert (len(told.submits), len(told.looks), told.lost) == (36, 9, 0)
     [(ranked,)] = site.sql("SELECT count(*) FROM annotation_ranking")

@@ -12,10 +12,10 @@ pytestmark = pytest.mark.slow
 
 def test_kills_double_clicks_second_tabs_and_lunches_lose_and_double_nothing(houses: Houses, tmp_path):
     site = houses.new(tmp_path / "home")
-    told = a_day(site, stage(site, raters=40, tasks=120, overlap=3), seed=1, faults=kills(3))
+    told = a_day(site, stage(site, raters=40, tasks=100, overlap=3), seed=1, faults=kills(3))
     print(told.verdict, told.ledger.statuses, told.ledger.lost, round(told.seconds, 1))
     assert told.verdict.is_sound
-    assert told.verdict.acked >= 360
+    assert told.verdict.acked >= 300
     assert told.verdict.found == told.verdict.acked + told.verdict.unacked
     assert told.violations == {}
     assert told.ledger.lost > 0, "no kill met a request"
@@ -29,7 +29,7 @@ def test_kills_double_clicks_second_tabs_and_lunches_lose_and_double_nothing(hou
 ])  # fmt: skip
 def test_the_count_finds_a_build_that(houses: Houses, tmp_path, mutant, counted, violated):
     site = houses.new(tmp_path / "home", mutant=mutant)
-    told = a_day(site, stage(site, raters=16, tasks=14, overlap=3), seed=2, mutant=mutant, patience_s=2)
+    told = a_day(site, stage(site, raters=16, tasks=12, overlap=3), seed=2, mutant=mutant, patience_s=2, processes=1)
     print(told.verdict, told.ledger.statuses)
     assert getattr(told.verdict, counted) > 0
     assert not told.verdict.is_sound
