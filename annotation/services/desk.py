@@ -9,6 +9,7 @@ from django.db.models import Count
 from accounts.models import User
 from annotation.models import Assignment, AssignmentState, Campaign, CampaignState, Ranking, Slot
 from annotation.services.assign import SEEN
+from annotation.services.money import stopped_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Desk:
 
 
 def desks_of(rater: User) -> list[Desk]:
-    """Those with a task in her hands first, then where most waits, then what has ended. Four queries."""
+    """Those with a task in her hands first, then where most waits, then what has ended. Five queries."""
     mine = Campaign.objects.filter(membership__user=rater, membership__is_active=True)
     campaigns = list(mine.exclude(state=CampaignState.DRAFT).order_by("name", "pk"))
     live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE)
@@ -32,11 +33,12 @@ def desks_of(rater: User) -> list[Desk]:
     waiting = dict(free.values("campaign").annotate(n=Count("task", distinct=True)).values_list("campaign", "n"))
     ranked = Ranking.objects.filter(task__campaign__in=campaigns, rater=rater, is_live=True).order_by()
     done = dict(ranked.values("task__campaign").annotate(n=Count("pk")).values_list("task__campaign", "n"))
+    stopped = stopped_among(campaigns)
     desks = [
         Desk(
             campaign=campaign,
             num_mine=done.get(campaign.pk, 0),
-            num_waiting=is_open * (waiting.get(campaign.pk, 0) + (campaign.pk in begun)),
+            num_waiting=is_open * (waiting.get(campaign.pk, 0) * (campaign.pk not in stopped) + (campaign.pk in begun)),
             has_begun=is_open and campaign.pk in begun,
         )
         for campaign in campaigns
