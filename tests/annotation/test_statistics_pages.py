@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Role
 from annotation.models import Campaign, Figures, Prompt
 from annotation.services.assign import lease_next
 from annotation.services.campaigns import revise_guideline
 from annotation.services.desk import desks_of
-from annotation.services.figures import AT_ONCE, count, figures_of
+from annotation.services.figures import count, figures_of
 from annotation.services.rank import submit_ranking
 from annotation.services.report import as_json, report_of
 from annotation.tasks import count_figures
@@ -141,10 +143,11 @@ def test_a_large_campaign_is_counted_by_a_worker_whom_one_look_asks_for_all(
     count_figures(campaign_id=ranked.pk)
     assert "nothing was ranked since" in page(browser, "campaign_statistics", ranked)
     Figures.objects.update(state="older")
+    assert "rankings have come in since: they are counted soon" in page(browser, "campaign_statistics", ranked)
+    Figures.objects.update(counted_at=timezone.now() - timedelta(minutes=1))
     told = page(browser, "campaign_statistics", ranked)
     assert "newer figures are being counted" in told
     assert "100.0 % to 100.0 %" in told  # the old ones stay in view
-    assert AT_ONCE > 0
 
 
 def test_the_pages_ask_few_questions_however_much_was_ranked(browser, ranked, django_assert_max_num_queries):
@@ -207,8 +210,8 @@ def test_a_price_and_a_budget_are_set_on_the_page(browser, ranked, ada):
     answer = browser.post(reverse("campaign_costs", args=[ranked.slug]), PRICE)
     assert answer.status_code == 302
     told = page(browser, "campaign_costs", ranked)
-    assert "18.0000 EUR an hour of active time, at most 600 seconds a ranking" in told
-    assert "100.0000 left; the next task may cost 3.0000 at most" in told
+    assert "18.00 EUR an hour of active time, at most 600 seconds a ranking" in told
+    assert "100.00 left; the next task may cost 3.00 at most" in told
 
 
 @pytest.mark.parametrize(
@@ -239,7 +242,7 @@ def test_when_the_budget_stops_raters_and_admins_are_told(browser, campaign, ada
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "budget_spent")
     for name in ("campaign", "campaign_costs"):
         notice = page(browser, name, campaign)
-        assert "0.5000 EUR of the budget is left, and the next task may cost 1.0000 EUR" in notice
+        assert "0.50 EUR of the budget is left, and the next task may cost 1.00 EUR" in notice
     assert [desk.num_waiting for desk in desks_of(ada)] == [0]
 
 
