@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from annotation.services.assign import lease_next
 from annotation.services.campaigns import revise_guideline
 from annotation.services.desk import desks_of
 from annotation.services.figures import count, figures_of
+from annotation.services.judge import Submission
 from annotation.services.rank import submit_ranking
 from annotation.services.report import as_json, report_of
 from annotation.tasks import count_figures
@@ -82,6 +84,16 @@ def test_what_is_undefined_says_why(browser, campaign, ada):
     told = page(browser, "campaign_statistics", campaign)
     assert "Undefined: No two raters had a preference on the same pair of texts." in told
     assert "Undefined: No browser said how long a ranking took." in told
+
+
+def test_answers_without_an_order_alone_make_no_figure_and_break_no_page(browser, campaign, ada):
+    none = Submission(client_uuid=uuid.uuid4(), cannot_rank="unclear", seconds=0.0)
+    submit_ranking(lease_next(campaign, rater=ada), rater=ada, submission=none)
+    told = page(browser, "campaign_statistics", campaign)
+    assert "0 rankings of 0 tasks by 0 raters" in told
+    assert "1 answer says that there is no order" in told
+    assert "No text here names the model that wrote it." in told
+    assert "No order yet." in page(browser, "campaign_rater_figures", campaign)
 
 
 def test_an_empty_campaign_says_what_will_be_here(browser, campaign):
