@@ -165,7 +165,7 @@ def chart_of_pace(part: dict[str, Any]) -> dict[str, Any]:
     days = part["pace"]["days"]
     return {
         "x": {"label": "day", "values": [noon(one["day"]) for one in days], "scale": "day"},
-        "y": {"label": "answers", "scale": "linear", "unit": "answers a day"},
+        "y": {"label": "answers", "scale": "linear", "unit": "answers a day", "from": 0},
         "series": [{"label": "a day", "role": "main", "values": [one["num"] for one in days]}],
     }
 
@@ -173,7 +173,7 @@ def chart_of_pace(part: dict[str, Any]) -> dict[str, Any]:
 def chart_of_hours(part: dict[str, Any]) -> dict[str, Any]:
     return {
         "x": {"label": "hour of the day", "values": list(range(24)), "scale": "linear", "every": [1, 2, 3, 6]},
-        "y": {"label": "answers", "scale": "linear", "unit": "answers by hour of the day"},
+        "y": {"label": "answers", "scale": "linear", "unit": "answers by hour of the day", "from": 0},
         "series": [{"label": "by hour", "role": "main", "values": part["pace"]["by_hour"]}],
     }
 

@@ -183,7 +183,7 @@ def _at(given: Comparisons, small_Q: Floats, beta_R: Floats) -> _Point:
     m, q, r = given.num_models, given.num_models + 2, given.num_raters
     gap, beta = _gap(given, small_Q), beta_R[given.rater]
     logit = beta * gap + small_Q[m] * given.first + small_Q[m + 1] * given.longer
-    chance = 1 / (1 + np.exp(-logit))
+    chance = np.exp(-np.logaddexp(0.0, -logit))
     value = float(-(given.weight * np.logaddexp(0.0, -logit)).sum())
     left = given.weight * (1 - chance)  # slope by the logit
     bend = given.weight * chance * (1 - chance)
@@ -237,7 +237,7 @@ def _errors(given: Comparisons, point: _Point) -> tuple[Floats, Floats]:
     tasks, task = np.unique(given.task, return_inverse=True)
     gap, beta = _gap(given, point.small_Q), point.beta_R[given.rater]
     logit = beta * gap + point.small_Q[m] * given.first + point.small_Q[m + 1] * given.longer
-    left = given.weight / (1 + np.exp(logit))
+    left = given.weight * np.exp(-np.logaddexp(0.0, logit))
     slopes_TQ = np.zeros((len(tasks), q))
     np.add.at(slopes_TQ, (task, given.better), left * beta)
     np.add.at(slopes_TQ, (task, given.worse), -left * beta)

@@ -19,6 +19,7 @@ from annotation.models import (
     Slot,
     Standing,
 )
+from annotation.services.money import stopped_among
 from annotation.services.qualification import test_progress
 from annotation.services.stream import num_ahead
 
@@ -38,7 +39,7 @@ class Desk:
 
 
 def desks_of(rater: User) -> list[Desk]:
-    """Those with a task in her hands first, then where most waits, then what has ended. Six queries, and some for each test."""
+    """Those with a task in her hands first, then where most waits, then what has ended. Seven queries, and some for each test."""
     mine = Membership.objects.filter(user=rater, is_active=True).exclude(campaign__state=CampaignState.DRAFT)
     members = {member.campaign_id: member for member in mine.select_related("campaign", "user")}
     campaigns = sorted((member.campaign for member in members.values()), key=lambda one: (one.name, one.pk))
@@ -50,7 +51,11 @@ def desks_of(rater: User) -> list[Desk]:
     )
     work = dict(free.values("campaign").annotate(n=Count("task", distinct=True)).values_list("campaign", "n"))
     checks = num_ahead(members.values(), num_work=work)
-    waiting = {pk: num_waiting(member, work=work, checks=checks, begun=begun) for pk, member in members.items()}
+    stopped = stopped_among(campaigns)
+    waiting = {
+        pk: begun[pk] if pk in stopped else num_waiting(member, work=work, checks=checks, begun=begun)
+        for pk, member in members.items()
+    }
     ranked = Ranking.objects.filter(task__campaign__in=campaigns, rater=rater, is_live=True).order_by()
     done = dict(ranked.values("task__campaign").annotate(n=Count("pk")).values_list("task__campaign", "n"))
     desks = [

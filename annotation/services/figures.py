@@ -21,6 +21,7 @@ from annotation.services.wall import wall_of
 
 COUNT = "annotation.tasks.count_figures"
 ASK_AGAIN = timedelta(minutes=5)  # after which a count that was asked for is taken to be lost
+REST = timedelta(seconds=15)  # between two counts, and ten times as long as one takes: people rank all day
 EMPTY = "0:"
 AT_ONCE = 100  # so few rankings are counted while one waits, in less than a third of a second
 logger = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`report` is None where nothing was ever counted; `is_current` where nothing was ranked since."""
+    """`report` is None where nothing was ever counted; `is_current` where nothing was ranked since; `is_counting` where a
+    worker was asked. Neither: the last count is too young for another."""
 
     report: dict[str, Any] | None
     counted_at: datetime | None
@@ -54,13 +56,18 @@ def figures_of(campaign: Campaign) -> Shown:
     state = state_of(campaign)
     if kept.state != state and int(state.partition(":")[0]) <= AT_ONCE:
         kept = count(campaign)
-    is_current = kept.state == state
-    if not is_current and state != EMPTY:
+    is_current = kept.state == state or state == EMPTY
+    is_due = not is_current and (kept.counted_at is None or timezone.now() > kept.counted_at + rest_after(kept))
+    if is_due:
         ask(campaign)
     return Shown(
         report=kept.report if kept.counted_at else None, counted_at=kept.counted_at, took_seconds=kept.took_seconds,
-        is_current=is_current or state == EMPTY, is_counting=not is_current and state != EMPTY, failure=kept.failure,
+        is_current=is_current, is_counting=is_due, failure=kept.failure,
     )  # fmt: skip
+
+
+def rest_after(kept: Figures) -> timedelta:
+    return max(REST, timedelta(seconds=10 * kept.took_seconds))
 
 
 def ask(campaign: Campaign) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -237,6 +238,13 @@ def budget_of(campaign: Campaign) -> Budget:
         left=None if left is None else amount_of(left),
         next_lease=amount_of(most_of(tariff)) if tariff else None,
     )
+
+
+def stopped_among(campaigns: Sequence[Campaign]) -> set[int]:
+    """Which of them give out no task for want of money: one query, and one for each that has a budget."""
+    bounded = Purse.objects.filter(campaign__in=campaigns, budget__isnull=False).values_list("campaign", flat=True)
+    has_budget = set(bounded)
+    return {one.pk for one in campaigns if one.pk in has_budget and budget_of(one).is_stopped}
 
 
 def costs_of(campaign: Campaign) -> Costs:

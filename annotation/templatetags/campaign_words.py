@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django import template
 
 register = template.Library()
@@ -10,3 +12,10 @@ register = template.Library()
 @register.filter
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
+
+
+@register.filter
+def money(amount: Decimal) -> str:
+    """All digits that there are, two at least."""
+    whole, _, parts = f"{amount:,.4f}".partition(".")
+    return f"{whole}.{parts[:2]}{parts[2:].rstrip('0')}"

@@ -4,7 +4,7 @@
 //   spec = {
 //     x: {label: "step", values: [0, 1, 2], scale: "linear" | "log" | "time"},      // time: seconds since 1970;
 //         // "day": the same, told as days; with `every`, the steps that ticks may have
-//     y: {label: "loss", scale: "linear" | "log", unit: "nats"},
+//     y: {label: "loss", scale: "linear" | "log", unit: "nats", from: 0},           // from: a value that is always in view
 //     series: [{label: "held out", values: [2.1, null, 1.8], low: [...], high: [...], role: "main" | "other" | "context",
 //               dashed: false}],
 //     references: [{y: 0.72, label: "ceiling"}],
@@ -105,7 +105,7 @@ function axes({ x, y }) {
 }
 
 function scales({ x, y, references = [], bands = [] }) {
-  const held = [...references.map((one) => one.y), ...bands.flatMap((one) => [one.low, one.high])];
+  const held = [...references.map((one) => one.y), ...bands.flatMap((one) => [one.low, one.high]), ...(y.from === undefined ? [] : [y.from])];
   const range = (plot, low, high) => {
     if (low === null) return [0, 1];
     const [from, to] = [Math.min(low, ...held), Math.max(high, ...held)];

@@ -5,23 +5,31 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import django
 
 django.setup()
 
-from accounts.models import Role, User  # noqa: E402 - models exist only from here on
+from django.utils import timezone  # noqa: E402 - models exist only from here on
+
+from accounts.models import Role, User  # noqa: E402
 from annotation.attributes import as_json, parse_attributes  # noqa: E402
-from annotation.models import Campaign, Completion, TaskKind  # noqa: E402
+from annotation.models import Campaign, Completion, Ranking, TaskKind  # noqa: E402
+from annotation.services.assign import lease_next  # noqa: E402
 from annotation.services.campaigns import add_raters  # noqa: E402
 from annotation.services.completions import make_tasks  # noqa: E402
+from annotation.services.figures import count  # noqa: E402
 from annotation.services.gold import make_gold  # noqa: E402
+from annotation.services.money import set_tariff  # noqa: E402
+from annotation.services.rank import submit_ranking  # noqa: E402
 from registry.services.artifacts import store_folder  # noqa: E402
 from registry.services.datasets import freeze_dataset  # noqa: E402
 from registry.services.models import register_model  # noqa: E402
 from tests.accounts.people import person  # noqa: E402
-from tests.annotation.arrange import a_campaign  # noqa: E402
+from tests.annotation.arrange import a_campaign, a_submission  # noqa: E402
 from tests.annotation.checks import a_plan, gold_of, in_order, rank_next, reversed_order, right_order  # noqa: E402
 
 RATERS = ("ada", "bea", "cleo", "dan", "eve")
@@ -162,6 +170,20 @@ def written() -> None:
     make_tasks(campaign)
 
 
+def counted() -> None:
+    """Twelve tasks, all ranked by three, over two days, at a price and within a budget; the figures are counted."""
+    campaign = a_campaign(raters=raters(), num_prompts=12, k=4, overlap=3, name="Counted")
+    set_tariff(campaign, per="ranking", price=Decimal("0.25"), currency="EUR", user=None, budget=Decimal("9.1"))
+    for at, rater in enumerate(raters()[:3]):
+        for number in range(12):
+            assignment = lease_next(campaign, rater=rater)
+            order = ("a>b>c>d", "a>c=b>d", "d>c>b>a")[(at + number) % 3]
+            made = submit_ranking(assignment, rater=rater, submission=a_submission(order, seconds=1.0))
+            day = timezone.now() - timedelta(days=number % 2)
+            Ranking.objects.filter(pk=made.pk).update(created_at=day, seconds=20.0 + 3 * number)
+    count(campaign)
+
+
 def empty() -> None:
     """Open, but nothing to rank yet; `fill` changes that."""
     a_campaign(raters=raters(), num_prompts=0, k=4, name="Empty")
@@ -204,6 +226,7 @@ STAGES: dict[str, Callable[[], None]] = {
         rated,
         hostile,
         written,
+        counted,
         empty,
         fill,
         tiny_writer,
