@@ -14,12 +14,13 @@ from accounts.errors import UserError
 from accounts.models import Capability
 from accounts.paging import page_of
 from annotation.attributes import attributes_of
-from annotation.forms import CampaignForm, CompletionsForm, GuidelineForm, PromptsForm, RatersForm, SnapshotForm, tell
-from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState
+from annotation.forms import CampaignForm, CloneForm, CompletionsForm, ImportForm, RatersForm, SnapshotForm, tell
+from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, ImportState
 from annotation.rendering import as_html
 from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
+from annotation.services.cloning import clone_campaign
 from annotation.services.progress import Progress, campaign_progress, progress_of, rater_counts
 from registry.models import DatasetKind, DatasetVersion
 from runs.models import Run, RunState
@@ -27,6 +28,10 @@ from runs.models import Run, RunState
 PAGE = 40
 MOST_SHOWN = 8
 VERBS = {CampaignState.OPEN: "Open to raters", CampaignState.PAUSED: "Pause", CampaignState.CLOSED: "Close"}
+AGAIN = {
+    (CampaignState.CLOSED, CampaignState.OPEN): "Reopen",
+    (CampaignState.PAUSED, CampaignState.OPEN): "Go on",
+}
 
 
 @require_GET
@@ -50,6 +55,22 @@ def campaign_new(request: HttpRequest) -> HttpResponse:
         else:
             return redirect("campaign", campaign.slug)
     return render(request, "annotation/campaign_new.html", {"form": form}, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(Capability.MANAGE)
+def campaign_clone(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    form = CloneForm(request.POST or None, initial={"name": f"{campaign.name[:110]}, again"})
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = clone_campaign(campaign, **form.cleaned_data, user=signed_in(request))
+        except UserError as error:
+            tell(form, error)
+        else:
+            return redirect("campaign", made.slug)
+    context = {"campaign": campaign, "form": form}
+    return render(request, "annotation/campaign_clone.html", context, status=400 if form.errors else 200)
 
 
 @require_GET
@@ -81,15 +102,16 @@ def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
     guideline = campaign.guidelines.first()
     moves = CAMPAIGN_TRANSITIONS[campaign.state]
     return {
-        "moves": [(to.value, verb) for to, verb in VERBS.items() if to in moves],
+        "moves": [(to.value, AGAIN.get((campaign.state, to), verb)) for to, verb in VERBS.items() if to in moves],
         "next": next_step(campaign, progress),
         "guideline": guideline,
         "guideline_html": as_html(guideline.text) if guideline else "",
-        "prompts_form": PromptsForm(),
+        "import_form": ImportForm(),
+        "waiting_imports": campaign.imports.filter(state=ImportState.CHECKED)[:MOST_SHOWN],
         "completions_form": CompletionsForm(k=campaign.k),
         "snapshot_form": SnapshotForm(initial={"name": next_snapshot_name(campaign)}),
         "raters_form": RatersForm(campaign=campaign),
-        "guideline_form": GuidelineForm(initial={"text": guideline.text if guideline else ""}),
+        "examples": guideline.examples if guideline else [],
     }
 
 

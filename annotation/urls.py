@@ -4,17 +4,63 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation import campaign_deeds, campaign_views, text_views, views, work_views
+from annotation import (
+    campaign_deeds,
+    campaign_views,
+    guideline_views,
+    import_views,
+    invitation_views,
+    preview_views,
+    text_views,
+    views,
+    work_views,
+)
 
 urlpatterns = [
     path("campaigns/", campaign_views.campaign_list, name="campaigns"),
     path("campaigns/new/", campaign_views.campaign_new, name="campaign_new"),
     path("campaigns/<slug:slug>/", campaign_views.campaign_detail, name="campaign"),
     path("campaigns/<slug:slug>/state/", campaign_deeds.campaign_state, name="campaign_state"),
-    path("campaigns/<slug:slug>/prompts/", campaign_deeds.campaign_prompts, name="campaign_prompts"),
+    path("campaigns/<slug:slug>/clone/", campaign_views.campaign_clone, name="campaign_clone"),
+    path("campaigns/<slug:slug>/imports/", import_views.campaign_imports, name="campaign_imports"),
+    path("campaigns/<slug:slug>/imports/<uuid:import_id>/", import_views.campaign_import, name="campaign_import"),
+    path(
+        "campaigns/<slug:slug>/imports/<uuid:import_id>/drop/",
+        import_views.campaign_import_drop,
+        name="campaign_import_drop",
+    ),
     path("campaigns/<slug:slug>/completions/", campaign_deeds.campaign_completions, name="campaign_completions"),
     path("campaigns/<slug:slug>/snapshots/", campaign_deeds.campaign_snapshot, name="campaign_snapshot"),
-    path("campaigns/<slug:slug>/guideline/", campaign_deeds.campaign_guideline, name="campaign_guideline"),
+    path("campaigns/<slug:slug>/guideline/", guideline_views.campaign_guideline, name="campaign_guideline"),
+    path("campaigns/<slug:slug>/guideline/examples/", guideline_views.campaign_example, name="campaign_example"),
+    path(
+        "campaigns/<slug:slug>/guideline/examples/<int:index>/remove/",
+        guideline_views.campaign_example_remove,
+        name="campaign_example_remove",
+    ),
+    path("campaigns/<slug:slug>/invitations/", invitation_views.campaign_invitations, name="campaign_invitations"),
+    path(
+        "campaigns/<slug:slug>/invitations/<int:invitation_id>/revoke/",
+        invitation_views.campaign_invitation_revoke,
+        name="campaign_invitation_revoke",
+    ),
+    path("join/<str:token>/", invitation_views.join_by_link, name="join"),
+    path("campaigns/<slug:slug>/preview/", preview_views.campaign_preview, name="campaign_preview"),
+    path(
+        "campaigns/<slug:slug>/preview/<uuid:task_id>/",
+        preview_views.campaign_preview_task,
+        name="campaign_preview_task",
+    ),
+    path(
+        "campaigns/<slug:slug>/preview/<uuid:task_id>/compare/",
+        preview_views.campaign_preview_compare,
+        name="campaign_preview_compare",
+    ),
+    path(
+        "campaigns/<slug:slug>/preview/<uuid:task_id>/difference/",
+        preview_views.campaign_preview_difference,
+        name="campaign_preview_difference",
+    ),
     path("campaigns/<slug:slug>/raters/", campaign_deeds.campaign_raters, name="campaign_raters"),
     path(
         "campaigns/<slug:slug>/raters/<str:username>/remove/",
@@ -25,6 +71,7 @@ urlpatterns = [
     path("rank/<slug:slug>/", views.rank, name="rank"),
     path("rank/<slug:slug>/submit/", views.rank_submit, name="rank_submit"),
     path("rank/<slug:slug>/draft/", views.rank_draft, name="rank_draft"),
+    path("rank/<slug:slug>/guideline/read/", guideline_views.rank_guideline_read, name="rank_guideline_read"),
     path("rank/<slug:slug>/difference/", views.rank_difference, name="rank_difference"),
     path("rank/<slug:slug>/renew/", views.rank_renew, name="rank_renew"),
     path("rank/<slug:slug>/skip/", views.rank_skip, name="rank_skip"),

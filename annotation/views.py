@@ -19,6 +19,7 @@ from annotation.posted import EDIT, draft_of, submission_of, uuid_of
 from annotation.services.assign import NotARater, NotOpen, lease_next, renew, save_draft, skip
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
+from annotation.services.pace import pace_of
 from annotation.services.rank import submit_ranking
 
 SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
@@ -57,12 +58,14 @@ def show(
     request: HttpRequest, campaign: Campaign, *, task: TaskPage | None, why_none: str = "", error: str = ""
 ) -> HttpResponse:
     mine = Ranking.objects.filter(rater=signed_in(request), task__campaign=campaign, is_live=True)
+    num_mine = mine.count()
     context: dict[str, Any] = {
         "campaign": campaign,
         "task": task,
         "why_none": why_none,
         "error": error,
-        "num_mine": mine.count(),
+        "num_mine": num_mine,
+        "pace": pace_of(campaign, rater=signed_in(request), num_mine=num_mine) if task else None,
         "last": mine.order_by("-created_at", "-pk").values_list("pk", flat=True).first(),
         "skip_reasons": SKIP_REASONS,
     }

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, Assignment, AssignmentState
-from annotation.models.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership, Standing
+from annotation.models.campaigns import (
+    CAMPAIGN_TRANSITIONS,
+    Campaign,
+    CampaignState,
+    Guideline,
+    GuidelineReading,
+    Membership,
+    Standing,
+)
+from annotation.models.imports import Import, ImportState
+from annotation.models.invitations import Invitation, JoinAttempt, Redemption
 from annotation.models.prompts import Completion, Prompt, Split
 from annotation.models.rankings import CannotRank, Ranking
 from annotation.models.tasks import RankingTask, Slot, TaskCompletion, TaskKind
@@ -19,10 +29,16 @@ __all__ = [
     "CannotRank",
     "Completion",
     "Guideline",
+    "GuidelineReading",
+    "Import",
+    "ImportState",
+    "Invitation",
+    "JoinAttempt",
     "Membership",
     "Prompt",
     "Ranking",
     "RankingTask",
+    "Redemption",
     "Slot",
     "Split",
     "Standing",

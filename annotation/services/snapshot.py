@@ -36,6 +36,11 @@ class NoRankings(UserError):
     status = 409
 
 
+class NoComparisons(UserError):
+    code = "no_comparisons"
+    status = 409
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One ranking as it goes into a dataset."""
@@ -113,7 +118,8 @@ def freeze_snapshot(
     """Freezes every live ranking of work, late ones included. Prompts keep the split that follows from their content.
 
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
-    nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NameTaken`.
+    nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NoComparisons`,
+    `NameTaken`.
     """
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True)
     ordered = live.order_by("task__prompt__content_hash", "created_at", "pk")
@@ -122,6 +128,7 @@ def freeze_snapshot(
         raise NoRankings(f"{campaign.name} has no ranking yet.")
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
     snapshot = Snapshot(name, campaign, ids, shuffled_seed)
+    refuse_without_comparisons(snapshot, chosen)
     made = freeze_dataset(
         name, kind=DatasetKind.PREFERENCE, splits={split: snapshot.rows(split) for split in SPLITS}, user=user,
         query=query_of(snapshot, chosen), card=card_of(snapshot, chosen), parents=parents_of(live),
@@ -130,6 +137,18 @@ def freeze_snapshot(
     )  # fmt: skip
     record("campaign.snapshot", actor=user, target=campaign, dataset=str(made.pk), num_rankings=len(chosen))
     return made
+
+
+def refuse_without_comparisons(snapshot: Snapshot, chosen: list[Any]) -> None:
+    """The first ranking that prefers one text to another ends the search."""
+    if any(True for split in SPLITS for _ in snapshot.rows(split)):
+        return
+    cannot = sum(row[6] != "" for row in chosen)
+    raise NoComparisons(
+        f"No ranking of {snapshot.campaign.name} prefers one text to another yet: of {len(chosen):,}, {cannot:,} say that "
+        f"nothing can be ranked, and {len(chosen) - cannot:,} tie all texts.",
+        num_rankings=len(chosen), num_cannot_rank=cannot,
+    )  # fmt: skip
 
 
 def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[str, Any]:

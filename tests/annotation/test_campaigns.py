@@ -11,7 +11,7 @@ from annotation.services.campaigns import BadCampaign, NameTaken, NoSuchMove, ad
 from annotation.services.completions import NoModel, NoPrompts, UnderWay, make_tasks, request_completions
 from annotation.services.progress import campaign_progress, rater_counts
 from annotation.services.prompts import BadPrompt, add_prompts, import_prompts
-from annotation.services.texts import BadLines
+from annotation.importing.complaints import BadLines
 from audit.models import AuditEvent
 from registry.services.datasets import freeze_dataset, read_rows
 from registry.services.schemas import conversation_sha256, split_of
