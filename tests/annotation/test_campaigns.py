@@ -10,7 +10,8 @@ from annotation.publishing import take_in
 from annotation.services.campaigns import BadCampaign, NameTaken, NoSuchMove, add_raters, create_campaign, set_state
 from annotation.services.completions import NoModel, NoPrompts, UnderWay, make_tasks, request_completions
 from annotation.services.progress import campaign_progress, rater_counts
-from annotation.services.prompts import BadPrompt, add_prompts, import_prompts
+from annotation.services.prompts import BadPrompt, add_prompts
+from annotation.importing.bringing import bring
 from annotation.importing.complaints import BadLines
 from audit.models import AuditEvent
 from registry.services.datasets import freeze_dataset, read_rows
@@ -90,7 +91,7 @@ def test_bad_lines_of_a_file_are_told_by_number_and_nothing_is_added(grace, tmp_
         {"prompt": "\ud800"}, {"text": "no prompt"},
     )  # fmt: skip
     with pytest.raises(BadLines) as told:
-        import_prompts(campaign, path=path, user=grace)
+        bring(path, campaign=campaign, user=grace)
     assert [line["line"] for line in told.value.data["lines"]] == [3, 4, 5, 6, 7]
     assert not campaign.prompts.exists()
 
@@ -98,7 +99,7 @@ def test_bad_lines_of_a_file_are_told_by_number_and_nothing_is_added(grace, tmp_
 def test_a_text_file_has_one_prompt_a_line_whatever_its_first_bytes(grace, tmp_path):
     campaign = create_campaign("Everyday", k=4, overlap=1, guideline="", user=grace)
     (tmp_path / "prompts.txt").write_bytes("\ufeffWhy?\r\n\r\nHow?\n".encode())
-    import_prompts(campaign, path=tmp_path / "prompts.txt", user=grace)
+    bring(tmp_path / "prompts.txt", campaign=campaign, user=grace)
     assert {prompt.messages[0]["content"] for prompt in campaign.prompts.all()} == {"Why?", "How?"}
 
 
