@@ -35,8 +35,7 @@ def check(
     campaign: Campaign, file: UploadedFile[Any], *, user: User | None, format: str = "", is_simulated: bool = False
 ) -> Import:
     """Keeps the file and says what would come of it. Raises `BadFile`, `DiskFull`; then nothing is kept."""
-    if (file.size or 0) > LARGEST_FILE:
-        raise BadFile(f"A file has at most {LARGEST_FILE // 2**20} MiB.", code="file_too_large", status=413)
+    refuse_large(file)
     brought = Import(campaign=campaign, file_name=name_of(file), is_simulated=is_simulated, created_by=user)
     folder = folder_of(brought)
     try:
@@ -48,6 +47,30 @@ def check(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return brought
+
+
+def bring_upload(
+    campaign: Campaign, file: UploadedFile[Any], *, user: User | None, format: str, is_simulated: bool, is_dry: bool,
+    leaves_bad_out: bool,
+) -> Report:  # fmt: skip
+    """In one go, for programs. Raises `BadFile`, `BadLines`, `DiskFull`."""
+    refuse_large(file)
+    brought = Import(campaign=campaign, file_name=name_of(file))
+    path = path_of(brought)
+    try:
+        kept(file.chunks(), at=path)
+        if is_dry:
+            return dry_run(path, campaign=campaign, format=format, is_simulated=is_simulated)
+        return bring(
+            path, campaign=campaign, user=user, format=format, is_simulated=is_simulated, leaves_bad_out=leaves_bad_out
+        )
+    finally:
+        shutil.rmtree(folder_of(brought), ignore_errors=True)
+
+
+def refuse_large(file: UploadedFile[Any]) -> None:
+    if (file.size or 0) > LARGEST_FILE:
+        raise BadFile(f"A file has at most {LARGEST_FILE // 2**20} MiB.", code="file_too_large", status=413)
 
 
 def name_of(file: UploadedFile[Any]) -> str:
