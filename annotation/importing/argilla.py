@@ -27,6 +27,10 @@ class Argilla(Reader):
     name = "argilla"
     label = "Argilla records with a ranking question"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[str, str] = {}  # option -> field, of the newest record that was ranked
+
     @classmethod
     def fits(cls, record: Mapping[str, Any]) -> bool:
         nested = isinstance(record.get("fields"), Mapping) and "responses" in record
@@ -39,6 +43,7 @@ class Argilla(Reader):
             options = sorted({option for answer in answers for option in options_in(answer.value)})
             texts = {option: field for option in options if (field := field_called(option, fields))}
             if len(texts) == len(options) >= 2:
+                self.texts = texts
                 yield self.draft(record, fields=fields, texts=texts, answers=answers, question=name)
                 return
         if chosen:
@@ -46,7 +51,12 @@ class Argilla(Reader):
             raise BadLine(
                 f"The options that are ranked name no fields of the record; it has {names}.", code="no_such_field"
             )
-        raise BadLine("Nobody has answered a ranking question of this record.", code="no_ranking")
+        if not fields:
+            raise BadLine("A record has fields, and answers to a ranking question.", code="no_ranking")
+        if self.texts and set(self.texts.values()) <= set(fields):
+            yield self.draft(record, fields=fields, texts=self.texts, answers=[], question="")
+        else:
+            self.note("Records that nobody has ranked are left out, as long as no other says which fields are ranked.")
 
     def draft(
         self,
@@ -63,7 +73,8 @@ class Argilla(Reader):
         prompt = next((name for name in PROMPTS if name in rest), next(iter(rest), ""))
         if not prompt:
             raise BadLine("No field is left that could be the prompt.", code="no_prompt")
-        self.note(f"The prompt is the field \u201c{prompt}\u201d; the order is the answer to \u201c{question}\u201d.")
+        if question:
+            self.note(f"The prompt is the field \u201c{prompt}\u201d; the order is the answer to \u201c{question}\u201d.")
         if dropped := sorted(set(rest) - {prompt}):
             self.leave(dropped)
         return Draft(

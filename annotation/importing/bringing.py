@@ -114,6 +114,8 @@ def run_through(source: Source, *, taking: Taking, refuses: bool = False) -> Rep
             new.write()
     if refuses:
         complaints.refuse()
+    if not tally.num_rows and not complaints.told:
+        raise BadFile("The file has no row that says anything here.", code="no_rows")
     return Report(
         format=source.reader.name, label=source.reader.label, unit=source.unit, num_rows=tally.num_rows,
         counts=taking.counts, num_bad=complaints.num_bad, lines=tuple(complaints.told), notes=tuple(source.reader.notes),

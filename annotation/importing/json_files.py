@@ -53,6 +53,7 @@ def json_items(file: Reads) -> Iterator[tuple[int, Any]]:
     text = Window(file)
     text.skip(BLANK)
     text.take("[")
+    text.skip(BLANK)
     number = 0
     while text.peek() != "]":
         number += 1

@@ -29,6 +29,10 @@ class LabelStudio(Reader):
     name = "label-studio"
     label = "Label Studio export: Ranker and Pairwise"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: tuple[str, str] | None = None  # columns of the newest comparison
+
     @classmethod
     def fits(cls, record: Mapping[str, Any]) -> bool:
         return isinstance(record.get("data"), Mapping) and ("annotations" in record or "completions" in record)
@@ -42,11 +46,14 @@ class LabelStudio(Reader):
         if any(result["type"] == "ranker" for _, result in told):
             yield self.ranked(record, data, [(one, result) for one, result in told if result["type"] == "ranker"])
         elif told:
-            yield self.compared(record, data, told)
-        elif "items" in data or any(is_items(value) for value in data.values()):
+            self.names = two_texts(data, told[0][1])
+            yield self.compared(record, data, told, names=self.names)
+        elif any(is_items(value) for value in data.values()):
             yield self.ranked(record, data, [])
+        elif self.names and all(isinstance(data.get(name), str) for name in self.names):
+            yield self.compared(record, data, [], names=self.names)
         else:
-            raise BadLine("No annotation ranks or compares anything.", code="no_ranking")
+            self.note("Tasks that nobody has annotated are left out, as long as no other says which texts are compared.")
 
     def ranked(self, record: Mapping[str, Any], data: Mapping[str, Any], told: list[tuple[Any, Any]]) -> Draft:
         name = next((name for name, value in data.items() if is_items(value)), "")
@@ -74,8 +81,9 @@ class LabelStudio(Reader):
         unranked = [name for name in ids if name not in ranked]
         return {"rater": rater_of(annotation), "tiers": tiers, "unranked": unranked} | seconds_of(annotation)
 
-    def compared(self, record: Mapping[str, Any], data: Mapping[str, Any], told: list[tuple[Any, Any]]) -> Draft:
-        names = two_texts(data, told[0][1])
+    def compared(
+        self, record: Mapping[str, Any], data: Mapping[str, Any], told: list[tuple[Any, Any]], *, names: tuple[str, str]
+    ) -> Draft:
         texts = tuple({"id": side, "text": data[name]} for side, name in zip(SIDES, names, strict=True))
         rankings = []
         for annotation, result in told:

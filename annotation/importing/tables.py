@@ -91,11 +91,11 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
             check_parquet(file)
             left = LARGEST_UNPACKED
             for batch in file.iter_batches(batch_size=BATCH):
-                left -= batch.nbytes
-                if left < 0:
-                    raise too_large()
                 for row in batch.to_pylist():
                     number += 1
+                    left -= size_of(row)  # not of the batch, which may hold one text for all of its rows
+                    if left < 0:
+                        raise too_large()
                     yield number, without_nulls(row)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadFile(
@@ -120,6 +120,13 @@ def check_parquet(file: pq.ParquetFile) -> None:
 
 def too_large() -> BadFile:
     return BadFile(f"The table unpacks to more than {LARGEST_UNPACKED // 2**20} MiB.", code="file_too_large")
+
+
+def size_of(value: Any) -> int:
+    """About how many bytes it takes."""
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values())) + 8
+    return sum(map(size_of, value)) + 8 if isinstance(value, list) else len(value) if isinstance(value, str) else 8
 
 
 def without_nulls(value: Any) -> Any:

@@ -145,8 +145,8 @@ def refuse_without_comparisons(snapshot: Snapshot, chosen: list[Any]) -> None:
         return
     cannot = sum(row[6] != "" for row in chosen)
     raise NoComparisons(
-        f"No ranking of {snapshot.campaign.name} prefers one text to another yet: of {len(chosen):,}, {cannot:,} say that "
-        f"nothing can be ranked, and {len(chosen) - cannot:,} tie all texts.",
+        f"No ranking of {snapshot.campaign.name} prefers one text to another yet, so there is nothing to freeze "
+        f"(all texts tied: {len(chosen) - cannot:,}; cannot be ranked: {cannot:,}).",
         num_rankings=len(chosen), num_cannot_rank=cannot,
     )  # fmt: skip
 
