@@ -21,7 +21,9 @@ api_urlpatterns: list[URLPattern] = [
     path(f"{CAMPAIGN}clones/", campaign_api.CloneView.as_view(), name="api_campaign_clones"),
     path(f"{CAMPAIGN}invitations/", campaign_api.InvitationsView.as_view(), name="api_campaign_invitations"),
     path(
-        f"{CAMPAIGN}invitations/<int:pk>/revocation/", campaign_api.RevokeView.as_view(), name="api_invitation_revocation"
+        f"{CAMPAIGN}invitations/<int:pk>/revocation/",
+        campaign_api.RevokeView.as_view(),
+        name="api_invitation_revocation",
     ),
     path(f"{CAMPAIGN}completions/", views.CompletionsView.as_view(), name="api_campaign_completions"),
     path(f"{CAMPAIGN}snapshots/", views.SnapshotView.as_view(), name="api_campaign_snapshots"),

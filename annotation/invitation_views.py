@@ -75,7 +75,7 @@ def join_by_link(request: HttpRequest, token: str) -> HttpResponse:
         if request.method == "POST":
             return welcome(request, join(token, user=signed_in(request)))
         return render(request, "annotation/join.html", {"invitation": invitation})
-    form = JoinForm(request.POST or None)
+    form = JoinForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         name, secret = form.cleaned_data["username"], form.cleaned_data["password"]
         try:

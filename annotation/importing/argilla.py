@@ -74,7 +74,9 @@ class Argilla(Reader):
         if not prompt:
             raise BadLine("No field is left that could be the prompt.", code="no_prompt")
         if question:
-            self.note(f"The prompt is the field \u201c{prompt}\u201d; the order is the answer to \u201c{question}\u201d.")
+            self.note(
+                f"The prompt is the field \u201c{prompt}\u201d; the order is the answer to \u201c{question}\u201d."
+            )
         if dropped := sorted(set(rest) - {prompt}):
             self.leave(dropped)
         return Draft(

@@ -53,7 +53,9 @@ class LabelStudio(Reader):
         elif self.names and all(isinstance(data.get(name), str) for name in self.names):
             yield self.compared(record, data, [], names=self.names)
         else:
-            self.note("Tasks that nobody has annotated are left out, as long as no other says which texts are compared.")
+            self.note(
+                "Tasks that nobody has annotated are left out, as long as no other says which texts are compared."
+            )
 
     def ranked(self, record: Mapping[str, Any], data: Mapping[str, Any], told: list[tuple[Any, Any]]) -> Draft:
         name = next((name for name, value in data.items() if is_items(value)), "")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -90,23 +90,22 @@ def revoke(invitation: Invitation, *, user: User | None) -> bool:
     return bool(revoked)
 
 
-def invitation_of(token: str) -> Invitation:
-    """The one that can be used now. Raises `NotInvited`."""
-    found = usable(token).select_related("campaign").first()
-    if found is None:
+def invitation_of(token: str, *, is_locked: bool = False) -> Invitation:
+    """The one that can be used now, for the caller's transaction alone where `is_locked`. Raises `NotInvited`."""
+    invitations = Invitation.objects.select_related("campaign")
+    if is_locked:
+        invitations = invitations.select_for_update(of=("self",))
+    valid = invitations.filter(token_hash=hash_of(token), revoked_at=None, expires_at__gt=Now())
+    found = valid.exclude(campaign__state=CampaignState.CLOSED).first()
+    if found is None or found.uses >= found.max_uses:
         raise NotInvited("This link is used up, has run out, or was never given. Ask who gave it to you for a new one.")
     return found
-
-
-def usable(token: str) -> QuerySet[Invitation]:
-    mine = Invitation.objects.filter(token_hash=hash_of(token), revoked_at=None, expires_at__gt=Now())
-    return mine.filter(uses__lt=F("max_uses")).exclude(campaign__state=CampaignState.CLOSED)
 
 
 def join(token: str, *, user: User) -> Joined:
     """Makes somebody who has an account a rater; who is one already uses nothing up. Raises `NotInvited`, `CannotJoin`."""
     with transaction.atomic():
-        invitation = invitation_of(token)
+        invitation = invitation_of(token, is_locked=True)  # before anything is read: her second click finds the first
         campaign = invitation.campaign
         known = Membership.objects.select_for_update().filter(campaign=campaign, user=user).first()
         if known is not None and known.is_active:
@@ -120,7 +119,6 @@ def join(token: str, *, user: User) -> Joined:
             raise CannotJoin(
                 f"You are logged in as {role}, and only raters and reviewers rank.", code="role_ranks_nothing"
             )
-        use_up(token)
         add(invitation, user=user, is_new=False)
     return Joined(user, campaign, is_new=False)
 
@@ -131,20 +129,15 @@ def join_as_new(token: str, *, username: str, password: str) -> Joined:
     Raises `NotInvited`, `BadPerson`, `NameTaken`; then the link is as it was.
     """
     with transaction.atomic():
-        invitation = invitation_of(token)
-        use_up(token)  # first: of many at once, those for whom nothing is left make no account
+        invitation = invitation_of(token, is_locked=True)
         user, _ = create_person(username, role=Role.RATER, by=invitation.created_by, password=password)
         add(invitation, user=user, is_new=True)
     return Joined(user, invitation.campaign, is_new=True)
 
 
-def use_up(token: str) -> None:
-    if usable(token).update(uses=F("uses") + 1) != 1:
-        invitation_of(token)
-        raise NotInvited("Somebody was quicker: this link is used up.")
-
-
 def add(invitation: Invitation, *, user: User, is_new: bool) -> None:
+    left = Invitation.objects.filter(pk=invitation.pk, uses__lt=F("max_uses"))
+    assert left.update(uses=F("uses") + 1) == 1  # it is locked, and was read since
     Redemption.objects.create(invitation=invitation, user=user, is_new=is_new)
     add_raters(invitation.campaign, raters=[user], user=invitation.created_by)
     record(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from accounts.models import Role
+from annotation.importing.bringing import bring
+from annotation.importing.complaints import BadLines
 from annotation.models import Campaign, CampaignState, Completion, RankingTask, Slot
 from annotation.publishing import take_in
 from annotation.services.campaigns import BadCampaign, NameTaken, NoSuchMove, add_raters, create_campaign, set_state
 from annotation.services.completions import NoModel, NoPrompts, UnderWay, make_tasks, request_completions
 from annotation.services.progress import campaign_progress, rater_counts
 from annotation.services.prompts import BadPrompt, add_prompts
-from annotation.importing.bringing import bring
-from annotation.importing.complaints import BadLines
 from audit.models import AuditEvent
 from registry.services.datasets import freeze_dataset, read_rows
 from registry.services.schemas import conversation_sha256, split_of

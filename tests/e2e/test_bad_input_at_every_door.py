@@ -99,7 +99,9 @@ def test_a_file_of_prompts_with_bad_lines(client, campaign, tmp_path):
     assert by_command == by_api
     assert by_command.code == "bad_lines"
     assert "1 more line is bad" in by_command.sentence
-    checked = client.post(f"/campaigns/{campaign.slug}/imports/", {"file": SimpleUploadedFile("p.jsonl", path.read_bytes())})
+    checked = client.post(
+        f"/campaigns/{campaign.slug}/imports/", {"file": SimpleUploadedFile("p.jsonl", path.read_bytes())}
+    )
     page = client.post(checked.headers["Location"])
     assert told_by_page(page, by_command)
     assert told_by_page(page, Answer("", "A message's content is a text that isn't blank."))

@@ -12,7 +12,11 @@ from tests.annotation.importing.files import a_draft, a_table, imported, lines, 
 
 pytestmark = pytest.mark.django_db
 
-TALK = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}, {"role": "user", "content": "Oh?"}]
+TALK = [
+    {"role": "user", "content": "Why?"},
+    {"role": "assistant", "content": "So."},
+    {"role": "user", "content": "Oh?"},
+]
 SHAREGPT = [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "So."}, {"from": "human", "value": "Oh?"}]
 
 
@@ -40,10 +44,15 @@ def test_a_list_of_json_is_read_item_by_item(tmp_path):
 @pytest.mark.parametrize("name", ["p.csv", "p.parquet"])
 def test_tables_are_prompts_with_a_completion_each(tmp_path, name):
     rows = [
-        {"id": str(n), "prompt": f"Question {n % 2}?", "completion": f"Answer {n},\n\nin two \"paragraphs\".", "model": "m"}
+        {
+            "id": str(n),
+            "prompt": f"Question {n % 2}?",
+            "completion": f'Answer {n},\n\nin two "paragraphs".',
+            "model": "m",
+        }
         for n in range(6)
     ]
-    campaign, report = imported(a_table(tmp_path / name, rows))
+    _, report = imported(a_table(tmp_path / name, rows))
     assert (report.counts.prompts, report.counts.completions, report.made_tasks) == (2, 6, 2)
     assert [task.completions.count() for task in RankingTask.objects.all()] == [3, 3]
     assert Completion.objects.filter(text='Answer 3,\n\nin two "paragraphs".', model_label="m").exists()
@@ -51,7 +60,9 @@ def test_tables_are_prompts_with_a_completion_each(tmp_path, name):
 
 def test_a_csv_may_have_semicolons_a_mark_and_json_in_its_cells(tmp_path):
     path = tmp_path / "p.csv"
-    path.write_text("\ufeffid;messages\r\n7;" + json.dumps(json.dumps(TALK)).replace('\\"', '""') + "\r\n", encoding="utf-8")
+    path.write_text(
+        "\ufeffid;messages\r\n7;" + json.dumps(json.dumps(TALK)).replace('\\"', '""') + "\r\n", encoding="utf-8"
+    )
     campaign, _ = imported(path)
     assert campaign.prompts.get(external_id="7").messages == TALK
 
@@ -130,7 +141,9 @@ def test_the_first_twenty_are_told_and_all_are_counted(tmp_path):
     campaign = a_draft()
     report = dry_run(path, campaign=campaign)
     assert (report.num_bad, len(report.lines)) == (50, 20)
-    with pytest.raises(BadLines, match="Line 2: This is not JSON. 49 more lines are bad. Nothing was imported.") as error:
+    with pytest.raises(
+        BadLines, match=r"^Line 2: This is not JSON\. 49 more lines are bad. Nothing was imported."
+    ) as error:
         bring(path, campaign=campaign, user=None)
     assert error.value.data["num_bad"] == 50
     assert not campaign.prompts.exists()

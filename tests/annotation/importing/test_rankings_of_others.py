@@ -34,7 +34,9 @@ def test_hh_transcripts_are_tasks_of_two_with_one_ranking(tmp_path, name):
 
 
 def test_which_text_comes_first_does_not_tell_which_was_chosen(tmp_path):
-    campaign, _ = imported(lines(tmp_path / "hh.jsonl", *(hh(f"{n}", f"{9 - n}", asked=f"{n}?") for n in range(10) if n != 4.5)))
+    campaign, _ = imported(
+        lines(tmp_path / "hh.jsonl", *(hh(f"{n}", f"{9 - n}", asked=f"{n}?") for n in range(10) if n != 4.5))
+    )
     first = [task.entries.get(index=0).completion_id for task in campaign.tasks.all()]
     chosen = [str(ranking.tiers[0][0]) for ranking in Ranking.objects.all()]
     assert 3 <= sum(str(pk) in chosen for pk in first) <= 7
@@ -125,7 +127,9 @@ def test_records_and_tasks_that_nobody_has_ranked_yet_are_tasks_once_it_is_known
     assert (report.counts.tasks, report.counts.rankings, campaign.tasks.count()) == (2, 1, 2)
     assert any("nobody has ranked" in note for note in report.notes)
     texts = {"answer1": "A", "answer2": "B"}
-    _, report = imported(listed(tmp_path / "l.json", label_studio(1, pairwise("left"), **texts), label_studio(2, **texts)), k=2)
+    _, report = imported(
+        listed(tmp_path / "l.json", label_studio(1, pairwise("left"), **texts), label_studio(2, **texts)), k=2
+    )
     assert (report.counts.tasks, report.counts.rankings) == (2, 1)
 
 
@@ -184,7 +188,11 @@ ITEMS = [{"id": "x", "title": "model-x", "body": "A"}, {"id": "y", "body": "B"},
 
 
 def label_studio(number: int, *annotations: dict[str, object], **data: object) -> dict[str, object]:
-    return {"id": number, "data": {"prompt": f"Question {number}?", **(data or {"items": ITEMS})}, "annotations": list(annotations)}
+    return {
+        "id": number,
+        "data": {"prompt": f"Question {number}?", **(data or {"items": ITEMS})},
+        "annotations": list(annotations),
+    }
 
 
 def ranker(value: object, *, by: object = 1, **fields: object) -> dict[str, object]:
@@ -200,7 +208,9 @@ def pairwise(selected: str, *, by: object = 1, to_name: object = "answer1,answer
 def test_label_studios_ranker_is_an_order(tmp_path):
     path = listed(
         tmp_path / "l.json",
-        label_studio(1, ranker({"rank": ["z", "x", "y"]}), ranker(["x", "y", "z"], by={"id": 7, "email": "ann@example.org"})),
+        label_studio(
+            1, ranker({"rank": ["z", "x", "y"]}), ranker(["x", "y", "z"], by={"id": 7, "email": "ann@example.org"})
+        ),
         label_studio(2, ranker({"rank": ["y", "x", "z"]}, was_cancelled=True)),
     )
     campaign, report = imported(path)
@@ -254,7 +264,11 @@ def message(name: str, role: str, *replies: dict[str, object], **fields: object)
 
 
 def tree(*replies: dict[str, object], **fields: object) -> dict[str, object]:
-    return {"message_tree_id": "p", "tree_state": "ready_for_export", "prompt": message("p", "prompter", *replies, **fields)}
+    return {
+        "message_tree_id": "p",
+        "tree_state": "ready_for_export",
+        "prompt": message("p", "prompter", *replies, **fields),
+    }
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz"])
@@ -267,7 +281,12 @@ def test_a_tree_is_a_task_wherever_answers_to_a_prompt_are_ranked(tmp_path, name
     gone = message("e", "assistant", rank=2, deleted=True)
     path = lines(tmp_path / name, tree(message("a", "assistant", rank=0, synthetic=True, model_name="m"), deep, gone))
     campaign, report = imported(path)
-    assert (report.format, report.counts.tasks, report.counts.rankings, report.counts.raters) == ("open-assistant", 2, 2, 1)
+    assert (report.format, report.counts.tasks, report.counts.rankings, report.counts.raters) == (
+        "open-assistant",
+        2,
+        2,
+        1,
+    )
     assert orders(campaign) == [[["a says"], ["b says"]], [["c says"], ["d says"]]]
     longest = campaign.prompts.get(external_id="q").messages
     assert [(turn["role"], turn["content"]) for turn in longest] == [
