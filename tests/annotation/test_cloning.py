@@ -51,7 +51,9 @@ def test_a_clone_has_the_settings_and_the_guideline_as_they_are_now(ranked, grac
 
 def test_with_prompts_it_has_those_and_no_completion(ranked):
     made = clone_campaign(ranked, name="Again", user=None, with_prompts=True)
-    assert set(made.prompts.values_list("content_hash", "split")) == set(ranked.prompts.values_list("content_hash", "split"))
+    assert set(made.prompts.values_list("content_hash", "split")) == set(
+        ranked.prompts.values_list("content_hash", "split")
+    )
     assert not Completion.objects.filter(prompt__campaign=made).exists()
 
 

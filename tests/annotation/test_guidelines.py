@@ -18,7 +18,12 @@ from tests.annotation.arrange import a_campaign, a_person, a_submission
 
 pytestmark = pytest.mark.django_db
 
-WORKED = {"prompt": "Why is the sky blue?", "texts": ["Light *scatters*.", "It is."], "order": "a>>b", "why": "It says why."}
+WORKED = {
+    "prompt": "Why is the sky blue?",
+    "texts": ["Light *scatters*.", "It is."],
+    "order": "a>>b",
+    "why": "It says why.",
+}
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def admin(db):
 
 def panel(desk, campaign) -> str:
     page = desk.get(reverse("rank", args=[campaign.slug])).content.decode()
-    return page.split('id="guide"')[1].split("</section>\n  <section class=\"texts\"")[0]
+    return page.split('id="guide"')[1].split('</section>\n  <section class="texts"')[0]
 
 
 def read(desk, campaign, number: int, **headers: str):
@@ -109,7 +114,8 @@ def test_a_worked_example_is_a_new_version_and_marked_as_new(desk, campaign, ada
     ("changed", "field"),
     [
         ({"order": "a > c"}, "order"), ({"order": "a"}, "order"), ({"order": ""}, "order"), ({"texts": ["one"]}, "text_a"),
-        ({"prompt": " "}, "prompt"), ({"why": ""}, "why"), ({"prompt": "a\x00b"}, "prompt"), ({"texts": ["\ud800", "b"]}, "prompt"),
+        ({"prompt": " "}, "prompt"), ({"why": ""}, "why"), ({"prompt": "a\x00b"}, "prompt"),
+        ({"texts": ["\ud800", "b"]}, "prompt"),
     ],
 )  # fmt: skip
 def test_an_example_that_shows_nothing_is_refused_beside_its_field(campaign, changed, field):
@@ -151,7 +157,7 @@ def test_progress_and_pace_are_told_in_words(ada):
     campaign = a_campaign(raters=[ada], num_prompts=6)
     desk = client_of(ada)
     page = desk.get(reverse("rank", args=[campaign.slug])).content.decode()
-    assert "1 of the 12 rankings that this campaign wants are done or on a desk." in page
+    assert "Done or on a desk: 1 of the 12 rankings that this campaign wants." in page
     assert "took you about" not in page
     for _ in range(3):
         finish(campaign, ada)

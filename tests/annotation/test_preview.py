@@ -78,5 +78,9 @@ def test_a_campaign_without_tasks_says_what_it_needs(browser):
 def test_nobody_else_gets_there(campaign, role):
     task = campaign.tasks.first()
     browser = client_of(a_person("someone", role=role))
-    for name, args in (("campaign_preview", []), ("campaign_preview_task", [task.pk]), ("campaign_preview_compare", [task.pk])):
+    for name, args in (
+        ("campaign_preview", []),
+        ("campaign_preview_task", [task.pk]),
+        ("campaign_preview_compare", [task.pk]),
+    ):
         assert browser.get(reverse(name, args=[campaign.slug, *args])).status_code == 403

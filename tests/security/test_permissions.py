@@ -24,7 +24,11 @@ from tests.security.walk import Address, addresses, holders
 
 TABLE = Path(__file__).parents[2] / "docs" / "permissions.md"
 ADDRESSES = addresses()
-OPEN_TO_ANYBODY = {"/login/", "/logout/"}
+OPEN_TO_ANYBODY = {
+    "/login/",
+    "/logout/",
+    "/join/<str:token>/",
+}  # the last one lets in who has the token of an invitation
 REFUSED = {401, 403}
 
 HEAD = """# Who may open what
