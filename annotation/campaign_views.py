@@ -28,7 +28,7 @@ from runs.models import Run, RunState
 PAGE = 40
 MOST_SHOWN = 8
 VERBS = {CampaignState.OPEN: "Open to raters", CampaignState.PAUSED: "Pause", CampaignState.CLOSED: "Close"}
-AGAIN = {
+AGAIN: dict[tuple[str, str], str] = {
     (CampaignState.CLOSED, CampaignState.OPEN): "Reopen",
     (CampaignState.PAUSED, CampaignState.OPEN): "Go on",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from django.db import transaction
@@ -50,10 +50,6 @@ class Report:
     most_raters: int = 0  # of a row
     made_tasks: int = 0
 
-    @property
-    def has_good(self) -> bool:
-        return self.num_rows > 0
-
 
 @dataclass(slots=True)
 class Tally:
@@ -96,14 +92,9 @@ def bring(
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # one import at a time
         taking = Taking(campaign, is_simulated=is_simulated, is_dry=False)
         report = run_through(source, taking=taking, refuses=not leaves_bad_out)
-        loose = (taking.counts.completions and not taking.counts.tasks) or taking.loose
-        made = make_tasks(campaign) if loose else 0
+        made = make_tasks(campaign) if taking.loose else 0
         write_down(report, campaign=campaign, user=user, made=made)
-    return Report(**{**fields_of(report), "made_tasks": made})
-
-
-def fields_of(report: Report) -> dict[str, object]:
-    return {name: getattr(report, name) for name in Report.__dataclass_fields__}
+    return replace(report, made_tasks=made)
 
 
 def run_through(source: Source, *, taking: Taking, refuses: bool = False) -> Report:
@@ -180,7 +171,7 @@ def import_rankings(
     first = dry_run(path, campaign=Campaign(name=name, attributes=as_json(attributes)), format=format)
     if first.lines and not leaves_bad_out:
         refuse(first)
-    if not first.has_good:
+    if not first.num_rows:
         raise BadFile("The file has no row that can be imported.", code="no_rows")
     with transaction.atomic():
         campaign = create_campaign(
