@@ -61,7 +61,9 @@ def campaign_new(request: HttpRequest) -> HttpResponse:
 @requires(Capability.MANAGE)
 def campaign_clone(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
-    form = CloneForm(request.POST or None, initial={"name": f"{campaign.name[:110]}, again"})
+    form = CloneForm(
+        request.POST if request.method == "POST" else None, initial={"name": f"{campaign.name[:110]}, again"}
+    )
     if request.method == "POST" and form.is_valid():
         try:
             made = clone_campaign(campaign, **form.cleaned_data, user=signed_in(request))

@@ -38,7 +38,7 @@ PAGE = 10
 def campaign_guideline(request: HttpRequest, slug: str) -> HttpResponse:
     """All versions with what each changed; posting makes a new one."""
     campaign = get_object_or_404(Campaign, slug=slug)
-    form = GuidelineForm(request.POST or None, initial={"text": last_text(campaign)})
+    form = GuidelineForm(request.POST if request.method == "POST" else None, initial={"text": last_text(campaign)})
     if request.method == "POST" and form.is_valid():
         try:
             made = revise_guideline(campaign, text=form.cleaned_data["text"], user=signed_in(request))

@@ -16,7 +16,7 @@ from accounts.errors import UserError
 from accounts.models import Capability
 from accounts.paging import page_of
 from annotation.campaign_deeds import counted
-from annotation.forms import ImportForm, tell
+from annotation.forms import ImportForm
 from annotation.importing.bringing import Report
 from annotation.importing.complaints import BadLines
 from annotation.importing.reading import READERS
@@ -32,21 +32,17 @@ PAGE = 20
 def campaign_imports(request: HttpRequest, slug: str) -> HttpResponse:
     """What was brought so far, and the form that brings a file, which leads to its dry run."""
     campaign = get_object_or_404(Campaign, slug=slug)
-    form = ImportForm(request.POST or None, request.FILES or None)
-    status = 200
-    if request.method == "POST":
-        status = 400
-        if form.is_valid():
-            try:
-                return redirect(
-                    "campaign_import", slug, check(campaign, **form.cleaned_data, user=signed_in(request)).pk
-                )
-            except UserError as error:
-                tell(form, error)
-                status = error.status
-                if form.fields.keys().isdisjoint({error.data.get("field")}):
-                    form.errors.setdefault("file", form.error_class([error.sentence]))
-                    form.errors.pop("__all__", None)
+    is_sent = request.method == "POST"
+    form = ImportForm(request.POST, request.FILES) if is_sent else ImportForm()
+    status = 400 if is_sent else 200
+    if is_sent and form.is_valid():
+        try:
+            brought = check(campaign, **form.cleaned_data, user=signed_in(request))
+        except UserError as error:
+            form.add_error("file", error.sentence)
+            status = error.status
+        else:
+            return redirect("campaign_import", slug, brought.pk)
     page = page_of(
         Import.objects.filter(campaign=campaign).select_related("created_by"), request, by="-created_at", size=PAGE
     )

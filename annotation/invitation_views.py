@@ -31,7 +31,7 @@ PAGE = 20
 def campaign_invitations(request: HttpRequest, slug: str) -> HttpResponse:
     """A link is shown once, on the answer to the form that made it."""
     campaign = get_object_or_404(Campaign, slug=slug)
-    form = InvitationForm(request.POST or None)
+    form = InvitationForm(request.POST if request.method == "POST" else None)
     link = ""
     if request.method == "POST" and form.is_valid():
         try:
