@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from django.core.cache import cache
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,9 +23,11 @@ from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
 from annotation.services.cloning import clone_campaign
-from annotation.services.progress import Progress, campaign_progress, progress_of, rater_counts
+from annotation.services.progress import FRESH, LARGE, Progress, campaign_progress, progress_of, rater_counts
 from registry.models import DatasetKind, DatasetVersion
 from runs.models import Run, RunState
+
+Counted = TypeVar("Counted")
 
 PAGE = 40
 MOST_SHOWN = 8
@@ -88,15 +92,27 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     context: dict[str, Any] = {
         "campaign": campaign,
         "progress": progress,
-        "raters": rater_counts(campaign),
+        "raters": now_and_then(campaign, progress, rater_counts),
         "runs": Run.objects.filter(context__campaign=str(campaign.pk)).order_by("-created_at", "-pk")[:MOST_SHOWN],
         "snapshots": snapshots_of(campaign),
     }
     if "HX-Request" in request.headers:
         return render(request, "annotation/campaign_live.html", context)
     context |= {"not_ranked": not_ranked_in(campaign), "attributes": attributes_of(campaign.attributes)}
-    context |= {"agreement": agreement_of(campaign)} | steps_of(campaign, progress) | forms
+    context |= {"agreement": now_and_then(campaign, progress, agreement_of)} | steps_of(campaign, progress) | forms
     return render(request, "annotation/campaign.html", context, status=status)
+
+
+def now_and_then(campaign: Campaign, progress: Progress, count: Callable[[Campaign], Counted]) -> Counted:
+    """What `count` says; of a large campaign what it said less than `FRESH` ago."""
+    if progress.slots < LARGE:
+        return count(campaign)
+    key = f"annotation.{count.__name__}.{campaign.pk}"
+    known: tuple[Counted] | None = cache.get(key)
+    if known is None:
+        known = (count(campaign),)
+        cache.set(key, known, FRESH.total_seconds())
+    return known[0]
 
 
 def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:

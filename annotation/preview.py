@@ -14,13 +14,14 @@ from annotation.pages import TaskPage, task_page
 
 
 def sample_task(campaign: Campaign, *, after: uuid.UUID | None = None) -> RankingTask | None:
-    """The task that follows `after` in the order in which raters get them; else the first."""
+    """The task that a rater would get, or would get after that one; any where no place is free; None where there is none."""
     tasks = RankingTask.objects.filter(campaign=campaign, kind=TaskKind.WORK).select_related("prompt", "campaign")
-    first = Slot.objects.filter(campaign=campaign, number=0, task__kind=TaskKind.WORK).order_by("order_key", "pk")
-    key = first.filter(task=after).values_list("order_key", flat=True).first() if after is not None else None
-    following = first.filter(order_key__gt=key).first() if key is not None else None
-    slot = following or first.first()
-    return tasks.get(pk=slot.task_id) if slot else None
+    free = Slot.objects.filter(campaign=campaign, is_free=True, reserved_for=None, task__kind=TaskKind.WORK)
+    free = free.order_by("order_key", "pk")
+    key = free.filter(task=after).values_list("order_key", flat=True).first() if after is not None else None
+    following = free.exclude(task=after).filter(order_key__gt=key).first() if key is not None else None
+    slot = following or free.first()
+    return tasks.get(pk=slot.task_id) if slot else tasks.first()
 
 
 def as_leased(task: RankingTask) -> Assignment:

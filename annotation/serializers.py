@@ -65,6 +65,7 @@ class ProgressSerializer(serializers.Serializer[Progress]):
     cannot_rank = serializers.IntegerField()
     edits = serializers.IntegerField()
     raters = serializers.IntegerField()
+    counted_at = serializers.DateTimeField(allow_null=True, help_text="of a large campaign; null: just now")
 
 
 class StateSerializer(StrictSerializer):

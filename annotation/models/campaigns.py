@@ -99,3 +99,11 @@ class GuidelineReading(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["guideline", "user"], name="a_version_is_read_once")]
+
+
+class CampaignTally(models.Model):
+    """What a large campaign came to when it was last counted: its pages count anew only after a while."""
+
+    campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="tally")
+    counts = models.JSONField()  # annotation.services.progress.Progress
+    counted_at = models.DateTimeField()

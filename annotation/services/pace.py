@@ -5,8 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from django.core.cache import cache
+
 from accounts.models import User
 from annotation.models import Campaign, Ranking, Slot
+from annotation.services.progress import FRESH, LARGE
 
 NEWEST = 20  # rankings from which a pace is told
 FEWEST = 3
@@ -31,11 +34,22 @@ class Pace:
 
 
 def pace_of(campaign: Campaign, *, rater: User, num_mine: int) -> Pace:
-    """Two counts, each of one index; and her newest rankings."""
-    open_to_all = Slot.objects.filter(campaign=campaign, reserved_for=None)
-    wanted = open_to_all.order_by().count()
-    free = open_to_all.filter(is_free=True).order_by().count()
+    """How far a large campaign is was counted within the last minute."""
+    wanted, free = places_of(campaign)
     mine = Ranking.objects.filter(rater=rater, task__campaign=campaign, is_live=True, seconds__isnull=False)
     newest = list(mine.order_by("-created_at", "-pk").values_list("seconds", flat=True)[:NEWEST])
     took = [seconds for seconds in newest if seconds is not None]
     return Pace(wanted - free, wanted, num_mine, statistics.median(took) if len(took) >= FEWEST else None)
+
+
+def places_of(campaign: Campaign) -> tuple[int, int]:
+    """How many places a campaign has for everybody, and how many are free."""
+    key = f"annotation.places.{campaign.pk}"
+    known: tuple[int, int] | None = cache.get(key)
+    if known is not None:
+        return known
+    places = Slot.objects.filter(campaign=campaign, reserved_for=None).order_by()
+    counted = places.count(), places.filter(is_free=True).count()
+    if counted[0] >= LARGE:
+        cache.set(key, counted, FRESH.total_seconds())
+    return counted

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from accounts.models import Role
 from annotation.importing.bringing import bring
 from annotation.importing.complaints import BadLines
-from annotation.models import Campaign, CampaignState, Completion, RankingTask, Slot
+from annotation.models import Campaign, CampaignState, CampaignTally, Completion, RankingTask, Slot
 from annotation.publishing import take_in
+from annotation.services import progress
+from annotation.services.assign import lease_next
 from annotation.services.campaigns import BadCampaign, NameTaken, NoSuchMove, add_raters, create_campaign, set_state
 from annotation.services.completions import NoModel, NoPrompts, UnderWay, make_tasks, request_completions
 from annotation.services.progress import campaign_progress, rater_counts
@@ -179,3 +184,16 @@ def test_progress_counts_what_there_is(campaign, ada):
     told = campaign_progress(campaign)
     assert (told.prompts, told.completions, told.tasks, told.slots, told.slots_free) == (3, 9, 3, 6, 6)
     assert [count.username for count in rater_counts(campaign)] == ["ada", "bea"]
+
+
+def test_a_large_campaign_is_counted_once_a_minute_and_a_small_one_each_time(campaign, ada, monkeypatch):
+    assert campaign_progress(campaign).counted_at is None
+    monkeypatch.setattr(progress, "LARGE", 6)
+    assert (campaign_progress(campaign).slots_free, CampaignTally.objects.count()) == (6, 1)
+    lease_next(campaign, rater=ada)
+    kept = campaign_progress(campaign)
+    assert (kept.slots_free, kept.counted_at is not None) == (6, True)
+    CampaignTally.objects.update(counted_at=timezone.now() - timedelta(seconds=61))
+    anew = campaign_progress(campaign)
+    assert (anew.slots_free, anew.counted_at) == (5, None)
+    assert CampaignTally.objects.get().counts["slots_free"] == 5
