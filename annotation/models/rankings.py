@@ -70,9 +70,6 @@ class Ranking(models.Model):
                 name="another_reason_is_written",
             ),
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["-created_at"], condition=~models.Q(cannot_rank=""), name="answers_without_an_order")
-        ]
 
     @property
     def shown_tiers(self) -> list[list[str]]:
