@@ -98,7 +98,10 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     }
     if "HX-Request" in request.headers:
         return render(request, "annotation/campaign_live.html", context)
-    context |= {"not_ranked": now_and_then(campaign, progress, not_ranked_in), "attributes": attributes_of(campaign.attributes)}
+    context |= {
+        "not_ranked": now_and_then(campaign, progress, not_ranked_in),
+        "attributes": attributes_of(campaign.attributes),
+    }
     context |= {"agreement": now_and_then(campaign, progress, agreement_of)} | steps_of(campaign, progress) | forms
     return render(request, "annotation/campaign.html", context, status=status)
 

@@ -101,11 +101,9 @@ def count_anew(ids: list[int]) -> dict[int, Progress]:
 
     add(Prompt.objects.filter(campaign__in=ids).order_by().values("campaign").annotate(prompts=Count("pk")), "campaign")
     # From the prompts: from the completions, a planner walks all that are nobody's better version, of every campaign.
-    add(
-        Prompt.objects.filter(campaign__in=ids).order_by().values("campaign")
-        .annotate(completions=Count("completions", filter=Q(completions__parent=None))),
-        "campaign",
-    )  # fmt: skip
+    written = Prompt.objects.filter(campaign__in=ids).order_by().values_list("campaign")
+    for pk, number in written.annotate(written=Count("completions", filter=Q(completions__parent=None))):
+        counts[pk]["completions"] = number
     add(
         RankingTask.objects.filter(campaign__in=ids).order_by().values("campaign").annotate(tasks=Count("pk")),
         "campaign",
@@ -133,7 +131,7 @@ def count_anew(ids: list[int]) -> dict[int, Progress]:
         ),
         "task__campaign",
     )  # fmt: skip
-    return {pk: Progress(**counts[pk]) for pk in ids}
+    return {pk: Progress(counted_at=None, **counts[pk]) for pk in ids}
 
 
 def rater_counts(campaign: Campaign) -> list[RaterCount]:
