@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from annotation import api_views as views
-from annotation import statistics_api
+from annotation import campaign_api, statistics_api
 
 CAMPAIGN = "annotation/campaigns/<slug:slug>/"
 TASK = "annotation/assignments/<uuid:pk>/"
@@ -17,6 +17,14 @@ api_urlpatterns: list[URLPattern] = [
     path(f"{CAMPAIGN}progress/", views.ProgressView.as_view(), name="api_campaign_progress"),
     path(f"{CAMPAIGN}state/", views.StateView.as_view(), name="api_campaign_state"),
     path(f"{CAMPAIGN}prompts/", views.PromptsView.as_view(), name="api_campaign_prompts"),
+    path(f"{CAMPAIGN}imports/", campaign_api.ImportsView.as_view(), name="api_campaign_imports"),
+    path(f"{CAMPAIGN}clones/", campaign_api.CloneView.as_view(), name="api_campaign_clones"),
+    path(f"{CAMPAIGN}invitations/", campaign_api.InvitationsView.as_view(), name="api_campaign_invitations"),
+    path(
+        f"{CAMPAIGN}invitations/<int:pk>/revocation/",
+        campaign_api.RevokeView.as_view(),
+        name="api_invitation_revocation",
+    ),
     path(f"{CAMPAIGN}completions/", views.CompletionsView.as_view(), name="api_campaign_completions"),
     path(f"{CAMPAIGN}snapshots/", views.SnapshotView.as_view(), name="api_campaign_snapshots"),
     path(f"{CAMPAIGN}statistics/", statistics_api.StatisticsView.as_view(), name="api_campaign_statistics"),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from django.contrib import messages
-from django.core.files.uploadedfile import UploadedFile
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -17,11 +14,10 @@ from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability, User
 from annotation.campaign_views import show
-from annotation.forms import CompletionsForm, GuidelineForm, PromptsForm, RatersForm, SnapshotForm, tell
+from annotation.forms import CompletionsForm, RatersForm, SnapshotForm, tell
 from annotation.models import Campaign, CampaignState
-from annotation.services.campaigns import add_raters, remove_rater, revise_guideline, set_state
+from annotation.services.campaigns import add_raters, remove_rater, set_state
 from annotation.services.completions import request_completions
-from annotation.services.prompts import Added, import_prompts
 from annotation.services.snapshot import freeze_snapshot
 
 STATES_IN_WORDS = {
@@ -38,29 +34,6 @@ def campaign_state(request: HttpRequest, slug: str) -> HttpResponse:
     moved = set_state(campaign, to=request.POST.get("to", ""), user=signed_in(request))
     messages.success(request, f"{moved.name} {STATES_IN_WORDS[CampaignState(moved.state)]}.")
     return redirect("campaign", slug)
-
-
-@require_POST
-@requires(Capability.MANAGE)
-def campaign_prompts(request: HttpRequest, slug: str) -> HttpResponse:
-    campaign = get_object_or_404(Campaign, slug=slug)
-    form = PromptsForm(request.POST, request.FILES)
-
-    def add() -> str:
-        added = import_upload(campaign, form.cleaned_data["file"], user=signed_in(request))
-        return f"{counted(added.num_added, 'prompt')} added, {added.num_known} were here already."
-
-    return done(request, campaign, form, name="prompts_form", do=add)
-
-
-def import_upload(campaign: Campaign, file: UploadedFile[bytes], *, user: User) -> Added:
-    """Of the upload's own name only the ending is kept, which says how to read it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"prompts{Path(file.name or '').suffix[:8].lower()}"
-        with path.open("wb") as out:
-            for chunk in file.chunks():
-                out.write(chunk)
-        return import_prompts(campaign, path=path, user=user)
 
 
 @require_POST
@@ -112,19 +85,6 @@ def campaign_rater_remove(request: HttpRequest, slug: str, username: str) -> Htt
     remove_rater(campaign, rater=rater, user=signed_in(request))
     messages.success(request, f"{rater.username} gets no more tasks here; the rankings so far stay.")
     return redirect("campaign", slug)
-
-
-@require_POST
-@requires(Capability.MANAGE)
-def campaign_guideline(request: HttpRequest, slug: str) -> HttpResponse:
-    campaign = get_object_or_404(Campaign, slug=slug)
-    form = GuidelineForm(request.POST)
-
-    def revise() -> str:
-        made = revise_guideline(campaign, text=form.cleaned_data["text"], user=signed_in(request))
-        return f"Version {made.number} of the guideline is in force for every task that is given out from now on."
-
-    return done(request, campaign, form, name="guideline_form", do=revise)
 
 
 def done(request: HttpRequest, campaign: Campaign, form: Form, *, name: str, do: Callable[[], str]) -> HttpResponse:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from django.core.cache import cache
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,20 +16,27 @@ from accounts.errors import UserError
 from accounts.models import Capability
 from accounts.paging import page_of
 from annotation.attributes import attributes_of
-from annotation.forms import CampaignForm, CompletionsForm, GuidelineForm, PromptsForm, RatersForm, SnapshotForm, tell
-from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState
+from annotation.forms import CampaignForm, CloneForm, CompletionsForm, ImportForm, RatersForm, SnapshotForm, tell
+from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, ImportState
 from annotation.rendering import as_html
 from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
+from annotation.services.cloning import clone_campaign
 from annotation.services.money import budget_of
-from annotation.services.progress import Progress, campaign_progress, progress_of, rater_counts
+from annotation.services.progress import FRESH, LARGE, Progress, campaign_progress, progress_of, rater_counts
 from registry.models import DatasetKind, DatasetVersion
 from runs.models import Run, RunState
+
+Counted = TypeVar("Counted")
 
 PAGE = 40
 MOST_SHOWN = 8
 VERBS = {CampaignState.OPEN: "Open to raters", CampaignState.PAUSED: "Pause", CampaignState.CLOSED: "Close"}
+AGAIN: dict[tuple[str, str], str] = {
+    (CampaignState.CLOSED, CampaignState.OPEN): "Reopen",
+    (CampaignState.PAUSED, CampaignState.OPEN): "Go on",
+}
 
 
 @require_GET
@@ -53,6 +62,24 @@ def campaign_new(request: HttpRequest) -> HttpResponse:
     return render(request, "annotation/campaign_new.html", {"form": form}, status=400 if form.errors else 200)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(Capability.MANAGE)
+def campaign_clone(request: HttpRequest, slug: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    form = CloneForm(
+        request.POST if request.method == "POST" else None, initial={"name": f"{campaign.name[:110]}, again"}
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = clone_campaign(campaign, **form.cleaned_data, user=signed_in(request))
+        except UserError as error:
+            tell(form, error)
+        else:
+            return redirect("campaign", made.slug)
+    context = {"campaign": campaign, "form": form}
+    return render(request, "annotation/campaign_clone.html", context, status=400 if form.errors else 200)
+
+
 @require_GET
 @requires(Capability.STUDY)
 def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
@@ -66,16 +93,31 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     context: dict[str, Any] = {
         "campaign": campaign,
         "progress": progress,
-        "raters": rater_counts(campaign),
+        "raters": now_and_then(campaign, progress, rater_counts),
         "runs": Run.objects.filter(context__campaign=str(campaign.pk)).order_by("-created_at", "-pk")[:MOST_SHOWN],
         "snapshots": snapshots_of(campaign),
     }
     if "HX-Request" in request.headers:
         return render(request, "annotation/campaign_live.html", context)
-    context |= {"not_ranked": not_ranked_in(campaign), "attributes": attributes_of(campaign.attributes)}
     context |= {"costs": budget_of(campaign)}
-    context |= {"agreement": agreement_of(campaign)} | steps_of(campaign, progress) | forms
+    context |= {
+        "not_ranked": now_and_then(campaign, progress, not_ranked_in),
+        "attributes": attributes_of(campaign.attributes),
+    }
+    context |= {"agreement": now_and_then(campaign, progress, agreement_of)} | steps_of(campaign, progress) | forms
     return render(request, "annotation/campaign.html", context, status=status)
+
+
+def now_and_then(campaign: Campaign, progress: Progress, count: Callable[[Campaign], Counted]) -> Counted:
+    """What `count` says; of a large campaign what it said less than `FRESH` ago."""
+    if progress.slots < LARGE:
+        return count(campaign)
+    key = f"annotation.{count.__name__}.{campaign.pk}"
+    known: tuple[Counted] | None = cache.get(key)
+    if known is None:
+        known = (count(campaign),)
+        cache.set(key, known, FRESH.total_seconds())
+    return known[0]
 
 
 def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
@@ -83,15 +125,16 @@ def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
     guideline = campaign.guidelines.first()
     moves = CAMPAIGN_TRANSITIONS[campaign.state]
     return {
-        "moves": [(to.value, verb) for to, verb in VERBS.items() if to in moves],
+        "moves": [(to.value, AGAIN.get((campaign.state, to), verb)) for to, verb in VERBS.items() if to in moves],
         "next": next_step(campaign, progress),
         "guideline": guideline,
         "guideline_html": as_html(guideline.text) if guideline else "",
-        "prompts_form": PromptsForm(),
+        "import_form": ImportForm(),
+        "waiting_imports": campaign.imports.filter(state=ImportState.CHECKED)[:MOST_SHOWN],
         "completions_form": CompletionsForm(k=campaign.k),
         "snapshot_form": SnapshotForm(initial={"name": next_snapshot_name(campaign)}),
         "raters_form": RatersForm(campaign=campaign),
-        "guideline_form": GuidelineForm(initial={"text": guideline.text if guideline else ""}),
+        "examples": guideline.examples if guideline else [],
     }
 
 

@@ -27,13 +27,13 @@ class ComparisonPage:
     difference: Difference
 
 
-def comparison_page(assignment: Assignment, *, left: str, right: str) -> ComparisonPage:
+def comparison_page(assignment: Assignment, *, left: str, right: str, url: str = "") -> ComparisonPage:
     """Two texts of a task under the letters that its rater sees; `left` and `right` are two of those."""
     ids = assignment.letters()
     texts = Completion.objects.in_bulk([uuid.UUID(ids[left]), uuid.UUID(ids[right])])
     found = difference(*(texts[uuid.UUID(ids[letter])].text.strip("\n") for letter in (left, right)))
     return ComparisonPage(
-        url=compare_url(assignment, campaign=assignment.task.campaign),
+        url=url or compare_url(assignment, campaign=assignment.task.campaign),
         letters=tuple(ids),
         sides=(Side("left", left, found.left), Side("right", right, found.right)),
         difference=found,

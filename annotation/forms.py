@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db.models import QuerySet
 
 from accounts.errors import UserError
 from accounts.models import GRANTS, Capability, User
 from annotation.attributes import BadAttributes, as_json, parse_attributes
+from annotation.importing.reading import CHOICES
 from annotation.models import Campaign
 from registry.models import ModelRole, ModelVersion
 from training.recipes.generate import GenerateRecipe
@@ -29,16 +31,9 @@ def people_who_rank() -> QuerySet[User]:
 
 
 def tell(form: forms.Form, error: UserError) -> None:
-    """Puts what a service refused beside the field that it names, bad lines of a file one by one."""
-    lines = error.data.get("lines", [])
-    field = "file" if lines else error.data.get("field")
-    told = [f"Line {line['line']}: {line['message']}" for line in lines] or [error.sentence]
-    if (more := error.data.get("num_bad", 0) - len(lines)) > 0:
-        told.append(f"{more} more lines are bad.")
-    if lines:
-        told.append("Nothing of the file was kept: mend it and choose it again.")
-    for sentence in told:
-        form.add_error(field if field in form.fields else None, sentence)
+    """Puts what a service refused beside the field that it names."""
+    field = error.data.get("field")
+    form.add_error(field if field in form.fields else None, error.sentence)
 
 
 class CampaignForm(forms.Form):
@@ -76,12 +71,70 @@ class CampaignForm(forms.Form):
             raise forms.ValidationError(str(error)) from error
 
 
-class PromptsForm(forms.Form):
+class ImportForm(forms.Form):
     file = forms.FileField(
-        label="File", widget=forms.ClearableFileInput(attrs={"accept": ".jsonl,.json,.ndjson,.txt"}),
-        help_text='JSON lines, {"prompt": "text"} or {"messages": [...]}; or a .txt with one prompt a line. '
-        "Prompts that are here already are left alone.",
+        widget=forms.ClearableFileInput(attrs={"accept": ".jsonl,.json,.ndjson,.csv,.tsv,.parquet,.txt,.gz"}),
+        help_text="JSON lines, a JSON list, CSV, Parquet, or a .txt with one prompt a line; packed by gzip or not.",
     )  # fmt: skip
+    format = forms.ChoiceField(
+        choices=CHOICES, required=False, help_text="Told from the first rows, unless you know better."
+    )
+    is_simulated = forms.BooleanField(
+        label="Its rankings were made by programs", required=False, help_text="They are marked as simulated everywhere."
+    )
+
+
+class CloneForm(forms.Form):
+    name = forms.CharField(max_length=120, help_text="Raters see it.")
+    with_prompts = forms.BooleanField(label="With its prompts", required=False)
+    with_completions = forms.BooleanField(
+        label="With its completions, in the same tasks", required=False, help_text="Then its prompts come along."
+    )
+
+
+class InvitationForm(forms.Form):
+    max_uses = forms.IntegerField(label="For how many people", initial=1)
+    days = forms.IntegerField(label="Holds for (days)", initial=7)
+    note = forms.CharField(
+        max_length=120, required=False, label="For whom", help_text="Only you and other admins see it."
+    )
+
+
+class JoinForm(forms.Form):
+    username = forms.CharField(
+        max_length=150, label="User name", validators=[UnicodeUsernameValidator()],
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+        help_text="Those who run the campaign see it; other raters don't.",
+    )  # fmt: skip
+    password = forms.CharField(
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="12 characters or more.",
+    )
+    again = forms.CharField(
+        strip=False, label="The same once more", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    )
+
+    def clean_again(self) -> str:
+        if self.cleaned_data["again"] != self.cleaned_data.get("password", self.cleaned_data["again"]):
+            raise forms.ValidationError("These are two different passwords.")
+        return str(self.cleaned_data["again"])
+
+
+class ExampleForm(forms.Form):
+    prompt = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}))
+    text_a = forms.CharField(label="Text A", widget=forms.Textarea(attrs={"rows": 3}))
+    text_b = forms.CharField(label="Text B", widget=forms.Textarea(attrs={"rows": 3}))
+    text_c = forms.CharField(label="Text C", required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    text_d = forms.CharField(label="Text D", required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    order = forms.CharField(
+        label="Right order", max_length=200, help_text="As raters type it: b > a = c.",
+        widget=forms.TextInput(attrs={"autocapitalize": "off", "spellcheck": "false", "autocomplete": "off"}),
+    )  # fmt: skip
+    why = forms.CharField(label="Why", widget=forms.Textarea(attrs={"rows": 3}), help_text="Markdown.")
+
+    def texts(self) -> list[str]:
+        return [self.cleaned_data[f"text_{letter}"] for letter in "abcd"]
 
 
 class CompletionsForm(forms.Form):

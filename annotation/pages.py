@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from annotation.attributes import Attribute, attributes_of
 from annotation.differences import Change, changes
+from annotation.guides import Guide, guide_of
 from annotation.models import Assignment, Campaign, CannotRank, Completion, Ranking
 from annotation.rendering import as_html
 from annotation.services.judge import FLAGS, as_written
@@ -55,15 +56,6 @@ class Text:
     @property
     def changes(self) -> tuple[Change, ...]:
         return changes(as_written(self.source), as_written(self.edit)) if self.edit else ()
-
-
-@dataclass(frozen=True, slots=True)
-class Guide:
-    """The guideline that a ranking is made under; `is_new` where the rater's last ranking here was under another."""
-
-    number: int
-    html: SafeString
-    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +113,7 @@ def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, An
         client_uuid=uuid.uuid4(),
         turns=turns_of(assignment),
         texts=texts_of(assignment, draft=draft),
-        guide=guide_of(assignment),
+        guide=guide_of(assignment.guideline, rater=assignment.rater if assignment.rater_id else None),
         submit_url=reverse("rank_submit", args=[campaign.slug]),
         compare_url=compare_url(assignment, campaign=campaign),
         draft_url=reverse("rank_draft", args=[campaign.slug]),
@@ -145,7 +137,7 @@ def correction_page(ranking: Ranking, *, typed: dict[str, Any] | None = None) ->
         client_uuid=uuid.uuid4(),
         turns=turns_of(assignment),
         texts=texts_of(assignment, draft=draft),
-        guide=guide_of(assignment),
+        guide=guide_of(assignment.guideline, rater=assignment.rater if assignment.rater_id else None),
         submit_url=reverse("rank_correct", args=[ranking.pk]),
         difference_url=reverse("rank_difference", args=[ranking.task.campaign.slug]),
         compare_url=compare_url(assignment, campaign=ranking.task.campaign),
@@ -210,15 +202,6 @@ def texts_of(assignment: Assignment, *, draft: dict[str, Any]) -> tuple[Text, ..
 def part_of(draft: dict[str, Any], name: str) -> dict[str, Any]:
     part = draft.get(name)
     return part if isinstance(part, dict) else {}
-
-
-def guide_of(assignment: Assignment) -> Guide | None:
-    guideline = assignment.guideline
-    if guideline is None:
-        return None
-    mine = Ranking.objects.filter(rater=assignment.rater, guideline__campaign=guideline.campaign_id)
-    last = mine.order_by("-created_at", "-pk").values_list("guideline", flat=True).first()
-    return Guide(guideline.number, as_html(guideline.text), is_new=last is not None and last != guideline.pk)
 
 
 def seconds_left(assignment: Assignment) -> int:

@@ -7,7 +7,11 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
-from annotation.models import Assignment, Campaign, CampaignState
+from annotation.importing.bringing import Report
+from annotation.importing.complaints import Complaint
+from annotation.importing.reading import BY_NAME
+from annotation.importing.taking import Counts
+from annotation.models import Assignment, Campaign, CampaignState, Invitation
 from annotation.services.judge import texts_of
 from annotation.services.progress import Progress
 from registry.models import DatasetVersion
@@ -61,6 +65,7 @@ class ProgressSerializer(serializers.Serializer[Progress]):
     cannot_rank = serializers.IntegerField()
     edits = serializers.IntegerField()
     raters = serializers.IntegerField()
+    counted_at = serializers.DateTimeField(allow_null=True, help_text="of a large campaign; null: just now")
 
 
 class StateSerializer(StrictSerializer):
@@ -68,9 +73,81 @@ class StateSerializer(StrictSerializer):
 
 
 class PromptsSerializer(StrictSerializer):
-    """Rows as `import_prompts` reads them: {"prompt": text or messages} or {"messages": [...]}, with an "id" or none."""
+    """Rows are {"prompt": text or messages} or {"messages": [...]}, with an "id" or none."""
 
     rows = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=10_000)
+
+
+class ImportSerializer(StrictSerializer):
+    """A file, as multipart/form-data. Without `dry_run=false` nothing of it is kept."""
+
+    file = serializers.FileField(max_length=255)
+    format = serializers.ChoiceField(choices=list(BY_NAME), required=False, help_text="told from the first rows")
+    dry_run = serializers.BooleanField(default=True)
+    leave_bad_out = serializers.BooleanField(default=False, help_text="import the other lines where some are bad")
+    is_simulated = serializers.BooleanField(default=False, help_text="its rankings were made by programs")
+
+
+class CountsSerializer(serializers.Serializer[Counts]):
+    """What is new; `known_` is what was here already or stands twice in the file."""
+
+    prompts = serializers.IntegerField()
+    known_prompts = serializers.IntegerField()
+    completions = serializers.IntegerField()
+    known_completions = serializers.IntegerField()
+    tasks = serializers.IntegerField()
+    known_tasks = serializers.IntegerField()
+    rankings = serializers.IntegerField()
+    known_rankings = serializers.IntegerField()
+    surplus = serializers.IntegerField()
+    raters = serializers.IntegerField()
+
+
+class ComplaintSerializer(serializers.Serializer[Complaint]):
+    line = serializers.IntegerField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ReportSerializer(serializers.Serializer[Report]):
+    """What a file comes to: the first 20 of its bad lines in `lines`, all of them counted in `num_bad`."""
+
+    format = serializers.CharField()
+    unit = serializers.CharField(help_text="what `line` counts: Line, Item of a JSON list, Row of a table")
+    num_rows = serializers.IntegerField()
+    counts = CountsSerializer()
+    made_tasks = serializers.IntegerField(help_text="put together from single completions; known after an import")
+    num_bad = serializers.IntegerField()
+    lines = ComplaintSerializer(many=True)
+    notes = serializers.ListField(child=serializers.CharField())
+    unread = serializers.ListField(child=serializers.CharField(), help_text="columns")
+
+
+class CloneSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=120)
+    with_prompts = serializers.BooleanField(default=False)
+    with_completions = serializers.BooleanField(default=False)
+
+
+class NewInvitationSerializer(StrictSerializer):
+    max_uses = serializers.IntegerField(default=1)
+    days = serializers.IntegerField(default=7)
+    note = serializers.CharField(max_length=120, allow_blank=True, default="")
+
+
+class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+    class Meta:
+        model = Invitation
+        fields: ClassVar = ["id", "note", "max_uses", "uses", "expires_at", "revoked_at", "created_at"]
+
+
+class InvitedSerializer(InvitationSerializer):
+    """With the link, which is told this once."""
+
+    link = serializers.CharField()
+
+    class Meta(InvitationSerializer.Meta):
+        fields: ClassVar = [*InvitationSerializer.Meta.fields, "link"]
 
 
 class AddedSerializer(serializers.Serializer[Any]):

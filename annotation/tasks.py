@@ -1,4 +1,4 @@
-"""What workers do for campaigns: slots of leases that ran out go back, and statistics are counted."""
+"""What workers do for campaigns: leases that ran out end, what is left lying is cleared, and statistics are counted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from celery import shared_task
 from annotation.models import Campaign
 from annotation.services.assign import expire_leases
 from annotation.services.figures import count
+from annotation.services.imports import sweep_imports
+from annotation.services.invitations import forget_knocks
 
 
 @shared_task
@@ -22,3 +24,9 @@ def count_figures(*, campaign_id: int, **_: Any) -> None:
     campaign = Campaign.objects.filter(pk=campaign_id).first()
     if campaign is not None:
         count(campaign)
+
+
+@shared_task
+def sweep_doors(**_: Any) -> int:
+    """Files that nobody has said a word about for a day, and knocks that no longer count."""
+    return sweep_imports() + forget_knocks()

@@ -27,6 +27,7 @@ from annotation.services.assign import LeaseLost, NotARater, NotOpen, lease_next
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
 from annotation.services.money import BudgetSpent
+from annotation.services.own_pace import pace_of
 from annotation.services.qualification import TooFewTests
 from annotation.services.rank import submit_instead
 from annotation.services.standing import DidNotPass, Paused
@@ -94,12 +95,14 @@ def show(
 ) -> HttpResponse:
     rater = signed_in(request)
     mine = mine_in(request, campaign)
+    num_mine = mine.count()
     context: dict[str, Any] = {
         "campaign": campaign,
         "task": task,
         "why_none": why_none,
         "error": error,
-        "num_mine": mine.count(),
+        "num_mine": num_mine,
+        "pace": pace_of(campaign, rater=rater, num_mine=num_mine) if task else None,
         "last": mine.order_by("-created_at", "-pk").values_list("pk", flat=True).first(),
         "skip_reasons": SKIP_REASONS,
         **key_context(request),

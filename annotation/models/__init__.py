@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, SEEN, Assignment, AssignmentState
-from annotation.models.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership, Standing
+from annotation.models.campaigns import (
+    CAMPAIGN_TRANSITIONS,
+    Campaign,
+    CampaignState,
+    CampaignTally,
+    Guideline,
+    GuidelineReading,
+    Membership,
+    Standing,
+)
 from annotation.models.figures import Figures
+from annotation.models.imports import Import, ImportState
+from annotation.models.invitations import Invitation, JoinAttempt, Redemption
 from annotation.models.money import Per, Purse, Tariff
 from annotation.models.prompts import Completion, Prompt, Split
 from annotation.models.quality import (
@@ -34,12 +45,18 @@ __all__ = [
     "AssignmentState",
     "Campaign",
     "CampaignState",
+    "CampaignTally",
     "CannotRank",
     "Cause",
     "Completion",
     "Figures",
     "GoldAnswer",
     "Guideline",
+    "GuidelineReading",
+    "Import",
+    "ImportState",
+    "Invitation",
+    "JoinAttempt",
     "Membership",
     "Per",
     "Prompt",
@@ -47,6 +64,7 @@ __all__ = [
     "QualityPlan",
     "Ranking",
     "RankingTask",
+    "Redemption",
     "Remark",
     "Slot",
     "Split",

@@ -80,6 +80,7 @@ class Guideline(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="guidelines")
     number = models.PositiveIntegerField()
     text = models.TextField()
+    examples = models.JSONField(default=list)  # worked ones: annotation.examples
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -88,3 +89,22 @@ class Guideline(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["campaign", "number"], name="one_guideline_of_a_number")
         ]
+
+
+class GuidelineReading(models.Model):
+    """That a rater has read a version, in her own word."""
+
+    guideline = models.ForeignKey(Guideline, on_delete=models.CASCADE, related_name="readings")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    read_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["guideline", "user"], name="a_version_is_read_once")]
+
+
+class CampaignTally(models.Model):
+    """What a large campaign came to when it was last counted: its pages count anew only after a while."""
+
+    campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="tally")
+    counts = models.JSONField()  # annotation.services.progress.Progress
+    counted_at = models.DateTimeField()

@@ -12,6 +12,8 @@ from accounts.errors import Conflict, UserError
 from accounts.hints import hint
 from accounts.models import Capability, User
 from annotation.attributes import Attribute, BadAttributes, as_json, attributes_of, parse_attributes
+from annotation.examples import Example
+from annotation.examples import as_json as examples_as_json
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership
 from annotation.services.qualification import first_standing
 from audit.services import record
@@ -19,11 +21,16 @@ from audit.services import record
 MOST_RATERS = 25  # a task, as the database has it
 LONGEST_LEASE = 24 * 60  # minutes
 LONGEST_NAME = 120
+LONGEST_GUIDELINE = 100_000  # characters
 RESERVED = ("new", "mine")  # what addresses have where a campaign's slug would stand
 
 
 class BadCampaign(UserError):
     code = "bad_campaign"
+
+
+class BadGuideline(UserError):
+    code = "bad_guideline"
 
 
 class NameTaken(Conflict):
@@ -49,13 +56,10 @@ def create_campaign(
 
     `attributes`, as JSON, are kept as they are for good, so that all ratings of a campaign mean the same.
     """
-    name = name.strip()
-    slug = slugify(name)[:LONGEST_NAME]
-    check_campaign(name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes)
+    name, slug = checked_name(name)
+    check_campaign(k=k, overlap=overlap, lease_minutes=lease_minutes)
     scales = checked_attributes(attributes)
     with transaction.atomic():
-        if (Campaign.objects.filter(name=name) | Campaign.objects.filter(slug=slug)).exists():
-            raise NameTaken(f"A campaign is called {name} or much like it. Choose another name.", field="name")
         campaign = Campaign.objects.create(
             name=name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes, attributes=as_json(scales),
             created_by=user,
@@ -66,13 +70,22 @@ def create_campaign(
     return campaign
 
 
-def check_campaign(name: str, *, slug: str, k: int, overlap: int, lease_minutes: int) -> None:
+def checked_name(name: str) -> tuple[str, str]:
+    """A campaign's name and its slug, both of which nobody has. Raises `BadCampaign`, `NameTaken`."""
+    name = name.strip()
+    slug = slugify(name)[:LONGEST_NAME]
     if not slug or len(name) > LONGEST_NAME:
         raise BadCampaign(
             f"A name has 1 to {LONGEST_NAME} characters, with a letter or a digit among them.", field="name"
         )
     if slug in RESERVED:
         raise BadCampaign(f"A campaign can't be called {name}: an address has that word. Choose another.", field="name")
+    if (Campaign.objects.filter(name=name) | Campaign.objects.filter(slug=slug)).exists():
+        raise NameTaken(f"A campaign is called {name} or much like it. Choose another name.", field="name")
+    return name, slug
+
+
+def check_campaign(*, k: int, overlap: int, lease_minutes: int) -> None:
     if not 2 <= k <= 9:
         raise BadCampaign(f"K is 2 to 9 completions a task, not {k}.", field="k")
     if not 1 <= overlap <= MOST_RATERS:
@@ -122,15 +135,21 @@ def remove_rater(campaign: Campaign, *, rater: User, user: User | None) -> None:
             record("campaign.rater_removed", actor=user, target=campaign, rater=rater.username)
 
 
-def revise_guideline(campaign: Campaign, *, text: str, user: User | None) -> Guideline:
-    """A new version; who is ranking now finishes under the one that she was shown."""
+def revise_guideline(
+    campaign: Campaign, *, user: User | None, text: str | None = None, examples: Sequence[Example] | None = None
+) -> Guideline:
+    """A new version; what is not given stays as it was. Who is ranking now finishes under the one that she was shown."""
+    if text is not None and len(text) > LONGEST_GUIDELINE:
+        raise BadGuideline(f"A guideline has at most {LONGEST_GUIDELINE:,} characters.", field="text")
     with transaction.atomic():
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # two admins at once get two numbers
         last = campaign.guidelines.first()
-        if last is not None and last.text == text:
+        told = (last.text if last else "") if text is None else text
+        worked = (last.examples if last else []) if examples is None else examples_as_json(examples)
+        if last is not None and (last.text, last.examples) == (told, worked):
             return last
         made = Guideline.objects.create(
-            campaign=campaign, number=last.number + 1 if last else 1, text=text, created_by=user
+            campaign=campaign, number=last.number + 1 if last else 1, text=told, examples=worked, created_by=user
         )
         record("campaign.guideline_revised", actor=user, target=campaign, number=made.number)
     return made

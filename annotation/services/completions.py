@@ -41,6 +41,10 @@ class NoModel(UserError):
     code = "no_model"
 
 
+class BetterVersion(UserError):
+    code = "better_version"
+
+
 def request_completions(
     campaign: Campaign,
     *,
@@ -175,10 +179,16 @@ def merged(completions: list[Completion]) -> list[Completion]:
 def save_tasks(campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]]) -> None:
     tasks = [(RankingTask(campaign=campaign, prompt_id=prompt), group) for prompt, group in groups]
     RankingTask.objects.bulk_create([task for task, _ in tasks])
-    TaskCompletion.objects.bulk_create(
-        [TaskCompletion(task=task, completion=one, index=i) for task, group in tasks for i, one in enumerate(group)]
-    )
+    TaskCompletion.objects.bulk_create([entry for task, group in tasks for entry in entries_of(task, group)])
     Slot.objects.bulk_create([slot for task, _ in tasks for slot in slots_of(task, count=campaign.overlap)])
+
+
+def entries_of(task: RankingTask, completions: Iterable[Completion]) -> list[TaskCompletion]:
+    """The texts of a task, in their places. Raises `BetterVersion`: one is its rater's own, and nobody else is shown it."""
+    texts = list(completions)
+    if any(completion.parent_id for completion in texts):
+        raise BetterVersion("A rater's better version of a text can't be a text of a task.")
+    return [TaskCompletion(task=task, completion=one, index=index) for index, one in enumerate(texts)]
 
 
 def slots_of(task: RankingTask, *, count: int) -> list[Slot]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from itertools import combinations
 from typing import Any
 
@@ -17,10 +19,24 @@ def note_agreement(ranking: Ranking) -> None:
         RankingTask.objects.filter(pk=task.pk).update(agreement=now)
 
 
+def note_agreements(tasks: Collection[Any]) -> None:
+    """The same for many tasks whose rankings came together, within the transaction in which they came."""
+    orders: defaultdict[Any, list[Ranking]] = defaultdict(list)
+    for ranking in Ranking.objects.filter(task__in=tasks, is_live=True, cannot_rank=""):
+        orders[ranking.task_id].append(ranking)
+    changed = list(RankingTask.objects.filter(pk__in=orders, kind=TaskKind.WORK).only("agreement"))
+    for task in changed:
+        task.agreement = agreement_of(orders[task.pk])
+    RankingTask.objects.bulk_update(changed, ["agreement"], batch_size=500)
+
+
 def agreement_in(task: Any) -> float | None:
-    """Of pairs of texts that two raters both ordered, the share ordered alike; None where there is none."""
-    live = Ranking.objects.filter(task=task, is_live=True, cannot_rank="")
-    orders = [votes(ranking.shown_tiers) for ranking in live]
+    return agreement_of(Ranking.objects.filter(task=task, is_live=True, cannot_rank=""))
+
+
+def agreement_of(rankings: Iterable[Ranking]) -> float | None:
+    """Of pairs of texts that two raters of one task both ordered, the share ordered alike; None where there is none."""
+    orders = [votes(ranking.shown_tiers) for ranking in rankings]
     products = [one * other for first, second in combinations(orders, 2) for one, other in shared_votes(first, second)]
     told = [product for product in products if product]
     return told.count(1) / len(told) if told else None

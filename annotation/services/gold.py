@@ -13,11 +13,14 @@ from django.utils import timezone
 from accounts.errors import Conflict, UserError
 from accounts.models import User
 from annotation import weak_order
+from annotation.importing.checking import completions_of
+from annotation.importing.complaints import Complaints
+from annotation.importing.json_files import json_lines
+from annotation.importing.opening import unpacked
 from annotation.models import Campaign, Completion, GoldAnswer, Prompt, RankingTask, Slot, TaskCompletion, TaskKind
 from annotation.quality.judgement import votes
-from annotation.services.importing import completions_of
 from annotation.services.prompts import conversation
-from annotation.services.texts import BadLine, complaint_about, json_lines, refuse
+from annotation.services.texts import BadLine, complaint_about
 from audit.services import record
 from registry.services.schemas import conversation_sha256, split_of
 
@@ -132,15 +135,16 @@ def import_gold(campaign: Campaign, *, path: Path, user: User | None) -> GoldImp
     already, with the same order, is left alone. Raises `NotFound`, `BadFile`, `BadLines`, `BadGold`.
     """
     rows: list[tuple[int, GoldRow]] = []
-    complaints: list[tuple[int, str]] = []
-    for number, given in json_lines(path):
-        try:
-            if isinstance(given, BadLine):
-                raise given
-            rows.append((number, row_of(given)))
-        except (BadLine, BadGold) as error:
-            complaints.append((number, str(error)))
-    refuse(complaints)
+    complaints = Complaints()
+    with unpacked(path) as file:
+        for number, given in json_lines(file):
+            try:
+                if isinstance(given, BadLine):
+                    raise given
+                rows.append((number, row_of(given)))
+            except (BadLine, BadGold) as error:
+                complaints.add(number, BadLine(str(error), code=error.code))
+    complaints.refuse()
     if not rows:
         raise BadGold("The file has no row.", code="no_rows")
     with transaction.atomic():
@@ -160,6 +164,10 @@ def row_of(given: Any) -> GoldRow:
         raise BadLine(f"There is no {missing[0]} in a row.")
     if unknown := sorted(set(given) - ROW):
         raise BadLine(f"There is no field {unknown[0]} in a row; there are {', '.join(sorted(ROW))}.")
+    if complaint := complaint_about(given):
+        raise BadLine(f"There is {complaint}.", code="bad_text")
+    if not isinstance(given["completions"], list) or len(given["completions"]) < 2:
+        raise BadLine("A prompt has two completions at least.", code="bad_completions")
     completions = tuple(completions_of(given["completions"]))
     texts = [text.strip() for _, text, _ in completions]
     if len(set(texts)) != len(texts):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Max, Q
+from django.utils import timezone
 
 from accounts.models import User
 from annotation.models import (
     Assignment,
     AssignmentState,
     Campaign,
-    Completion,
+    CampaignTally,
     Membership,
     Prompt,
     Ranking,
@@ -24,6 +25,9 @@ from annotation.models import (
     Slot,
     TaskKind,
 )
+
+LARGE = 5_000  # rankings wanted: from here on a page does not count all of it each time
+FRESH = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Progress:
     cannot_rank: int = 0
     edits: int = 0
     raters: int = 0
+    counted_at: datetime | None = None  # of a large campaign, which is counted now and then; None: just now
 
     @property
     def words(self) -> str:
@@ -68,8 +73,27 @@ def campaign_progress(campaign: Campaign) -> Progress:
 
 
 def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
-    """By campaign id, in six queries."""
+    """By campaign id, in seven queries. Of a large campaign what was counted less than `FRESH` ago."""
     ids = [campaign.pk for campaign in campaigns]
+    now = timezone.now()
+    kept = CampaignTally.objects.filter(campaign__in=ids, counted_at__gt=now - FRESH)
+    known = {tally.campaign_id: Progress(**tally.counts, counted_at=tally.counted_at) for tally in kept}
+    counted = count_anew([pk for pk in ids if pk not in known])
+    keep([(pk, progress) for pk, progress in counted.items() if progress.slots >= LARGE], at=now)
+    return known | counted
+
+
+def keep(large: list[tuple[int, Progress]], *, at: datetime) -> None:
+    told = [{name: value for name, value in asdict(progress).items() if name != "counted_at"} for _, progress in large]
+    CampaignTally.objects.bulk_create(
+        [CampaignTally(campaign_id=pk, counts=counts, counted_at=at) for (pk, _), counts in zip(large, told, strict=True)],
+        update_conflicts=True, update_fields=["counts", "counted_at"], unique_fields=["campaign"],
+    )  # fmt: skip
+
+
+def count_anew(ids: list[int]) -> dict[int, Progress]:
+    if not ids:
+        return {}
     counts: defaultdict[int, dict[str, int]] = defaultdict(dict)
 
     def add(rows: Iterable[Any], key: str) -> None:
@@ -83,11 +107,10 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
         .annotate(prompts=Count("pk")),
         "campaign",
     )
-    add(
-        Completion.objects.filter(prompt__campaign__in=ids, prompt__is_check=False, parent__isnull=True).order_by()
-        .values("prompt__campaign").annotate(completions=Count("pk")),
-        "prompt__campaign",
-    )  # fmt: skip
+    # From the prompts: from the completions, a planner walks all that are nobody's better version, of every campaign.
+    written = Prompt.objects.filter(campaign__in=ids, is_check=False).order_by().values_list("campaign")
+    for pk, number in written.annotate(written=Count("completions", filter=Q(completions__parent=None))):
+        counts[pk]["completions"] = number
     add(
         RankingTask.objects.filter(campaign__in=ids, kind=TaskKind.WORK)
         .order_by()
@@ -119,7 +142,7 @@ def progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
         ),
         "task__campaign",
     )  # fmt: skip
-    return {pk: Progress(**counts[pk]) for pk in ids}
+    return {pk: Progress(counted_at=None, **counts[pk]) for pk in ids}
 
 
 def rater_counts(campaign: Campaign) -> list[RaterCount]:

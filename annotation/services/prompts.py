@@ -1,10 +1,9 @@
-"""Prompts of a campaign: added as rows or from a file, all or none, each content once."""
+"""Prompts of a campaign: added as rows, all or none, each content once. Files are `annotation.importing`'s."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +12,7 @@ from accounts.errors import UserError
 from accounts.hints import hint
 from accounts.models import User
 from annotation.models import Campaign, Prompt
-from annotation.services.texts import BadLine, complaint_about, json_lines, lines_of, refuse
+from annotation.services.texts import BadLine, complaint_about
 from audit.services import record
 from registry.services.schemas import ROLES, conversation_sha256, split_of
 
@@ -42,30 +41,6 @@ def add_prompts(campaign: Campaign, *, rows: Iterable[dict[str, Any]], user: Use
         except BadLine as error:
             raise BadPrompt(f"Prompt {number}: {error}", row=number) from error
     return save(campaign, prompts, user=user)
-
-
-def import_prompts(campaign: Campaign, *, path: Path, user: User | None) -> Added:
-    """Reads JSON lines, or a .txt with one prompt a line. Raises `BadLines` with every bad line, and adds nothing then."""
-    prompts: list[Prompt] = []
-    complaints: list[tuple[int, str]] = []
-    rows: Iterable[tuple[int, Any]] = plain_lines(path) if path.suffix.lower() == ".txt" else json_lines(path)
-    for number, row in rows:
-        try:
-            if isinstance(row, BadLine):
-                raise row
-            prompts.append(prompt_of(campaign, row))
-        except BadLine as error:
-            complaints.append((number, str(error)))
-    refuse(complaints)
-    if not prompts:
-        raise BadPrompt("The file has no prompt.", code="no_rows")
-    return save(campaign, prompts, user=user)
-
-
-def plain_lines(path: Path) -> Iterable[tuple[int, Any]]:
-    return (
-        (number, line if isinstance(line, BadLine) else {"prompt": line.strip()}) for number, line in lines_of(path)
-    )
 
 
 def prompt_of(campaign: Campaign, row: Any) -> Prompt:

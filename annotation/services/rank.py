@@ -135,20 +135,27 @@ def store(
 
 
 def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ranking:
-    """The row, and the completion of a better version, which leads the order as a tier of its own."""
+    ranking, edit = drawn_up(assignment, body=body, num_characters=num_characters(assignment), **fields)
+    if edit is not None:
+        edit.save(force_insert=True)
+    ranking.save(force_insert=True)
+    note_agreement(ranking)
+    return ranking
+
+
+def drawn_up(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> tuple[Ranking, Completion | None]:
+    """The row, not saved, and the completion of a better version, which leads the order as a tier of its own."""
     row = {name: value for name, value in body.items() if name != "edit"}
     edit = None
     if told := body["edit"]:
-        edit = Completion.objects.create(
+        edit = Completion(
             prompt_id=assignment.task.prompt_id, parent_id=told["of"], author=assignment.rater, text=told["text"]
         )
         row |= {"tiers": [[str(edit.pk)], *body["tiers"]], "strengths": [1, *body["strengths"]]}
-    made = Ranking.objects.create(
-        assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit,
-        num_characters=num_characters(assignment), **row, **fields,
-    )  # fmt: skip
-    note_agreement(made)
-    return made
+    made = Ranking(
+        assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit, **row, **fields
+    )
+    return made, edit
 
 
 def num_characters(assignment: Assignment) -> int:

@@ -47,6 +47,11 @@ class NoRankings(UserError):
     status = 409
 
 
+class NoComparisons(UserError):
+    code = "no_comparisons"
+    status = 409
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One ranking as it goes into a dataset."""
@@ -127,7 +132,8 @@ def freeze_snapshot(
     Where a reviewer settled the order of a task, that order stands in place of all rankings of the task.
 
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
-    nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NameTaken`.
+    nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NoComparisons`,
+    `NameTaken`.
     """
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True)
     settled = Adjudication.objects.filter(task__campaign=campaign, is_live=True)
@@ -139,6 +145,7 @@ def freeze_snapshot(
         raise NoRankings(f"{campaign.name} has no ranking yet.")
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
     snapshot = Snapshot(name, campaign, ids, shuffled_seed)
+    refuse_without_comparisons(snapshot, chosen)
     tasks = RankingTask.objects.filter(Q(rankings__in=live) | Q(adjudications__in=settled))
     made = freeze_dataset(
         name, kind=DatasetKind.PREFERENCE, splits={split: snapshot.rows(split) for split in SPLITS}, user=user,
@@ -148,6 +155,18 @@ def freeze_snapshot(
     )  # fmt: skip
     record("campaign.snapshot", actor=user, target=campaign, dataset=str(made.pk), num_rankings=len(chosen))
     return made
+
+
+def refuse_without_comparisons(snapshot: Snapshot, chosen: list[Any]) -> None:
+    """The first ranking that prefers one text to another ends the search."""
+    if any(True for split in SPLITS for _ in snapshot.rows(split)):
+        return
+    cannot = sum(row[6] != "" for row in chosen)
+    raise NoComparisons(
+        f"No ranking of {snapshot.campaign.name} prefers one text to another yet, so there is nothing to freeze "
+        f"(all texts tied: {len(chosen) - cannot:,}; cannot be ranked: {cannot:,}).",
+        num_rankings=len(chosen), num_cannot_rank=cannot,
+    )  # fmt: skip
 
 
 def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[str, Any]:

@@ -16,6 +16,6 @@ app = Celery("steadyhand")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = {
     task: {"task": task, "schedule": SWEEP_S, "options": {"expires": SWEEP_S}}
-    for task in ("runs.tasks.sweep", "annotation.tasks.sweep_leases")
+    for task in ("runs.tasks.sweep", "annotation.tasks.sweep_leases", "annotation.tasks.sweep_doors")
 }
 app.autodiscover_tasks()

@@ -15,6 +15,7 @@ import django
 
 django.setup()
 
+from django.core.files.uploadedfile import SimpleUploadedFile  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.db.models import Count, F, Q  # noqa: E402
 
@@ -32,6 +33,8 @@ from annotation.models import (  # noqa: E402
 )
 from annotation.services.ahead import lease_ahead  # noqa: E402
 from annotation.services.assign import lease_next, skip  # noqa: E402
+from annotation.services.imports import check, confirm  # noqa: E402
+from annotation.services.invitations import Joined, invite, join, join_as_new  # noqa: E402
 from annotation.services.rank import correct_ranking, submit_ranking  # noqa: E402
 from annotation.services.review import adjudicate  # noqa: E402
 from annotation.services.standing import pause  # noqa: E402
@@ -237,6 +240,37 @@ def gold_for_all_at_once() -> dict[str, Any]:
     }
 
 
+def a_link_for_five() -> dict[str, Any]:
+    """Sixteen people at once at a link for five: half of them make accounts, half have one, and one of those clicks twice."""
+    campaign = a_campaign(num_prompts=1, name="Invited")
+    link, token = invite(campaign, max_uses=5, days=1, user=a_person("host", role=Role.ADMIN))
+    known = people("known", 8)
+    answers = at_once(
+        *(partial(join_as_new, token, username=f"new-{i}", password=f"plain violets {i}") for i in range(8)),
+        *(partial(join, token, user=user) for user in known),
+        partial(join, token, user=known[0]),
+    )
+    link.refresh_from_db()
+    joined = {answer.user.pk for answer in answers if isinstance(answer, Joined)}
+    return {
+        "others": sorted({answer for answer in answers if not isinstance(answer, Joined)}),
+        "joined": len(joined),
+        "members": Membership.objects.filter(campaign=campaign, is_active=True).count(),
+        "redeemed": link.redemptions.count(),
+        "uses": link.uses,
+        "accounts_for_nothing": User.objects.filter(username__startswith="new-").exclude(pk__in=joined).count(),
+    }
+
+
+def one_import_twice() -> dict[str, Any]:
+    """Two clicks on "Import" of one file."""
+    campaign = a_campaign(num_prompts=0, name="Clicked")
+    file = SimpleUploadedFile("p.jsonl", b"".join(b'{"prompt": "Question %d?"}\n' % n for n in range(50)))
+    brought = check(campaign, file, user=None)
+    reports = at_once(*[lambda: confirm(brought, user=None).counts.prompts] * 4)
+    return {"reports": Counter(map(str, reports)), "prompts": campaign.prompts.count()}
+
+
 def a_day(campaign: Campaign, rater: User, *, lot: random.Random) -> list[str]:
     """Returns the rankings that were acknowledged to her."""
     done, late = [], []
@@ -266,6 +300,6 @@ def a_day(campaign: Campaign, rater: User, *, lot: random.Random) -> list[str]:
 if __name__ == "__main__":
     scenes = (
         one_task_for_all, one_rater_many_tabs, double_submits, a_busy_day, pausing_and_submitting, two_rankings_at_once,
-        gold_for_all_at_once,
+        gold_for_all_at_once, a_link_for_five, one_import_twice,
     )  # fmt: skip
     print(json.dumps({scene.__name__: scene() for scene in scenes}))

@@ -46,6 +46,12 @@ def post(browser, view: str, campaign: Campaign, **fields):
     return browser.post(reverse(view, args=[campaign.slug]), fields)
 
 
+def bring(browser, campaign: Campaign, file: SimpleUploadedFile, **fields):
+    """Checks a file and imports it."""
+    checked = post(browser, "campaign_imports", campaign, file=file)
+    return browser.post(checked.headers["Location"], fields)
+
+
 def upload(name: str, *lines: object) -> SimpleUploadedFile:
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     return SimpleUploadedFile(name, text.encode())
@@ -83,38 +89,14 @@ def test_what_is_wrong_stands_beside_its_field(browser, empty, field, value, sen
     assert Campaign.objects.count() == 1
 
 
-def test_a_file_of_prompts_is_added_once(browser, empty):
-    for _ in range(2):
-        file = upload("p.jsonl", {"prompt": "One?"}, {"messages": [{"role": "user", "content": "Two?"}]})
-        answer = post(browser, "campaign_prompts", empty, file=file)
-        assert answer.headers["Location"] == page_of(empty)
-    assert empty.prompts.count() == 2
-    assert "0 prompts added, 2 were here already." in text_of(browser.get(page_of(empty)))
-
-
 def test_a_plain_text_has_a_prompt_a_line(browser, empty):
-    post(browser, "campaign_prompts", empty, file=upload("p.txt", "One?", "", "Two?"))
+    bring(browser, empty, upload("p.txt", "One?", "", "Two?"))
     assert empty.prompts.count() == 2
-
-
-def test_bad_lines_are_told_by_number_and_nothing_is_kept(browser, empty):
-    file = upload("p.jsonl", {"prompt": "Good?"}, "{not json", {"prompt": ""}, {"prompt": "x", "y": 1})
-    answer = post(browser, "campaign_prompts", empty, file=file)
-    assert answer.status_code == 400
-    page = text_of(answer)
-    assert "Line 2: This is not JSON." in page
-    assert "Line 3:" in page
-    assert "Line 4: There is no field y" in page
-    assert not empty.prompts.exists()
-
-
-def test_without_a_file_the_form_says_so(browser, empty):
-    assert "This field is required." in text_of(post(browser, "campaign_prompts", empty))
 
 
 def test_completions_are_asked_of_a_model_and_queued(browser, empty):
     model = a_model("writer", role="sft")
-    post(browser, "campaign_prompts", empty, file=upload("p.txt", "One?"))
+    bring(browser, empty, upload("p.txt", "One?"))
     answer = post(browser, "campaign_completions", empty, model=model.pk, k=3, max_new_tokens=20)
     assert answer.headers["Location"] == page_of(empty)
     run = Run.objects.get()
@@ -128,7 +110,7 @@ def test_completions_are_asked_of_a_model_and_queued(browser, empty):
 )
 def test_a_recipe_out_of_bounds_is_refused_on_the_page(browser, empty, fields, sentence):
     model = a_model("writer", role="sft")
-    post(browser, "campaign_prompts", empty, file=upload("p.txt", "One?"))
+    bring(browser, empty, upload("p.txt", "One?"))
     answer = post(browser, "campaign_completions", empty, **{"model": model.pk, "k": 3, "max_new_tokens": 9, **fields})
     assert answer.status_code == 400
     assert sentence in text_of(answer)
@@ -138,7 +120,7 @@ def test_a_recipe_out_of_bounds_is_refused_on_the_page(browser, empty, fields, s
 def test_reward_models_are_not_offered_as_writers(browser, empty):
     a_model("writer", role="sft")
     a_model("judge", role="reward")
-    post(browser, "campaign_prompts", empty, file=upload("p.txt", "One?"))
+    bring(browser, empty, upload("p.txt", "One?"))
     page = text_of(browser.get(page_of(empty)))
     assert "writer" in page
     assert "judge" not in page
@@ -215,7 +197,7 @@ def test_a_researcher_sees_campaigns_and_changes_nothing(campaign, ada):
     submit_ranking(lease_next(campaign, rater=ada), rater=ada, submission=a_submission())
     browser = client_of(a_person("rex", role=Role.RESEARCHER))
     page = text_of(browser.get(page_of(campaign)))
-    for name in ("campaign_state", "campaign_prompts", "campaign_raters", "campaign_guideline"):
+    for name in ("campaign_state", "campaign_imports", "campaign_raters", "campaign_guideline"):
         address = reverse(name, args=[campaign.slug])
         assert address not in page
         assert browser.post(address).status_code == 403
@@ -226,7 +208,7 @@ def test_a_researcher_sees_campaigns_and_changes_nothing(campaign, ada):
 def test_the_list_takes_as_many_queries_for_many_campaigns(browser, num, django_assert_num_queries):
     for n in range(num):
         a_campaign(name=f"Campaign {n}", num_prompts=1)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         browser.get(reverse("campaigns"))
 
 
@@ -235,8 +217,8 @@ def test_every_step_has_one_primary_button(browser, empty, ada):
         page = text_of(browser.get(page_of(empty))).split('<div class="toasts"')[0]
         return [piece.split(">")[1].split("<")[0].strip() for piece in page.split("btn primary")[1:]]
 
-    assert primaries() == ["Add prompts"]
-    post(browser, "campaign_prompts", empty, file=upload("p.txt", "One?"))
+    assert primaries() == ["Check file"]
+    bring(browser, empty, upload("p.txt", "One?"))
     a_model("writer", role="sft")
     assert primaries() == ["Write completions"]
 

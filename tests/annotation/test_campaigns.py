@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from accounts.models import Role
-from annotation.models import Campaign, CampaignState, Completion, RankingTask, Slot
+from annotation.importing.bringing import bring
+from annotation.importing.complaints import BadLines
+from annotation.models import Campaign, CampaignState, CampaignTally, Completion, RankingTask, Slot
 from annotation.publishing import take_in
+from annotation.services import progress
+from annotation.services.assign import lease_next
 from annotation.services.campaigns import BadCampaign, NameTaken, NoSuchMove, add_raters, create_campaign, set_state
 from annotation.services.completions import NoModel, NoPrompts, UnderWay, make_tasks, request_completions
 from annotation.services.progress import campaign_progress, rater_counts
-from annotation.services.prompts import BadPrompt, add_prompts, import_prompts
-from annotation.services.texts import BadLines
+from annotation.services.prompts import BadPrompt, add_prompts
 from audit.models import AuditEvent
 from registry.services.datasets import freeze_dataset, read_rows
 from registry.services.schemas import conversation_sha256, split_of
@@ -90,7 +96,7 @@ def test_bad_lines_of_a_file_are_told_by_number_and_nothing_is_added(grace, tmp_
         {"prompt": "\ud800"}, {"text": "no prompt"},
     )  # fmt: skip
     with pytest.raises(BadLines) as told:
-        import_prompts(campaign, path=path, user=grace)
+        bring(path, campaign=campaign, user=grace)
     assert [line["line"] for line in told.value.data["lines"]] == [3, 4, 5, 6, 7]
     assert not campaign.prompts.exists()
 
@@ -98,7 +104,7 @@ def test_bad_lines_of_a_file_are_told_by_number_and_nothing_is_added(grace, tmp_
 def test_a_text_file_has_one_prompt_a_line_whatever_its_first_bytes(grace, tmp_path):
     campaign = create_campaign("Everyday", k=4, overlap=1, guideline="", user=grace)
     (tmp_path / "prompts.txt").write_bytes("\ufeffWhy?\r\n\r\nHow?\n".encode())
-    import_prompts(campaign, path=tmp_path / "prompts.txt", user=grace)
+    bring(tmp_path / "prompts.txt", campaign=campaign, user=grace)
     assert {prompt.messages[0]["content"] for prompt in campaign.prompts.all()} == {"Why?", "How?"}
 
 
@@ -178,3 +184,16 @@ def test_progress_counts_what_there_is(campaign, ada):
     told = campaign_progress(campaign)
     assert (told.prompts, told.completions, told.tasks, told.slots, told.slots_free) == (3, 9, 3, 6, 6)
     assert [count.username for count in rater_counts(campaign)] == ["ada", "bea"]
+
+
+def test_a_large_campaign_is_counted_once_a_minute_and_a_small_one_each_time(campaign, ada, monkeypatch):
+    assert campaign_progress(campaign).counted_at is None
+    monkeypatch.setattr(progress, "LARGE", 6)
+    assert (campaign_progress(campaign).slots_free, CampaignTally.objects.count()) == (6, 1)
+    lease_next(campaign, rater=ada)
+    kept = campaign_progress(campaign)
+    assert (kept.slots_free, kept.counted_at is not None) == (6, True)
+    CampaignTally.objects.update(counted_at=timezone.now() - timedelta(seconds=61))
+    anew = campaign_progress(campaign)
+    assert (anew.slots_free, anew.counted_at) == (5, None)
+    assert CampaignTally.objects.get().counts["slots_free"] == 5

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
+from annotation.importing.complaints import BadLines
 from annotation.models import GoldAnswer, Ranking, RankingTask, Slot, TaskKind
 from annotation.services.assign import expire_leases, lease_next
 from annotation.services.completions import unanswered
@@ -19,7 +20,6 @@ from annotation.services.progress import campaign_progress
 from annotation.services.quality_plan import BadPlan, set_plan
 from annotation.services.rank import submit_ranking
 from annotation.services.snapshot import freeze_snapshot
-from annotation.services.texts import BadLines
 from audit.models import AuditEvent
 from registry.services.datasets import read_rows
 from tests.accounts.people import client_of

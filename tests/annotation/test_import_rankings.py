@@ -9,10 +9,10 @@ import pytest
 from django.core.management import call_command
 
 from accounts.models import User
+from annotation.importing.bringing import import_rankings
+from annotation.importing.complaints import BadLines
 from annotation.models import Assignment, AssignmentState, Campaign, Completion, Ranking, RankingTask, Slot
-from annotation.services.importing import import_rankings
 from annotation.services.snapshot import freeze_snapshot
-from annotation.services.texts import BadLines
 from tests.annotation.arrange import a_file, a_row
 
 pytestmark = pytest.mark.django_db

@@ -118,6 +118,17 @@ def test_gold_that_all_ask_for_at_once_is_laid_out_for_each(told):
     assert golden["anothers"] == 0
 
 
+def test_a_link_for_five_lets_in_five_of_many_at_once(told):
+    link = told["a_link_for_five"]
+    assert link["others"] == ["not_invited"]
+    assert link["joined"] == link["members"] == link["redeemed"] == link["uses"] == 5
+    assert link["accounts_for_nothing"] == 0
+
+
+def test_one_import_that_is_clicked_many_times_is_done_once(told):
+    assert told["one_import_twice"] == {"reports": {"50": 1, "import_not_waiting": 3}, "prompts": 50}
+
+
 @pytest.mark.slow
 def test_simulated_raters_rank_an_imported_campaign_over_http(site, tmp_path):
     path = a_file(tmp_path / "r.jsonl", *(a_row(n) for n in range(6)))

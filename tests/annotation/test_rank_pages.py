@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from annotation.models import Assignment, AssignmentState, Campaign, Completion, Ranking
 from annotation.services.assign import lease_next
-from annotation.services.campaigns import remove_rater, revise_guideline, set_state
+from annotation.services.campaigns import remove_rater, set_state
 from annotation.services.completions import make_tasks
 from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person
@@ -174,15 +174,6 @@ def test_a_draft_cant_leave_its_attribute(desk, campaign, ada):
     page = text_of(desk.get(address("rank", campaign)))
     assert "steal()" in page
     assert "<script>steal" not in page
-
-
-def test_a_revised_guideline_is_said_to_be_new(desk, campaign, ada):
-    assert "changed since your last ranking" not in text_of(desk.get(address("rank", campaign)))
-    desk.post(address("rank_submit", campaign), form(ada))
-    revise_guideline(campaign, text="Be fairer.", user=None)
-    page = text_of(desk.get(address("rank", campaign)))
-    assert "Guideline, version 2" in page
-    assert "changed since your last ranking" in page
 
 
 def test_when_all_is_ranked_the_page_says_so(desk, campaign, ada):

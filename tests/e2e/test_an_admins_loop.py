@@ -67,11 +67,13 @@ def test_an_admin_goes_from_prompts_to_a_promoted_policy(opened, stage, server, 
     # its prompts: a bad file first, then a good one
     lines = [json.dumps({"prompt": text}) for text in prompts(train=14, test=2)]
     page.locator("#id_file").set_input_files(file_of(tmp_path, *lines[:3], "{oops"))
-    page.get_by_role("button", name="Add prompts").click()
-    expect(page.get_by_text("Line 4: This is not JSON.")).to_be_visible()
+    page.get_by_role("button", name="Check file").click()
+    expect(page.get_by_role("row", name="4 This is not JSON.")).to_be_visible()
+    page.get_by_role("button", name="Let it go").click()
     page.locator("#id_file").set_input_files(file_of(tmp_path, *lines))
-    page.get_by_role("button", name="Add prompts").click()
-    expect(page.get_by_text("16 prompts added, 0 were here already.")).to_be_visible()
+    page.get_by_role("button", name="Check file").click()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("is imported: 16 prompts.")).to_be_visible()
 
     # completions by a model, which become tasks while the page is open
     page.get_by_label("Model").select_option("tiny-writer")

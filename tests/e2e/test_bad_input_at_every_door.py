@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,17 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 
-from accounts.models import Role
+from accounts.models import Role, User
 from annotation.models import Campaign, Prompt
+from annotation.services.assign import lease_next
 from annotation.services.campaigns import create_campaign
+from annotation.services.judge import Submission
+from annotation.services.rank import submit_ranking
 from registry.models import Artifact, DatasetKind
 from registry.services.datasets import freeze_dataset
 from runs.models import Run
 from tests.accounts.people import client_of, person
+from tests.annotation.arrange import a_campaign, a_submission
 
 pytestmark = pytest.mark.django_db
 
@@ -87,14 +92,40 @@ def test_a_recipe_out_of_bounds(client, corpus):
 def test_a_file_of_prompts_with_bad_lines(client, campaign, tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"prompt": "Why is the sky blue?"}\n{"prompt": ""}\nno json\n')
-    by_command = told_by_command("import_prompts", str(path), campaign=campaign.slug)
+    by_command = told_by_command("import_file", str(path), campaign=campaign.slug)
     upload = SimpleUploadedFile("prompts.jsonl", path.read_bytes())
-    page = client.post(f"/campaigns/{campaign.slug}/prompts/", {"file": upload})
+    address = f"/api/v1/annotation/campaigns/{campaign.slug}/imports/"
+    by_api = told_by_api(client.post(address, {"file": upload, "dry_run": "false"}))
+    assert by_command == by_api
     assert by_command.code == "bad_lines"
     assert "1 more line is bad" in by_command.sentence
-    assert told_by_page(page, Answer("", "Line 2: A message's content is a text that isn't blank."))
-    assert told_by_page(page, Answer("", "Line 3: This is not JSON."))
+    checked = client.post(
+        f"/campaigns/{campaign.slug}/imports/", {"file": SimpleUploadedFile("p.jsonl", path.read_bytes())}
+    )
+    page = client.post(checked.headers["Location"])
+    assert told_by_page(page, by_command)
+    assert told_by_page(page, Answer("", "A message's content is a text that isn't blank."))
+    assert told_by_page(page, Answer("", "This is not JSON."))
     assert not Prompt.objects.exists()
+
+
+def test_rankings_that_prefer_nothing_cannot_be_frozen(client, grace):
+    ada = User.objects.create(username="ada", role=Role.RATER)
+    campaign = a_campaign(raters=[ada], num_prompts=2, overlap=1)
+    submit_ranking(lease_next(campaign, rater=ada), rater=ada, submission=a_submission("a=b=c"))
+    unclear = Submission(client_uuid=uuid.uuid4(), cannot_rank="unclear")
+    submit_ranking(lease_next(campaign, rater=ada), rater=ada, submission=unclear)
+    by_command = told_by_command("snapshot", campaign.slug, "ties")
+    address = f"/api/v1/annotation/campaigns/{campaign.slug}/snapshots/"
+    by_api = told_by_api(client.post(address, {"name": "ties"}, content_type="application/json"))
+    page = client.post(f"/campaigns/{campaign.slug}/snapshots/", {"name": "ties"})
+    assert by_command == by_api
+    assert by_command.code == "no_comparisons"
+    assert by_command.sentence == (
+        "No ranking of Everyday prefers one text to another yet, so there is nothing to freeze (all texts tied: 1; cannot be "
+        "ranked: 1)."
+    )
+    assert told_by_page(page, by_command)
 
 
 @pytest.mark.parametrize("k", [1, 10])

@@ -24,7 +24,13 @@ from tests.security.walk import Address, addresses, holders
 
 TABLE = Path(__file__).parents[2] / "docs" / "permissions.md"
 ADDRESSES = addresses()
-OPEN_TO_ANYBODY = {"/login/", "/logout/", "/language/", "/words/<str:language>.js"}  # the door, and the words on it
+OPEN_TO_ANYBODY = {
+    "/login/",
+    "/logout/",
+    "/language/",  # the words on the door
+    "/words/<str:language>.js",
+    "/join/<str:token>/",  # lets in who has the token of an invitation
+}
 REFUSED = {401, 403}
 
 HEAD = """# Who may open what

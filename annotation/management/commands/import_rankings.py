@@ -9,14 +9,15 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.commands import UserCommand, acting_user
+from annotation.importing.bringing import import_rankings
+from annotation.importing.reading import BY_NAME
 from annotation.management.commands.simulate_raters import campaign_called
 from annotation.models import CampaignState
 from annotation.services.campaigns import attributes_told, set_state
-from annotation.services.importing import import_rankings
 
 
 class Command(UserCommand):
-    help = "Import rankings from JSON lines. One bad line, and nothing is imported; the same file twice is as once."
+    help = "Import rankings into a campaign of their own. One bad line, and nothing is imported; the same file twice is as once."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
@@ -27,6 +28,8 @@ class Command(UserCommand):
             "--attribute", action="append", default=[], metavar="LINE",
             help="a scale of a new campaign, like \"helpful 1-5: useless .. just what was asked\"; may be given 6 times",
         )  # fmt: skip
+        parser.add_argument("--format", default="", choices=["", *BY_NAME], help="without it, told from the first rows")
+        parser.add_argument("--leave-bad-out", action="store_true", help="import the other lines where some are bad")
         parser.add_argument("--open", action="store_true", help="open the campaign to raters here")
 
     def run(self, **options: Any) -> dict[str, Any]:
@@ -34,6 +37,7 @@ class Command(UserCommand):
         done = import_rankings(
             options["file"], name=options["campaign"], user=user, overlap=options["overlap"],
             is_simulated=options["simulated"], attributes=attributes_told(options["attribute"]),
+            format=options["format"], leaves_bad_out=options["leave_bad_out"],
         )  # fmt: skip
         campaign = campaign_called(done.campaign)
         if options["open"] and campaign.state != CampaignState.OPEN:

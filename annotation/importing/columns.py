@@ -1,0 +1,27 @@
+"""Columns of a prompt that a file may have beside the conversation: the one place where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from annotation.services.prompts import kind_of
+from annotation.services.texts import BadLine
+
+LONGEST_ID = 120
+OPTIONAL = frozenset({"id", "source", "kind"})  # `source` is for the reader of the file
+
+
+def optional_columns(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `Prompt` by what the record says in its optional columns; a column that is not there gives none.
+
+    Raises `BadLine` for a value that a column can't have.
+    """
+    found: dict[str, Any] = {}
+    if (name := record.get("id")) not in (None, ""):
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise BadLine("An id is a text or a whole number.", code="bad_id")
+        found["external_id"] = str(name)[:LONGEST_ID]
+    if kind := kind_of(record.get("kind") or ""):
+        found["kind"] = kind
+    return found
