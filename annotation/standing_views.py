@@ -41,12 +41,6 @@ class OwnStanding:
         return self.standing == Standing.PAUSED and self.appeal is None
 
 
-def own_standings(rater: User, *, campaigns: list[Campaign]) -> dict[int, OwnStanding]:
-    """By campaign id."""
-    members = Membership.objects.filter(user=rater, campaign__in=campaigns).select_related("campaign", "user")
-    return {member.campaign_id: own_standing(member) for member in members}
-
-
 def own_standing(member: Membership) -> OwnStanding:
     changes = list(member.changes.all())
     paused = last_pause(member) if member.standing == Standing.PAUSED else None

@@ -25,7 +25,7 @@ from annotation.services.desk import desks_of
 from annotation.services.judge import BadRanking
 from annotation.services.rank import correct_ranking
 from annotation.services.review import returned_to
-from annotation.standing_views import own_standings
+from annotation.standing_views import own_standing
 from annotation.views import check_person, key_context, stored
 
 PAGE = 40
@@ -58,11 +58,10 @@ def my_work(request: HttpRequest) -> HttpResponse:
     page = page_of(rows, request, by="-created_at", size=PAGE)
     entries = [entry_of(ranking) for ranking in page.items]
     desks = desks_of(user)
-    own = own_standings(user, campaigns=[desk.campaign for desk in desks])
     context = {
         "page": page,
         "entries": entries,
-        "own_desks": [{"desk": desk, "own": own[desk.campaign.pk]} for desk in desks],
+        "own_desks": [{"desk": desk, "own": own_standing(desk.member)} for desk in desks],
         "returned": returned_to(user),
     }
     return render(request, "annotation/my_work.html", context)

@@ -172,7 +172,9 @@ def lease_end(campaign: Campaign) -> Any:
 
 
 def whole(pk: Any) -> Assignment:
-    return Assignment.objects.select_related("task__prompt", "guideline", "slot__campaign").get(pk=pk)
+    return Assignment.objects.select_related(
+        "task__prompt", "task__campaign", "guideline", "slot__campaign", "rater"
+    ).get(pk=pk)
 
 
 def expire_leases(*, campaign: Campaign | None = None) -> int:

@@ -31,11 +31,18 @@ class Desk:
     `num_waiting` counts checks as work, so that the count tells nothing; of one who is tested, what is left of the test.
     """
 
-    campaign: Campaign
-    standing: str
+    member: Membership
     num_mine: int
     num_waiting: int
     has_begun: bool
+
+    @property
+    def campaign(self) -> Campaign:
+        return self.member.campaign
+
+    @property
+    def standing(self) -> str:
+        return self.member.standing
 
 
 def desks_of(rater: User) -> list[Desk]:
@@ -60,8 +67,7 @@ def desks_of(rater: User) -> list[Desk]:
     done = dict(ranked.values("task__campaign").annotate(n=Count("pk")).values_list("task__campaign", "n"))
     desks = [
         Desk(
-            campaign=campaign,
-            standing=members[campaign.pk].standing,
+            member=members[campaign.pk],
             num_mine=done.get(campaign.pk, 0),
             num_waiting=is_open * waiting[campaign.pk],
             has_begun=is_open and campaign.pk in begun,

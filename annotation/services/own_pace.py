@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from django.core.cache import cache
+from django.db.models import Count, Q
 
 from accounts.models import User
 from annotation.models import Campaign, Ranking, Slot
@@ -49,7 +50,8 @@ def places_of(campaign: Campaign) -> tuple[int, int]:
     if known is not None:
         return known
     places = Slot.objects.filter(campaign=campaign, reserved_for=None).order_by()
-    counted = places.count(), places.filter(is_free=True).count()
+    told = places.aggregate(wanted=Count("pk"), free=Count("pk", filter=Q(is_free=True)))
+    counted = told["wanted"], told["free"]
     if counted[0] >= LARGE:
         cache.set(key, counted, FRESH.total_seconds())
     return counted
