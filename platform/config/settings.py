@@ -172,6 +172,7 @@ LANGUAGES = [
     ("ar", "العربية"),
 ]  # each in its own: who can't read the rest finds it
 LOCALE_PATHS = [env.ROOT / "locale"]
+FORMAT_MODULE_PATH = "config.formats"
 USE_I18N = True
 
 # --- API ---

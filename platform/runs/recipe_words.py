@@ -10,6 +10,8 @@ from typing import Any
 from django.utils.translation import gettext, gettext_noop
 from pydantic_core import ErrorDetails
 
+from accounts.numbers import digits
+
 # Pydantic's own sentences, by the kind of error; the bound stands in its context.
 COMPLAINTS = {
     "greater_than": gettext_noop("Input should be greater than %(gt)s"),
@@ -41,4 +43,5 @@ def complaint(error: ErrorDetails) -> str:
     if sentence is None:
         return said(error["msg"].removeprefix("Value error, "))
     context: dict[str, Any] = error.get("ctx", {})
-    return gettext(sentence) % context
+    bounds = {name: digits(value, form="g") if isinstance(value, float) else value for name, value in context.items()}
+    return gettext(sentence) % bounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils.translation import override
 
 from accounts.errors import Conflict, UserError
 from audit.models import AuditEvent
@@ -38,6 +39,14 @@ def test_a_round_queues_five_runs_each_after_what_it_needs(start):
         takes = {"policy": stage, "reference": "writer", "prompts": "questions", "reward": "reward"}
         assert fed_by(run_of(turn, f"evaluate_{stage}")) == takes
     assert {run.state for run in Run.objects.all()} == {RunState.QUEUED}
+
+
+def test_runs_of_a_round_are_called_alike_whatever_language_its_starter_reads(start):
+    with override("de"):
+        turn = start()
+    assert run_of(turn, "reward").title == f"Reward model for {turn.campaign.name}, round 1"
+    with override("de"):
+        assert str(turn).endswith(", Runde 1") and status_of(turn).words == "5 Läufe warten auf einen Worker"
 
 
 def test_only_what_waits_for_nothing_can_be_claimed(start):
