@@ -120,6 +120,19 @@ def log_in(page: Page, name: str) -> None:
     page.wait_for_url(lambda url: "/login/" not in url)
 
 
+def test_who_is_logged_out_meanwhile_logs_in_again_and_it_is_sent(opened):
+    page = opened("bea", RANK)
+    before = len(rankings(page))
+    is_ready(page)
+    page.context.clear_cookies()
+    done = submit(page, ORDERS[2])
+    expect(waiting(page)).to_contain_text("1 ranking waits here to be sent. You are logged out: log in again")
+    other = page.context.new_page()
+    log_in(other, "bea")
+    expect(waiting(page)).to_be_hidden(timeout=20_000)
+    assert [row["assignment"] for row in rankings(page)][before:] == [done]
+
+
 def test_an_answer_that_is_lost_on_its_way_back_counts_once(opened):
     page = opened("dan", RANK)
     is_ready(page)
