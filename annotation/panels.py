@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts.home import Panel, panel
 from accounts.models import Capability, User
-from annotation.models import Appeal, AppealState, Campaign, CampaignState
+from annotation.models import Appeal, AppealState, Campaign, CampaignState, Standing
 from annotation.services.desk import desks_of
 from annotation.services.progress import progress_of
 
@@ -19,6 +19,7 @@ def tasks_that_wait(user: User) -> Panel:
         "desks": waiting,
         "num_waiting": sum(desk.num_waiting for desk in waiting),
         "num_mine": sum(desk.num_mine for desk in desks),
+        "held": [desk for desk in desks if desk.standing in (Standing.PAUSED, Standing.FAILED)],
         "has_begun": any(desk.has_begun for desk in waiting),
     }
     return Panel("annotation/panel_rater.html", context)

@@ -220,6 +220,7 @@ def test_a_paused_rater_reads_why_and_appeals_on_my_work(campaign, ada, bea, rex
     assert "You are paused in this campaign" in text(browser.get(reverse("rank", args=[campaign.slug])))
     answer = browser.post(reverse("api_next", args=[campaign.slug]))
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "paused")
+    assert "You are paused in Everyday." in text(browser.get("/"))
     page = text(browser.get(reverse("my_work")))
     assert "Please take a look at the guideline." in page
     browser.post(reverse("appeal", args=[campaign.slug]), {"words": "I did <b>look</b>."})
