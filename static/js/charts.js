@@ -166,7 +166,7 @@ function referenceLines(references) {
   };
 }
 
-// Ranges across the whole width, named at their upper edge.
+// Ranges across the whole width, named at their upper edge where the name fits: a note below names them too.
 function expectedRanges(bands) {
   return (plot) => {
     const { ctx, bbox } = plot;
@@ -182,7 +182,7 @@ function expectedRanges(bands) {
       ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
       ctx.globalAlpha = 1;
       ctx.fillStyle = colour("--ink-3");
-      ctx.fillText(label, bbox.left + 4 * ratio, top + 3 * ratio, bbox.width - 8 * ratio);
+      if (ctx.measureText(label).width < bbox.width - 8 * ratio) ctx.fillText(label, bbox.left + 4 * ratio, top + 3 * ratio);
     }
     ctx.restore();
   };
