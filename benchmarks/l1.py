@@ -37,7 +37,9 @@ def main() -> None:
     for name in [asked.only] if asked.only else SITES:
         with SITES[name]() as site:
             staged = stage(site, raters=asked.raters, tasks=-(-asked.rankings // OVERLAP), overlap=OVERLAP)
-            told = found[name] = a_day(site, staged, seed=asked.seed, faults=kills(asked.kills), longest_s=7200)
+            told = found[name] = a_day(
+                site, staged, seed=asked.seed, faults=kills(asked.kills), longest_s=7200, patience_s=600
+            )
         print(row(name, told, num_kills=asked.kills), flush=True)
         print(f"answers {told.ledger.statuses}, violations {told.violations}, load {load()} after", flush=True)
     is_sound = all(told.verdict.is_sound and not told.violations for told in found.values())

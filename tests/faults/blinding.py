@@ -35,7 +35,6 @@ class Seen:
     """One assignment as its rater was sent it, and what she must not know of it."""
 
     assignment: str
-    task: str
     json: Answer
     page: Answer
     submitted: Answer
@@ -83,7 +82,7 @@ async def one(
         done = await answered(api, "POST", f"/api/v1/annotation/assignments/{task.json['id']}/rankings/", body)
         assert (task.status, page.status, done.status) == (200, 200, 201), (task, page.status, done)
         assert task.json["id"] in page.body.decode()
-        found.seen.append(Seen(task.json["id"], "", task, page, done, texts))
+        found.seen.append(Seen(task.json["id"], task, page, done, texts))
     await api.close()
     await browser.close()
 

@@ -30,7 +30,6 @@ class Told:
     verdict: Verdict
     ledger: Ledger
     seconds: float
-    faults: int
     befell: Counter[str]  # the requests on a bad network, by their fate
     violations: dict[str, int] = field(default_factory=dict)
 
@@ -86,7 +85,6 @@ def a_day(
         verdict=verdict(site, ledger, overlap=stage.overlap, campaign=stage.id),
         ledger=ledger,
         seconds=seconds,
-        faults=len(faults),
         befell=befell,
         violations=violations(site),
     )

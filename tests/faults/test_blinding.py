@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 MODELS, K = 4, 3
 COUNT = 2_000 if "STEADYHAND_FULL" in os.environ else 200
 FAR = 4.0  # standard errors of a coin: one healthy run in thousands goes beyond
-PAGES_NAMES = ("secret-model", "model_label", "is_gold")
+TELLING = ("secret-model", "model_label", "is_gold")  # nowhere in the bytes of a page either
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def test_a_guesser_with_all_that_raters_are_sent_is_no_better_than_a_coin(houses
     assert all(len(hint) < 126 and "campaign:" in hint for hint in found.hints)
     for one in found.seen:
         whole = bare(one)
-        assert not [name for name in PAGES_NAMES if name in whole]
+        assert not [name for name in TELLING if name in whole]
         assert not [pk for pk in secrets.ids if pk in whole or pk.replace("-", "") in whole]
 
 
