@@ -43,7 +43,8 @@ def clone_campaign(
             created_by=user,
         )
         if with_prompts or with_completions:
-            for prompts in in_batches(campaign.prompts.order_by("created_at", "pk").iterator(chunk_size=BATCH), BATCH):
+            asked = campaign.prompts.filter(is_check=False).order_by("created_at", "pk")  # its checks are its own
+            for prompts in in_batches(asked.iterator(chunk_size=BATCH), BATCH):
                 copy_prompts(prompts, into=made, with_completions=with_completions)
         record(
             "campaign.cloned", actor=user, target=made, of=campaign.slug, name=name, with_prompts=with_prompts,
