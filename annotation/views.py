@@ -16,7 +16,7 @@ from annotation.differences import changes
 from annotation.models import Assignment, Campaign, Membership, Ranking
 from annotation.pages import TaskPage, seconds_left, task_page
 from annotation.posted import EDIT, draft_of, submission_of, uuid_of
-from annotation.services.assign import NotARater, NotOpen, lease_next, renew, save_draft, skip
+from annotation.services.assign import LimitReached, NotARater, NotOpen, lease_next, renew, save_draft, skip
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
 from annotation.services.rank import submit_ranking
@@ -50,6 +50,8 @@ def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         why_none = "not_open"
     except NotARater:
         why_none = "removed"
+    except LimitReached:
+        why_none = "limit"
     return show(request, campaign, task=task, why_none=why_none)
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, Assignment, AssignmentState
-from annotation.models.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership, Standing
+from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, SEEN, Assignment, AssignmentState
+from annotation.models.campaigns import (
+    CAMPAIGN_TRANSITIONS,
+    Campaign,
+    CampaignState,
+    Guideline,
+    Membership,
+    SkipMode,
+    Standing,
+)
 from annotation.models.prompts import Completion, Prompt, Split
+from annotation.models.queues import Bookmark, Queue
 from annotation.models.rankings import CannotRank, Ranking
 from annotation.models.tasks import RankingTask, Slot, TaskCompletion, TaskKind
 
@@ -12,8 +21,10 @@ __all__ = [
     "ASSIGNMENT_TRANSITIONS",
     "CAMPAIGN_TRANSITIONS",
     "HOLDS_SLOT",
+    "SEEN",
     "Assignment",
     "AssignmentState",
+    "Bookmark",
     "Campaign",
     "CampaignState",
     "CannotRank",
@@ -21,8 +32,10 @@ __all__ = [
     "Guideline",
     "Membership",
     "Prompt",
+    "Queue",
     "Ranking",
     "RankingTask",
+    "SkipMode",
     "Slot",
     "Split",
     "Standing",

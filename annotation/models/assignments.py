@@ -17,17 +17,22 @@ class AssignmentState(models.TextChoices):
     DONE = "done", "Done"
     EXPIRED = "expired", "Expired"
     SKIPPED = "skipped", "Skipped"
+    PASSED = "passed", "Passed"  # skipped where that counts as done: the slot stays taken
     SURPLUS = "surplus", "Surplus"  # ranked after the lease was gone and the slot given away: kept, outside the overlap
 
 
 ASSIGNMENT_TRANSITIONS: dict[str, frozenset[str]] = {
-    AssignmentState.LIVE: frozenset({AssignmentState.DONE, AssignmentState.EXPIRED, AssignmentState.SKIPPED}),
+    AssignmentState.LIVE: frozenset(
+        {AssignmentState.DONE, AssignmentState.EXPIRED, AssignmentState.SKIPPED, AssignmentState.PASSED}
+    ),
     AssignmentState.EXPIRED: frozenset({AssignmentState.DONE, AssignmentState.SURPLUS, AssignmentState.SKIPPED}),
     AssignmentState.DONE: frozenset(),
     AssignmentState.SKIPPED: frozenset(),
+    AssignmentState.PASSED: frozenset(),
     AssignmentState.SURPLUS: frozenset(),
 }
-HOLDS_SLOT = (AssignmentState.LIVE, AssignmentState.DONE)
+HOLDS_SLOT = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.PASSED)
+SEEN = (*HOLDS_SLOT, AssignmentState.SKIPPED, AssignmentState.SURPLUS)  # of such a task she is given no other slot
 
 
 class Assignment(models.Model):

@@ -26,6 +26,9 @@ class Prompt(models.Model):
     content_hash = models.CharField(max_length=64)
     split = models.CharField(max_length=8, choices=Split, default=Split.TRAIN)
     external_id = models.CharField(max_length=120, blank=True)
+    language = models.CharField(max_length=3, blank=True)  # BCP 47 primary tag; only who has it is given its tasks
+    skill = models.CharField(max_length=30, blank=True)  # likewise
+    priority = models.PositiveSmallIntegerField(default=50)  # of the tasks that are made of it
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

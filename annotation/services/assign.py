@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Max, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -16,19 +16,22 @@ from accounts.hints import hint
 from accounts.models import User
 from annotation.models import (
     ASSIGNMENT_TRANSITIONS,
+    HOLDS_SLOT,
     Assignment,
     AssignmentState,
     Campaign,
     CampaignState,
     Membership,
+    SkipMode,
     Slot,
 )
+from annotation.services.queues import free_slots, give_back, next_slot, take_slot
 from annotation.services.texts import complaint_about
 from registry.services.schemas import canonical
 
 LARGEST_DRAFT = 256 * 1024  # bytes: the longest better version fits, in any script
 LONGEST_REASON = 200
-SEEN = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.SKIPPED, AssignmentState.SURPLUS)
+COMES_BACK = (AssignmentState.EXPIRED, AssignmentState.SKIPPED)  # to her who had it: in the same order
 
 
 class NotARater(NotAllowed):
@@ -39,8 +42,16 @@ class NotOpen(Conflict):
     code = "campaign_not_open"
 
 
+class LimitReached(Conflict):
+    code = "limit_reached"
+
+
 class LeaseLost(Conflict):
     code = "lease_lost"
+
+
+class NeedsReason(UserError):
+    code = "reason_needed"
 
 
 class BadDraft(UserError):
@@ -50,16 +61,17 @@ class BadDraft(UserError):
 def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     """The task that she has on her desk, else the next one with a free slot; None where nothing waits for her.
 
-    She never gets a task that she has ranked or skipped; one that ran out on her comes back in the same order, with her
-    draft. Raises `NotARater`, `NotOpen`.
+    She never gets a task that she has ranked, nor one that she has skipped, unless the campaign brings those back to her;
+    one that ran out on her comes back in the same order, with her draft. Raises `NotARater`, `NotOpen`, `LimitReached`.
     """
     with transaction.atomic():
-        check_may_rank(campaign, rater=rater)
+        member = check_may_rank(campaign, rater=rater)
         expire_leases(campaign=campaign)
         held = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE).first()
         if held is not None and put_off(held, campaign=campaign):
             return whole(held.pk)
-        slot = take_slot(free_slots(campaign).exclude_seen(rater))
+        check_limit(member)
+        slot = next_slot(campaign, rater=rater) or skipped_slot(campaign, rater=rater)
         if slot is None:
             return None
         made = assign(slot, campaign=campaign, rater=rater)
@@ -67,43 +79,46 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     return whole(made.pk)
 
 
-def check_may_rank(campaign: Campaign, *, rater: User) -> None:
+def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    member = Membership.objects.select_for_update().filter(campaign=campaign, user=rater, is_active=True).first()
+    locked = Membership.objects.select_for_update(of=("self",)).select_related("campaign")
+    member = locked.filter(campaign=campaign, user=rater, is_active=True).first()
     if member is None or not rater.is_active:
         raise NotARater(f"You are not a rater of {campaign.name}.")
-    if not Campaign.objects.filter(pk=campaign.pk, state=CampaignState.OPEN).exists():
+    if member.campaign.state != CampaignState.OPEN:
         raise NotOpen(f"{campaign.name} is not open to raters now.")
+    return member
 
 
-class FreeSlots(QuerySet[Slot]):
-    def exclude_seen(self, rater: User) -> QuerySet[Slot]:
-        """Without the tasks that she ranks now, has ranked, or has skipped."""
-        mine = Assignment.objects.filter(task=OuterRef("task"), rater=rater, state__in=SEEN)
-        return self.filter(~Exists(mine))
+def check_limit(member: Membership) -> None:
+    if member.num_left == 0:
+        raise LimitReached(
+            f"You have ranked {member.num_ranked:,} tasks of {member.campaign.name}: as many as one person may here."
+        )
 
 
-def free_slots(campaign: Campaign) -> FreeSlots:
-    return FreeSlots(Slot).filter(campaign=campaign, is_free=True, reserved_for=None).order_by("order_key", "pk")
-
-
-def take_slot(slots: QuerySet[Slot]) -> Slot | None:
-    """Takes the first free one for good, within the caller's transaction, whoever else tries at the same time."""
-    # On PostgreSQL a slot that another transaction is taking is passed over; SQLite, which has one writer at a time, locks
-    # no rows and ignores this.
-    waiting = slots.select_for_update(skip_locked=True, of=("self",))
-    while (slot := waiting.first()) is not None:
-        if Slot.objects.filter(pk=slot.pk, is_free=True).update(is_free=False) == 1:
+def skipped_slot(campaign: Campaign, *, rater: User) -> Slot | None:
+    """Takes a slot of the task that she skipped longest ago, where the campaign brings those back and one is left."""
+    for task in skipped_tasks(campaign, rater=rater):
+        if slot := take_slot(free_slots().filter(task=task).order_by("number")):
             return slot
     return None
 
 
-def free_slot(slot_id: int) -> None:
-    Slot.objects.filter(pk=slot_id, is_free=False).update(is_free=True)
+def skipped_tasks(campaign: Campaign, *, rater: User) -> list[Any]:
+    """Ids of those that come back to her once nothing else waits, the longest skipped first."""
+    if campaign.skip_mode != SkipMode.LATER:
+        return []
+    mine = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.SKIPPED)
+    held = Assignment.objects.filter(
+        task=OuterRef("task"), rater=rater, state__in=[*HOLDS_SLOT, AssignmentState.SURPLUS]
+    )
+    left = mine.filter(Exists(free_slots().filter(task=OuterRef("task"))), ~Exists(held)).order_by()
+    return list(left.values("task").annotate(at=Max("ended_at")).order_by("at", "task").values_list("task", flat=True))
 
 
 def assign(slot: Slot, *, campaign: Campaign, rater: User) -> Assignment:
-    before = Assignment.objects.filter(task=slot.task_id, rater=rater, state=AssignmentState.EXPIRED).first()
+    before = Assignment.objects.filter(task=slot.task_id, rater=rater, state__in=COMES_BACK).first()
     now = timezone.now()
     return Assignment.objects.create(
         slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
@@ -129,7 +144,8 @@ def whole(pk: Any) -> Assignment:
 
 def expire_leases(*, campaign: Campaign | None = None) -> int:
     """Gives back the slots of leases that ran out, of one campaign or of all; says of how many."""
-    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now()).order_by("pk")
+    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now())
+    late = late.order_by("slot__queue", "pk")  # queues are locked in one order, by all who lock several
     if campaign is not None:
         late = late.filter(slot__campaign=campaign)
     with transaction.atomic():
@@ -147,8 +163,8 @@ def end(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> bool:
     mine = Assignment.objects.filter(pk=assignment.pk, state=assignment.state)
     if mine.update(state=to, ended_at=timezone.now(), **fields) != 1:
         return False
-    if assignment.state == AssignmentState.LIVE:
-        free_slot(assignment.slot_id)
+    if assignment.state == AssignmentState.LIVE and to not in HOLDS_SLOT:
+        give_back(assignment.slot, with_others=to == AssignmentState.EXPIRED)
     return True
 
 
@@ -190,6 +206,7 @@ AFTER: dict[str, str] = {
     AssignmentState.DONE: "You have submitted this task already.",
     AssignmentState.SURPLUS: "You have submitted this task already.",
     AssignmentState.SKIPPED: "You have skipped this task.",
+    AssignmentState.PASSED: "You have skipped this task.",
 }
 
 
@@ -211,15 +228,23 @@ def save_draft(assignment: Assignment, *, rater: User, draft: dict[str, Any]) ->
 
 
 def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment:
-    """Gives a task back for good: she does not get it again. Skipping twice is skipping once."""
+    """Gives a task back, or ends its slot where the campaign counts that as done. Skipping twice is skipping once.
+
+    Raises `NeedsReason` where the campaign wants one, `LeaseLost`.
+    """
     reason = reason.replace("\x00", "").strip()[:LONGEST_REASON]
     with transaction.atomic():
         found = own(assignment, rater=rater)
-        if found.state == AssignmentState.SKIPPED:
+        if found.state in (AssignmentState.SKIPPED, AssignmentState.PASSED):
             return found
         if AssignmentState.SKIPPED not in ASSIGNMENT_TRANSITIONS[found.state]:
             raise LeaseLost(AFTER[found.state])
-        end(found, to=AssignmentState.SKIPPED, skip_reason=reason, draft=None, draft_at=None)
+        campaign = found.slot.campaign
+        if campaign.skip_needs_reason and not reason:
+            raise NeedsReason(f"Say why you skip a task of {campaign.name}.", field="reason")
+        counts = campaign.skip_mode == SkipMode.DONE and found.state == AssignmentState.LIVE
+        to = AssignmentState.PASSED if counts else AssignmentState.SKIPPED
+        end(found, to=to, skip_reason=reason, draft=None, draft_at=None)
         hint(f"campaign:{found.slot.campaign_id}")
         found.refresh_from_db()
     return found

@@ -1,7 +1,7 @@
 """Rankings that were made elsewhere: read from a file, all or none, and the same file twice is as once.
 
-A line is {"prompt": text or messages, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers", ...}]}; what
-else a ranking may say is in `annotation.services.saying`. Raters of elsewhere become users who can't log in, under a pseudonym
+A line is {"prompt": text or messages, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers", ...}]}, and
+"language", "skill" and "priority" as a prompt has them; what else a ranking may say is in `annotation.services.saying`. Raters of elsewhere become users who can't log in, under a pseudonym
 made of their label by this installation's secret: the label itself is stored nowhere. Completions of the same text are kept as
 they were ranked; a snapshot makes no comparison of two such.
 """
@@ -29,13 +29,15 @@ from annotation.models import (
     Completion,
     Membership,
     Prompt,
+    Queue,
     Ranking,
     RankingTask,
     TaskCompletion,
 )
 from annotation.services.campaigns import MOST_RATERS, create_campaign
 from annotation.services.completions import slots_of
-from annotation.services.prompts import conversation
+from annotation.services.prompts import conversation, needs_of, priority_of
+from annotation.services.queues import begin_anew, queue_of
 from annotation.services.rank import write
 from annotation.services.saying import LONGEST, Said, body_of, check_fields, said_of
 from annotation.services.texts import BadLine, json_lines, refuse
@@ -43,7 +45,7 @@ from audit.services import record
 from registry.services.schemas import canonical, conversation_sha256, split_of
 
 MOST_COMPLETIONS = 9
-ROW = {"prompt", "completions", "rankings"}
+ROW = {"prompt", "completions", "rankings", "language", "skill", "priority"}
 COMPLETION = {"id", "text", "model"}
 
 
@@ -62,6 +64,8 @@ class Row:
     number: int
     messages: list[dict[str, str]]
     completions: tuple[tuple[str, str, str], ...]  # id, text, model's name
+    needs: dict[str, str]  # language and skill that raters must have
+    priority: int
     judgements: tuple[Said, ...]
 
 
@@ -80,6 +84,7 @@ class Tally:
     rankings: int = 0
     known: int = 0
     raters: dict[str, User] = field(default_factory=dict)
+    queues: set[Queue] = field(default_factory=set)
     complaints: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -111,6 +116,7 @@ def import_rankings(
             except OtherRanking as error:
                 tally.complaints.append((row.number, str(error)))
         refuse(tally.complaints)
+        begin_anew(tally.queues)
         if tally.tasks or tally.rankings:
             record(
                 "campaign.rankings_imported", actor=user, target=campaign, tasks=tally.tasks, rankings=tally.rankings
@@ -154,7 +160,8 @@ def row_of(number: int, given: Any, *, attributes: Sequence[Attribute]) -> Row:
     raters = [judgement.rater for judgement in judgements]
     if twice := sorted({rater for rater in raters if raters.count(rater) > 1}):
         raise BadLine(f"Rater {twice[0]} ranks this twice.")
-    return Row(number, conversation(given["prompt"]), completions, judgements)
+    needs, priority = needs_of(given), priority_of(given.get("priority"))
+    return Row(number, conversation(given["prompt"]), completions, needs, priority, judgements)
 
 
 def completions_of(given: Any) -> Iterator[tuple[str, str, str]]:
@@ -202,9 +209,11 @@ def task_of(row: Row, *, campaign: Campaign, tally: Tally) -> RankingTask:
     if known is not None:
         return known
     prompt, _ = Prompt.objects.get_or_create(
-        campaign=campaign, content_hash=sha256, defaults={"messages": row.messages, "split": split_of(sha256)}
+        campaign=campaign,
+        content_hash=sha256,
+        defaults={"messages": row.messages, "split": split_of(sha256), "priority": row.priority, **row.needs},
     )
-    task = RankingTask.objects.create(pk=key, campaign=campaign, prompt=prompt)
+    task = RankingTask.objects.create(pk=key, campaign=campaign, prompt=prompt, priority=row.priority)
     Completion.objects.bulk_create(
         Completion(pk=completion_id(key, name), prompt=prompt, text=text, model_label=model, external_id=name)
         for name, text, model in row.completions
@@ -213,7 +222,9 @@ def task_of(row: Row, *, campaign: Campaign, tally: Tally) -> RankingTask:
         TaskCompletion(task=task, completion_id=completion_id(key, name), index=i)
         for i, (name, _, _) in enumerate(row.completions)
     )
-    task.slots.bulk_create(slots_of(task, count=campaign.overlap))
+    queue = queue_of(campaign, language=prompt.language, skill=prompt.skill)
+    tally.queues.add(queue)
+    task.slots.bulk_create(slots_of(task, queue=queue, count=campaign.overlap))
     tally.tasks += 1
     return task
 

@@ -7,15 +7,18 @@ import uuid
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.errors import Conflict, NotFound
 from accounts.hints import hint
 from accounts.models import User
 from annotation.attributes import attributes_of
-from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Ranking, Slot
-from annotation.services.assign import AFTER, end, own, take_slot
+from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Membership, Ranking, Slot
+from annotation.services.assign import AFTER, end, own
+from annotation.services.extra import add_if_they_differ, lock_task
 from annotation.services.judge import Submission, judgement
+from annotation.services.queues import lock_queue, take_slot
 
 
 class AlreadyRanked(Conflict):
@@ -42,8 +45,11 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
+            lock_task(found)
             hold(found)
-            return store(found, submission, judged=judged)
+            made = store(found, submission, judged=judged)
+            add_if_they_differ(found)
+            return made
     except IntegrityError as error:
         if Ranking.objects.filter(client_uuid=submission.client_uuid).exists():
             raise UuidReused("This client_uuid was used for another ranking at the same time.") from error
@@ -72,14 +78,16 @@ def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str
 
 def hold(assignment: Assignment) -> None:
     """Marks the assignment done on a slot of its own, or surplus where none is left."""
-    if assignment.state == AssignmentState.SKIPPED:
-        raise Conflict(AFTER[AssignmentState.SKIPPED], code="skipped")
+    if assignment.state in (AssignmentState.SKIPPED, AssignmentState.PASSED):
+        raise Conflict(AFTER[assignment.state], code="skipped")
     fields: dict[str, Any] = {"ended_at": timezone.now(), "draft": None, "draft_at": None}
     if assignment.state == AssignmentState.LIVE:
         move(assignment, to=AssignmentState.DONE, **fields)
         return
     give_back_other(assignment)
-    free = Slot.objects.filter(task=assignment.task_id, is_free=True).order_by("number")
+    lock_queue(assignment.slot)
+    for_her = Q(reserved_for=None) | Q(reserved_for=assignment.rater_id)
+    free = Slot.objects.filter(for_her, task=assignment.task_id, is_free=True).order_by("number")
     slot = take_slot(free)
     if slot is None:
         move(assignment, to=AssignmentState.SURPLUS, **fields)
@@ -96,6 +104,8 @@ def give_back_other(assignment: Assignment) -> None:
     """She may have been given the task anew after the first lease ran out: what she submits ends both."""
     others = Assignment.objects.filter(task=assignment.task_id, rater=assignment.rater_id).exclude(pk=assignment.pk)
     for other in others.select_for_update().filter(state__in=[*HOLDS_SLOT, AssignmentState.SURPLUS]):
+        if other.state == AssignmentState.PASSED:
+            raise Conflict(AFTER[AssignmentState.PASSED], code="skipped")
         if other.state != AssignmentState.LIVE:
             raise AlreadyRanked("You have ranked this task already. Correct that ranking if it is wrong.")
         end(other, to=AssignmentState.EXPIRED)
@@ -113,7 +123,7 @@ def store(
 
 
 def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ranking:
-    """The row, and the completion of a better version, which leads the order as a tier of its own."""
+    """The row, and the completion of a better version, which leads the order as a tier of its own; counted as hers."""
     row = {name: value for name, value in body.items() if name != "edit"}
     edit = None
     if told := body["edit"]:
@@ -121,6 +131,9 @@ def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ran
             prompt_id=assignment.task.prompt_id, parent_id=told["of"], author=assignment.rater, text=told["text"]
         )
         row |= {"tiers": [[str(edit.pk)], *body["tiers"]], "strengths": [1, *body["strengths"]]}
+    if fields.get("supersedes") is None:
+        hers = Membership.objects.filter(campaign=assignment.slot.campaign_id, user=assignment.rater_id)
+        hers.update(num_ranked=F("num_ranked") + 1)
     return Ranking.objects.create(
         assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit, **row, **fields
     )
@@ -151,4 +164,7 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
             return known
         if Ranking.objects.filter(pk=mine.pk, is_live=True).update(is_live=False) != 1:
             raise Superseded("This ranking was corrected already. Correct the newer one.")
-        return store(assignment, submission, judged=judged, supersedes=mine)
+        lock_task(assignment)
+        made = store(assignment, submission, judged=judged, supersedes=mine)
+        add_if_they_differ(assignment)
+        return made

@@ -39,6 +39,8 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: 
 
     role = models.CharField(max_length=16, choices=Role, default=Role.RATER)
     is_simulated = models.BooleanField(default=False)
+    languages = models.JSONField(default=list, blank=True)  # BCP 47 primary tags, such as "de": what she can judge
+    skills = models.JSONField(default=list, blank=True)  # short words, such as "law", that an admin gives
 
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 

@@ -75,6 +75,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_simulated", models.BooleanField(default=False)),
+                ("languages", models.JSONField(blank=True, default=list)),
+                ("skills", models.JSONField(blank=True, default=list)),
                 (
                     "groups",
                     models.ManyToManyField(
