@@ -17,6 +17,7 @@ from annotation.attributes import attributes_of
 from annotation.forms import CampaignForm, CompletionsForm, GuidelineForm, PromptsForm, RatersForm, SnapshotForm, tell
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState
 from annotation.rendering import as_html
+from annotation.rule_forms import PriorityForm, RulesForm
 from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
@@ -89,6 +90,8 @@ def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
         "completions_form": CompletionsForm(k=campaign.k),
         "snapshot_form": SnapshotForm(initial={"name": next_snapshot_name(campaign)}),
         "raters_form": RatersForm(campaign=campaign),
+        "rules_form": RulesForm.of(campaign),
+        "priority_form": PriorityForm(),
         "guideline_form": GuidelineForm(initial={"text": guideline.text if guideline else ""}),
     }
 

@@ -11,6 +11,7 @@ from accounts.errors import UserError
 from accounts.models import GRANTS, Capability, User
 from annotation.attributes import BadAttributes, as_json, parse_attributes
 from annotation.models import Campaign
+from annotation.rule_forms import RulesForm
 from registry.models import ModelRole, ModelVersion
 from training.recipes.generate import GenerateRecipe
 
@@ -41,7 +42,7 @@ def tell(form: forms.Form, error: UserError) -> None:
         form.add_error(field if field in form.fields else None, sentence)
 
 
-class CampaignForm(forms.Form):
+class CampaignForm(RulesForm):
     name = forms.CharField(max_length=120, help_text="Raters see it.")
     k = forms.IntegerField(label="Completions a prompt (K)", initial=4, help_text="2 to 9; more than 4 tire raters.")
     overlap = forms.IntegerField(label="Raters a task", initial=2, help_text="Agreement is known only from 2 on.")

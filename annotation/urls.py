@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation import campaign_deeds, campaign_views, text_views, views, work_views
+from annotation import campaign_deeds, campaign_views, rule_deeds, text_views, views, work_views
 
 urlpatterns = [
     path("campaigns/", campaign_views.campaign_list, name="campaigns"),
@@ -15,6 +15,13 @@ urlpatterns = [
     path("campaigns/<slug:slug>/completions/", campaign_deeds.campaign_completions, name="campaign_completions"),
     path("campaigns/<slug:slug>/snapshots/", campaign_deeds.campaign_snapshot, name="campaign_snapshot"),
     path("campaigns/<slug:slug>/guideline/", campaign_deeds.campaign_guideline, name="campaign_guideline"),
+    path("campaigns/<slug:slug>/rules/", rule_deeds.campaign_rules, name="campaign_rules"),
+    path("campaigns/<slug:slug>/priority/", rule_deeds.campaign_priority, name="campaign_priority"),
+    path(
+        "campaigns/<slug:slug>/raters/<str:username>/limit/",
+        rule_deeds.campaign_rater_limit,
+        name="campaign_rater_limit",
+    ),
     path("campaigns/<slug:slug>/raters/", campaign_deeds.campaign_raters, name="campaign_raters"),
     path(
         "campaigns/<slug:slug>/raters/<str:username>/remove/",

@@ -41,10 +41,14 @@ class Campaign(models.Model):
     overlap = models.PositiveSmallIntegerField(default=1)  # rankings wanted a task
     lease_minutes = models.PositiveSmallIntegerField(default=20)
     attributes = models.JSONField(default=list, blank=True)  # scales to rate each text on: annotation.attributes
-    most_rankings = models.PositiveIntegerField(null=True, blank=True)  # by one rater; a membership may say another number
+    most_rankings = models.PositiveIntegerField(
+        null=True, blank=True
+    )  # by one rater; a membership may say another number
     skip_mode = models.CharField(max_length=8, choices=SkipMode, default=SkipMode.OTHERS)
     skip_needs_reason = models.BooleanField(default=False)
-    extra_below = models.PositiveSmallIntegerField(null=True, blank=True)  # percent of agreement: one more rater below it
+    extra_below = models.PositiveSmallIntegerField(
+        null=True, blank=True
+    )  # percent of agreement: one more rater below it
     extra_most = models.PositiveSmallIntegerField(null=True, blank=True)  # rankings a task, those extra ones included
     raters = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="campaigns")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")

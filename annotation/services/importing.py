@@ -1,7 +1,8 @@
 """Rankings that were made elsewhere: read from a file, all or none, and the same file twice is as once.
 
-A line is {"prompt": text or messages, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers", ...}]}, and
-"language", "skill" and "priority" as a prompt has them; what else a ranking may say is in `annotation.services.saying`. Raters of elsewhere become users who can't log in, under a pseudonym
+A line is {"prompt": text or messages, "completions": [{"id", "text", "model"?}], "rankings": [{"rater", "tiers", ...}]}, and it
+may have "language", "skill" and "priority" as a prompt does; what else a ranking may say is in `annotation.services.saying`.
+Raters of elsewhere become users who can't log in, under a pseudonym
 made of their label by this installation's secret: the label itself is stored nowhere. Completions of the same text are kept as
 they were ranked; a snapshot makes no comparison of two such.
 """
@@ -34,7 +35,8 @@ from annotation.models import (
     RankingTask,
     TaskCompletion,
 )
-from annotation.services.campaigns import MOST_RATERS, create_campaign
+from annotation.rules import MOST_RATERS
+from annotation.services.campaigns import create_campaign
 from annotation.services.completions import slots_of
 from annotation.services.prompts import conversation, needs_of, priority_of
 from annotation.services.queues import begin_anew, queue_of

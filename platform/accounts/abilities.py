@@ -18,7 +18,9 @@ def language_of(text: str) -> str:
     """The primary tag: "de" of "de-AT". Raises `BadAbility`."""
     tag = re.split(r"[-_]", text.strip().lower(), maxsplit=1)[0]
     if not LANGUAGE.fullmatch(tag):
-        raise BadAbility(f"A language is a tag of two or three letters, such as en, de or gsw; {text.strip()[:40]} is none.")
+        raise BadAbility(
+            f"A language is a tag of two or three letters, such as en, de or gsw; {text.strip()[:40]} is none."
+        )
     return tag
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q, QuerySet
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,11 +21,28 @@ from hypothesis.stateful import (
 
 from accounts.errors import UserError
 from accounts.models import User
-from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, CampaignState, Ranking, RankingTask, Slot
+from accounts.services import set_abilities
+from annotation.models import (
+    HOLDS_SLOT,
+    SEEN,
+    Assignment,
+    AssignmentState,
+    Campaign,
+    CampaignState,
+    Membership,
+    Ranking,
+    RankingTask,
+    SkipMode,
+    Slot,
+)
 from annotation.services.assign import expire_leases, lease_next, renew, skip
 from annotation.services.campaigns import add_raters, remove_rater, set_state
+from annotation.services.completions import SHUFFLE_BITS, make_tasks
+from annotation.services.prompts import add_prompts
+from annotation.services.queues import next_slot
 from annotation.services.rank import correct_ranking, submit_ranking
-from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out
+from annotation.services.rules import change_rules, set_limit, set_priority
+from tests.annotation.arrange import a_campaign, a_person, a_submission, answers, run_out
 
 ORDERS = st.sampled_from(["a>b>c", "c>b>a", "b>a=c", "a=b=c"])
 RATERS = st.integers(0, 3)
@@ -34,14 +51,23 @@ RATERS = st.integers(0, 3)
 class Deeds(RuleBasedStateMachine):
     """What each deed must answer is kept beside the database: `acknowledged` holds every ranking that was taken."""
 
-    @initialize(num_prompts=st.integers(1, 2), overlap=st.integers(1, 3))
-    def begin(self, num_prompts: int, overlap: int) -> None:
+    @initialize(
+        num_prompts=st.integers(1, 2),
+        overlap=st.integers(1, 3),
+        skip_mode=st.sampled_from(SkipMode.values),
+        extra=st.integers(0, 2),
+    )
+    def begin(self, num_prompts: int, overlap: int, skip_mode: str, extra: int) -> None:
         self.outer = transaction.atomic()
         self.outer.__enter__()
         self.raters = [a_person(f"rater-{i}") for i in range(4)]
         self.campaign = a_campaign(raters=self.raters, num_prompts=num_prompts, overlap=overlap)
-        for i, slot in enumerate(Slot.objects.order_by("task__prompt__created_at", "number")):
-            Slot.objects.filter(pk=slot.pk).update(order_key=i)  # by lot otherwise: a run must come out twice alike
+        change_rules(self.campaign, user=None, skip_mode=skip_mode)
+        self.most = overlap
+        if extra and overlap > 1:
+            self.most = overlap + extra
+            change_rules(self.campaign, user=None, extra_below=90, extra_most=self.most)
+        pin_lots()
         self.acknowledged: dict[uuid.UUID, tuple[Any, Any]] = {}  # client uuid -> (row, body)
         self.submissions: list[tuple[Assignment, User, Any]] = []
         self.refused = 0
@@ -70,6 +96,13 @@ class Deeds(RuleBasedStateMachine):
             if lease is not None:
                 assert lease.state == AssignmentState.LIVE
                 assert lease.rater_id == rater.pk
+            elif self.may_rank(rater):
+                assert not waits_for(rater, campaign=self.campaign).exists()
+
+    def may_rank(self, rater: User) -> bool:
+        self.campaign.refresh_from_db()
+        member = Membership.objects.get(campaign=self.campaign, user=rater)
+        return member.is_active and self.campaign.state == CampaignState.OPEN and member.num_left != 0
 
     @rule(data=st.data(), order=ORDERS)
     @precondition(lambda self: Assignment.objects.exists())
@@ -140,6 +173,30 @@ class Deeds(RuleBasedStateMachine):
     def pause_or_open(self, to: str) -> None:
         self.attempt(lambda: set_state(self.campaign, to=to, user=None))
 
+    @rule(data=st.data(), priority=st.sampled_from([0, 50, 100]))
+    def put_first_or_last(self, data: st.DataObject, priority: int) -> None:
+        task = data.draw(st.sampled_from(list(RankingTask.objects.order_by("prompt__created_at"))))
+        assert set_priority(self.campaign, of=[str(task.pk)], priority=priority, user=None) == 1
+        pin_lots()
+
+    @rule(language=st.sampled_from(["", "", "de"]))
+    @precondition(lambda self: self.campaign.tasks.count() < 6)
+    def bring_another_prompt(self, language: str) -> None:
+        row = {"prompt": f"Question {self.campaign.tasks.count()}?", "language": language}
+        add_prompts(self.campaign, rows=[row], user=None)
+        answers(self.campaign.prompts.get(tasks=None), "One.", "Two.", "Three.")
+        assert make_tasks(self.campaign) == 1
+        pin_lots()
+
+    @rule(who=RATERS, languages=st.sampled_from([[], ["de"]]))
+    def learn_or_forget(self, who: int, languages: list[str]) -> None:
+        set_abilities(self.raters[who], languages=languages, by=None)
+        self.raters[who].refresh_from_db()
+
+    @rule(who=RATERS, most=st.sampled_from([None, None, 1, 3]))
+    def limit(self, who: int, most: int | None) -> None:
+        set_limit(self.campaign, rater=self.raters[who], most=most, user=None)
+
     @rule(who=RATERS, is_back=st.sampled_from([True, True, False]))
     def come_or_go(self, who: int, is_back: bool) -> None:
         if is_back:
@@ -153,7 +210,7 @@ class Deeds(RuleBasedStateMachine):
     def no_task_is_held_by_more_than_are_wanted(self) -> None:
         held = Count("assignments", filter=Q(assignments__state__in=HOLDS_SLOT), distinct=True)
         for count in RankingTask.objects.order_by().annotate(held=held).values_list("held", flat=True):
-            assert count <= self.campaign.overlap
+            assert count <= self.most
 
     @invariant()
     def a_slot_is_free_where_nobody_holds_it(self) -> None:
@@ -169,11 +226,47 @@ class Deeds(RuleBasedStateMachine):
         assert all(row["n"] == 1 for row in ranked.annotate(n=Count("pk")))
 
     @invariant()
+    def the_next_task_is_what_a_search_of_all_slots_would_find(self) -> None:
+        """For each rater, asked and taken back: the first in order ahead, or one that came back behind her bookmark."""
+        for rater in self.raters:
+            waiting = waits_for(rater, campaign=self.campaign, with_skipped=False)
+            with transaction.atomic():
+                found = next_slot(self.campaign, rater=rater)
+                transaction.set_rollback(True)
+            assert (found is None) == (not waiting.exists())
+            if found is not None:
+                first = waiting.order_by("order_key", "pk").first()
+                assert found.turn > 0 or found.pk == first.pk
+
+    @invariant()
+    def what_is_counted_is_there(self) -> None:
+        for member in Membership.objects.filter(campaign=self.campaign):
+            ranked = Ranking.objects.filter(rater=member.user, task__campaign=self.campaign, is_live=True)
+            assert member.num_ranked == ranked.count()
+        last = Slot.objects.aggregate(last=Max("number"))["last"]
+        assert last < self.most
+
+    @invariant()
     def every_acknowledged_ranking_is_there_once_and_nothing_else(self) -> None:
         stored = {row.client_uuid: (row.pk, row.body) for row in Ranking.objects.all()}
         assert stored == self.acknowledged
         superseded = set(Ranking.objects.exclude(supersedes=None).values_list("supersedes", flat=True))
         assert {row.pk for row in Ranking.objects.filter(is_live=False)} == superseded
+
+
+def waits_for(rater: User, *, campaign: Campaign, with_skipped: bool = True) -> QuerySet[Slot]:
+    """By looking at everything: free slots that she may take."""
+    rater.refresh_from_db()
+    away = [AssignmentState.SKIPPED] if with_skipped and campaign.skip_mode == SkipMode.LATER else []
+    seen = Assignment.objects.filter(rater=rater, state__in=set(SEEN) - set(away)).values("task")
+    free = Slot.objects.filter(campaign=campaign, is_free=True, reserved_for=None).exclude(task__in=seen)
+    return free.filter(queue__language__in=["", *rater.languages], queue__skill__in=["", *rater.skills])
+
+
+def pin_lots() -> None:
+    """The shuffle within a priority, else by lot: a run must come out twice alike."""
+    for i, slot in enumerate(Slot.objects.select_related("task").order_by("task__prompt__created_at", "number")):
+        Slot.objects.filter(pk=slot.pk).update(order_key=(slot.task.priority << SHUFFLE_BITS) + i)
 
 
 @pytest.mark.slow
