@@ -250,7 +250,7 @@ class MyRankingsView(ListAPIView[Ranking]):
         if getattr(self, "swagger_fake_view", False):
             return Ranking.objects.none()
         mine = Ranking.objects.filter(rater=signed_in(self.request))
-        return mine.select_related("assignment", "task__campaign", "edit").order_by("-created_at", "-pk")
+        return mine.select_related("assignment__slot__campaign", "edit").order_by("-created_at", "-pk")
 
 
 class CorrectView(APIView):

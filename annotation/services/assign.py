@@ -24,6 +24,7 @@ from annotation.models import (
     Membership,
     SkipMode,
     Slot,
+    TaskCompletion,
 )
 from annotation.services.queues import free_slots, give_back, next_slot, take_slot
 from annotation.services.texts import complaint_about
@@ -67,7 +68,7 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     with transaction.atomic():
         member = check_may_rank(campaign, rater=rater)
         expire_leases(campaign=campaign)
-        held = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE).first()
+        held = on_desk(campaign, rater=rater)
         if held is not None and put_off(held, campaign=campaign):
             return whole(held.pk)
         check_limit(member)
@@ -77,6 +78,12 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
         made = assign(slot, campaign=campaign, rater=rater)
         hint(f"campaign:{campaign.pk}")
     return whole(made.pk)
+
+
+def on_desk(campaign: Campaign, *, rater: User) -> Assignment | None:
+    # Hers are few, in all campaigns together: asked of the campaign, the database may begin with all of its slots.
+    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).select_related("slot").order_by("pk")
+    return next((held for held in live if held.slot.campaign_id == campaign.pk), None)
 
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
@@ -122,14 +129,15 @@ def assign(slot: Slot, *, campaign: Campaign, rater: User) -> Assignment:
     now = timezone.now()
     return Assignment.objects.create(
         slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
-        guideline=campaign.guidelines.first(), leased_at=now, lease_until=lease_end(campaign),
+        guideline_id=campaign.guidelines.values_list("pk", flat=True).first(), leased_at=now, lease_until=lease_end(campaign),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip
 
 
 def shuffled(slot: Slot) -> list[str]:
     """A random order, stored with the assignment, so that a place says nothing about who wrote the text."""
-    order = [str(pk) for pk in slot.task.entries.values_list("completion_id", flat=True)]
+    entries = TaskCompletion.objects.filter(task=slot.task_id).order_by("index")
+    order = [str(pk) for pk in entries.values_list("completion_id", flat=True)]
     random.SystemRandom().shuffle(order)
     return order
 
@@ -144,8 +152,10 @@ def whole(pk: Any) -> Assignment:
 
 def expire_leases(*, campaign: Campaign | None = None) -> int:
     """Gives back the slots of leases that ran out, of one campaign or of all; says of how many."""
-    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now())
-    late = late.order_by("slot__queue", "pk")  # queues are locked in one order, by all who lock several
+    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now()).order_by()
+    if not (some := list(late.values_list("pk", flat=True))):  # by an index that has none but these
+        return 0
+    late = late.filter(pk__in=some).order_by("slot__queue", "pk")  # in one order, as all who lock several queues
     if campaign is not None:
         late = late.filter(slot__campaign=campaign)
     with transaction.atomic():
@@ -177,15 +187,13 @@ def put_off(assignment: Assignment, *, campaign: Campaign) -> bool:
 def own(assignment: Assignment, *, rater: User) -> Assignment:
     """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
     # Her membership first, in the order in which `lease_next` locks, so that what one rater does comes one after another.
-    list(
-        Membership.objects.select_for_update(of=("self",)).filter(
-            user=rater, campaign__tasks__assignments=assignment.pk
-        )
-    )
+    hers = Membership.objects.select_for_update(of=("self",)).filter(user=rater)
+    list(hers.filter(campaign__tasks=assignment.task_id).values_list("pk", flat=True))
     mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot__campaign")
     found = mine.filter(pk=assignment.pk, rater=rater).first()
     if found is None:
         raise NotFound("There is no such task on your desk.", code="no_assignment")
+    found.rater = rater
     return found
 
 

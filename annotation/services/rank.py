@@ -115,7 +115,7 @@ def store(
     assignment: Assignment, submission: Submission, *, judged: dict[str, Any], supersedes: Ranking | None = None
 ) -> Ranking:
     made = write(
-        assignment, body=judged, client_uuid=submission.client_uuid, guideline=assignment.guideline, supersedes=supersedes,
+        assignment, body=judged, client_uuid=submission.client_uuid, guideline_id=assignment.guideline_id, supersedes=supersedes,
         seconds=capped(submission.seconds, assignment=assignment), is_simulated=assignment.rater.is_simulated,
     )  # fmt: skip
     hint(f"campaign:{assignment.slot.campaign_id}")
@@ -135,7 +135,7 @@ def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ran
         hers = Membership.objects.filter(campaign=assignment.slot.campaign_id, user=assignment.rater_id)
         hers.update(num_ranked=F("num_ranked") + 1)
     return Ranking.objects.create(
-        assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit, **row, **fields
+        assignment=assignment, task_id=assignment.task_id, rater_id=assignment.rater_id, edit=edit, **row, **fields
     )
 
 

@@ -169,7 +169,7 @@ USE_I18N = True
 # --- API ---
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",  # first: it makes "who are you?" a 401 and not a 403
+        "accounts.authentication.TokenOnly",  # first: it makes "who are you?" a 401 and not a 403
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasCapability"],
