@@ -6,9 +6,13 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-http = get_asgi_application()  # before the imports below: they need the app registry
+django.setup(set_prefix=False)  # before the imports below: they need the app registry
+
+from config.handler import Handler  # noqa: E402
+
+http = Handler()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402

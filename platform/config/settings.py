@@ -86,7 +86,9 @@ TEMPLATES = [
 
 # --- database: SQLite by default, PostgreSQL by one variable ---
 DATABASES = {"default": environ.Env.db_url_config(env.DATABASE_URL)}
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # of the threads that handle requests, which stay
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["ENGINE"] = "config.sqlite3"
     DATABASES["default"]["OPTIONS"] = {
         # A transaction takes the write lock at its begin: one that reads first and writes later never fails "locked".
         "transaction_mode": "IMMEDIATE",
@@ -95,7 +97,6 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728; PRAGMA cache_size=-16000;",
     }
 else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # A process that freezes inside a transaction would keep its rows locked, and so the run that it has lost.
     DATABASES["default"].setdefault("OPTIONS", {})["options"] = (
