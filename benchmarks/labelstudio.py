@@ -85,7 +85,10 @@ def main() -> None:
             for raters in RATERS:
                 for side in sides:
                     seen = at_work(
-                        side.port, tokens=side.tokens[:raters], rater=side.rater(f"round-{number}-{raters}"), seconds=SECONDS
+                        side.port,
+                        tokens=side.tokens[:raters],
+                        rater=side.rater(f"round-{number}-{raters}"),
+                        seconds=SECONDS,
                     )
                     found[side.name, raters].append(seen)
                     print(in_words(side.name, raters, seen), flush=True)
@@ -127,7 +130,9 @@ def tell(found: dict[tuple[str, int], list[Seen]]) -> None:
 @contextmanager
 def ours(names: Sequence[str]) -> Iterator[Side]:
     with tempfile.TemporaryDirectory() as home:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("STEADYHAND_", "DJANGO_"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("STEADYHAND_", "DJANGO_"))
+        }
         environment |= {
             "STEADYHAND_HOME": home,
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
@@ -180,7 +185,9 @@ def theirs(names: Sequence[str]) -> Iterator[Side]:
         home = os.environ.get("STEADYHAND_BENCH_HOME") or stack.enter_context(tempfile.TemporaryDirectory())
         programs = installed(Path(home) / "label-studio")
         data = stack.enter_context(tempfile.TemporaryDirectory())
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTHONPATH"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTHONPATH"))
+        }
         environment |= {"LABEL_STUDIO_BASE_DATA_DIR": data, "COLLECT_ANALYTICS": "false", "SENTRY_DSN": ""}
         program = Path(__file__).with_name("labelstudio_arrange.py")
         told = json.loads(output_of([programs / "python", program, RATERS[-1], TASKS, *names], environment))

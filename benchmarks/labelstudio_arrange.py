@@ -38,7 +38,7 @@ def arrange(names: list[str], *, num_raters: int, num_tasks: int) -> dict[str, A
     from users.models import User
 
     raters = [
-        User.objects.create_user(email=f"rater{i}@example.com", password="a long enough pass phrase")  # noqa: S106
+        User.objects.create_user(email=f"rater{i}@example.com", password="a long enough pass phrase")
         for i in range(num_raters)
     ]
     organization = Organization.create_organization(created_by=raters[0], title="Bench")
@@ -64,7 +64,11 @@ def arrange(names: list[str], *, num_raters: int, num_tasks: int) -> dict[str, A
 
 def items(number: int) -> list[dict[str, str]]:
     return [
-        {"id": name, "title": f"Answer {name}", "body": f"Answer {name} to question {number}." + " Some more words." * 20}
+        {
+            "id": name,
+            "title": f"Answer {name}",
+            "body": f"Answer {name} to question {number}." + " Some more words." * 20,
+        }
         for name in "abcd"
     ]
 
