@@ -64,6 +64,7 @@ class Assignment(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["lease_until"], condition=models.Q(state="live"), name="live_leases_by_end"),
+            models.Index(fields=["rater"], condition=models.Q(state="live"), name="live_leases_of_a_rater"),
             models.Index(fields=["rater", "state", "-leased_at"], name="assignments_of_a_rater"),
             models.Index(fields=["rater", "task", "state"], name="what_a_rater_has_seen"),  # asked of each free slot
         ]

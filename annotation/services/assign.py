@@ -81,8 +81,9 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
 
 
 def on_desk(campaign: Campaign, *, rater: User) -> Assignment | None:
-    # Hers are few, in all campaigns together: asked of the campaign, the database may begin with all of its slots.
-    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).select_related("slot").order_by("pk")
+    # Hers are few, in all campaigns together: asked for those of one campaign, the database may begin with all of its slots,
+    # and asked for an order, with all that she has ranked.
+    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).select_related("slot").order_by()
     return next((held for held in live if held.slot.campaign_id == campaign.pk), None)
 
 

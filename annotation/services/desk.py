@@ -34,7 +34,7 @@ def desks_of(rater: User) -> list[Desk]:
     """
     mine = Membership.objects.filter(user=rater, is_active=True).exclude(campaign__state=CampaignState.DRAFT)
     members = list(mine.select_related("campaign", "user").order_by("campaign__name", "campaign"))
-    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE)
+    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).order_by()
     begun = set(live.values_list("slot__campaign", flat=True))
     walks = walks_of([member.campaign for member in members if is_open(member)], rater=rater)
     desks = [
