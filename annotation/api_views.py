@@ -17,7 +17,7 @@ from accounts.access import signed_in
 from accounts.api import StrictSerializer
 from accounts.models import Capability, User
 from annotation import serializers as shapes
-from annotation.models import Assignment, Campaign, Ranking
+from annotation.models import Assignment, Campaign, Membership, Ranking
 from annotation.ranking_serializers import RankingSerializer, SubmissionSerializer
 from annotation.services.assign import lease_next, renew, save_draft, skip, whole
 from annotation.services.campaigns import BadCampaign, create_campaign, set_state
@@ -25,6 +25,7 @@ from annotation.services.completions import request_completions
 from annotation.services.progress import campaign_progress
 from annotation.services.prompts import add_prompts
 from annotation.services.rank import correct_ranking, submit_ranking
+from annotation.services.rules import change_rules, set_limit, set_priority
 from annotation.services.snapshot import freeze_snapshot
 from registry.models import ModelVersion
 
@@ -63,10 +64,51 @@ def people(names: list[str]) -> list[User]:
 
 class CampaignView(APIView):
     capability = Capability.STUDY
+    write_capability = Capability.MANAGE
 
     @extend_schema(responses=shapes.CampaignSerializer)
     def get(self, request: Request, slug: str) -> Response:
         return Response(shapes.CampaignSerializer(campaign_of(slug)).data)
+
+    @extend_schema(request=shapes.RulesSerializer, responses=shapes.CampaignSerializer)
+    def patch(self, request: Request, slug: str) -> Response:
+        changes = told(shapes.RulesSerializer, request)
+        changed = change_rules(campaign_of(slug), user=signed_in(request), **changes)
+        return Response(shapes.CampaignSerializer(changed).data)
+
+
+class MembersView(APIView):
+    """The raters of a campaign, those taken out of it included."""
+
+    capability = Capability.STUDY
+
+    @extend_schema(responses=shapes.MemberSerializer(many=True))
+    def get(self, request: Request, slug: str) -> Response:
+        members = (
+            Membership.objects.filter(campaign=campaign_of(slug)).select_related("user").order_by("user__username")
+        )
+        return Response(shapes.MemberSerializer(members, many=True).data)
+
+
+class MemberView(APIView):
+    capability = Capability.MANAGE
+
+    @extend_schema(request=shapes.LimitSerializer, responses=shapes.MemberSerializer)
+    def patch(self, request: Request, slug: str, username: str) -> Response:
+        campaign, rater = campaign_of(slug), get_object_or_404(User, username=username)
+        most = told(shapes.LimitSerializer, request)["most_rankings"]
+        member = set_limit(campaign, rater=rater, most=most, user=signed_in(request))
+        return Response(shapes.MemberSerializer(member).data)
+
+
+class PriorityView(APIView):
+    capability = Capability.MANAGE
+
+    @extend_schema(request=shapes.PrioritySerializer, responses=shapes.MovedSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        given = told(shapes.PrioritySerializer, request)
+        moved = set_priority(campaign_of(slug), of=given["ids"], priority=given["priority"], user=signed_in(request))
+        return Response({"num_tasks": moved})
 
 
 class ProgressView(APIView):
@@ -208,7 +250,7 @@ class MyRankingsView(ListAPIView[Ranking]):
         if getattr(self, "swagger_fake_view", False):
             return Ranking.objects.none()
         mine = Ranking.objects.filter(rater=signed_in(self.request))
-        return mine.select_related("assignment", "task__campaign", "edit").order_by("-created_at", "-pk")
+        return mine.select_related("assignment__slot__campaign", "edit").order_by("-created_at", "-pk")
 
 
 class CorrectView(APIView):

@@ -19,6 +19,7 @@ from annotation.attributes import attributes_of
 from annotation.forms import CampaignForm, CloneForm, CompletionsForm, ImportForm, RatersForm, SnapshotForm, tell
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, ImportState
 from annotation.rendering import as_html
+from annotation.rule_forms import PriorityForm, RulesForm
 from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
@@ -135,6 +136,8 @@ def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
         "snapshot_form": SnapshotForm(initial={"name": next_snapshot_name(campaign)}),
         "raters_form": RatersForm(campaign=campaign),
         "examples": guideline.examples if guideline else [],
+        "rules_form": RulesForm.of(campaign),
+        "priority_form": PriorityForm(),
     }
 
 

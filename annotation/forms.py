@@ -13,6 +13,7 @@ from accounts.models import GRANTS, Capability, User
 from annotation.attributes import BadAttributes, as_json, parse_attributes
 from annotation.importing.reading import CHOICES
 from annotation.models import Campaign
+from annotation.rule_forms import RulesForm
 from registry.models import ModelRole, ModelVersion
 from training.recipes.generate import GenerateRecipe
 
@@ -36,7 +37,7 @@ def tell(form: forms.Form, error: UserError) -> None:
     form.add_error(field if field in form.fields else None, error.sentence)
 
 
-class CampaignForm(forms.Form):
+class CampaignForm(RulesForm):
     name = forms.CharField(max_length=120, help_text="Raters see it.")
     k = forms.IntegerField(label="Completions a prompt (K)", initial=4, help_text="2 to 9; more than 4 tire raters.")
     overlap = forms.IntegerField(label="Raters a task", initial=2, help_text="Agreement is known only from 2 on.")

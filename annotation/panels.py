@@ -20,6 +20,8 @@ def tasks_that_wait(user: User) -> Panel:
         "num_waiting": sum(desk.num_waiting for desk in waiting),
         "num_mine": sum(desk.num_mine for desk in desks),
         "held": [desk for desk in desks if desk.standing in (Standing.PAUSED, Standing.FAILED)],
+        "is_more": any(desk.is_more for desk in waiting),
+        "at_limit": [desk.campaign.name for desk in desks if desk.is_at_limit],
         "has_begun": any(desk.has_begun for desk in waiting),
     }
     return Panel("annotation/panel_rater.html", context)

@@ -58,7 +58,7 @@ class SubmissionSerializer(StrictSerializer):
 class RankingSerializer(serializers.ModelSerializer[Ranking]):
     """A ranking as its rater sees it: in the letters that she saw."""
 
-    campaign = serializers.CharField(source="task.campaign.slug")
+    campaign = serializers.CharField(source="assignment.slot.campaign.slug")
     tiers = serializers.SerializerMethodField()
     strengths = serializers.ListField(source="shown_strengths", child=serializers.IntegerField(), read_only=True)
     unranked = serializers.SerializerMethodField()

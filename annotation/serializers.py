@@ -11,7 +11,8 @@ from annotation.importing.bringing import Report
 from annotation.importing.complaints import Complaint
 from annotation.importing.reading import BY_NAME
 from annotation.importing.taking import Counts
-from annotation.models import Assignment, Campaign, CampaignState, Invitation
+from annotation.models import Assignment, Campaign, CampaignState, Invitation, Membership, SkipMode
+from annotation.rules import RULES
 from annotation.services.judge import texts_of
 from annotation.services.progress import Progress
 from registry.models import DatasetVersion
@@ -37,11 +38,53 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     class Meta:
         model = Campaign
         fields: ClassVar = [
-            "name", "slug", "state", "k", "overlap", "lease_minutes", "attributes", "created_by", "created_at",
+            "name", "slug", "state", "k", "overlap", "lease_minutes", "attributes", "created_by", "created_at", *RULES,
         ]  # fmt: skip
 
 
-class NewCampaignSerializer(StrictSerializer):
+class RulesSerializer(StrictSerializer):
+    """How work is given out; null means none."""
+
+    most_rankings = serializers.IntegerField(required=False, allow_null=True, help_text="by one rater")
+    skip_mode = serializers.ChoiceField(required=False, choices=SkipMode.choices)
+    skip_needs_reason = serializers.BooleanField(required=False)
+    extra_below = serializers.IntegerField(
+        required=False, allow_null=True, help_text="percent: one more rater for a task that agrees less"
+    )
+    extra_most = serializers.IntegerField(
+        required=False, allow_null=True, help_text="rankings a task, extra ones included"
+    )
+
+
+class MemberSerializer(serializers.ModelSerializer[Membership]):
+    username = serializers.CharField(source="user.username", read_only=True)
+
+    class Meta:
+        model = Membership
+        fields: ClassVar = ["username", "is_active", "num_ranked", "most_rankings"]
+
+
+class LimitSerializer(StrictSerializer):
+    most_rankings = serializers.IntegerField(
+        allow_null=True, help_text="in place of the campaign's; null takes it away"
+    )
+
+
+class PrioritySerializer(StrictSerializer):
+    ids = serializers.ListField(
+        child=serializers.CharField(max_length=120),
+        min_length=1,
+        max_length=10_000,
+        help_text="of tasks, or of prompts as imported",
+    )
+    priority = serializers.IntegerField(help_text="0, which goes first, to 1000; usual is 50")
+
+
+class MovedSerializer(serializers.Serializer[Any]):
+    num_tasks = serializers.IntegerField()
+
+
+class NewCampaignSerializer(RulesSerializer):
     name = serializers.CharField(max_length=120)
     k = serializers.IntegerField(default=4)
     overlap = serializers.IntegerField(default=1)
@@ -59,6 +102,8 @@ class ProgressSerializer(serializers.Serializer[Progress]):
     slots_free = serializers.IntegerField()
     slots_live = serializers.IntegerField()
     slots_done = serializers.IntegerField()
+    slots_passed = serializers.IntegerField(help_text="skipped, where that counts as done")
+    slots_extra = serializers.IntegerField(help_text="added because raters of a task differed")
     surplus = serializers.IntegerField()
     rankings = serializers.IntegerField()
     simulated = serializers.IntegerField()

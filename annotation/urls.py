@@ -13,6 +13,7 @@ from annotation import (
     preview_views,
     quality_views,
     review_views,
+    rule_deeds,
     standing_views,
     statistics_views,
     text_views,
@@ -64,6 +65,13 @@ urlpatterns = [
         "campaigns/<slug:slug>/preview/<uuid:task_id>/difference/",
         preview_views.campaign_preview_difference,
         name="campaign_preview_difference",
+    ),
+    path("campaigns/<slug:slug>/rules/", rule_deeds.campaign_rules, name="campaign_rules"),
+    path("campaigns/<slug:slug>/priority/", rule_deeds.campaign_priority, name="campaign_priority"),
+    path(
+        "campaigns/<slug:slug>/raters/<str:username>/limit/",
+        rule_deeds.campaign_rater_limit,
+        name="campaign_rater_limit",
     ),
     path("campaigns/<slug:slug>/raters/", campaign_deeds.campaign_raters, name="campaign_raters"),
     path(

@@ -16,14 +16,24 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
 from accounts.errors import Conflict, wants_json
-from accounts.models import Capability
+from accounts.models import Capability, User
 from annotation.differences import changes
 from annotation.keys import FIXED, keys_of
 from annotation.models import Assignment, AssignmentState, Campaign, Membership, Ranking
 from annotation.pages import TaskPage, seconds_left, task_page
 from annotation.posted import EDIT, draft_of, submission_of, uuid_of, uuids_of
 from annotation.services.ahead import give_back, lease_ahead
-from annotation.services.assign import LeaseLost, NotARater, NotOpen, lease_next, renew, save_draft, skip, whole
+from annotation.services.assign import (
+    LeaseLost,
+    LimitReached,
+    NotARater,
+    NotOpen,
+    lease_next,
+    renew,
+    save_draft,
+    skip,
+    whole,
+)
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
 from annotation.services.money import BudgetSpent
@@ -81,6 +91,8 @@ def show_next(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         why_none = "removed"
     except (Paused, DidNotPass, TooFewTests) as refused:
         why_none = refused.code
+    except LimitReached:
+        why_none = "limit"
     return show(request, campaign, task=task, why_none=why_none)
 
 
@@ -95,7 +107,7 @@ def show(
 ) -> HttpResponse:
     rater = signed_in(request)
     mine = mine_in(request, campaign)
-    num_mine = mine.count()
+    num_mine = num_ranked(campaign, rater)
     context: dict[str, Any] = {
         "campaign": campaign,
         "task": task,
@@ -259,6 +271,12 @@ def own_assignment(request: HttpRequest, slug: str, *, field: str = "assignment"
     own = Assignment.objects.filter(rater=signed_in(request), task__campaign__slug=slug)
     found = own.select_related("task__prompt", "task__campaign", "guideline")
     return get_object_or_404(found, pk=uuid_of(request, field))
+
+
+def num_ranked(campaign: Campaign, rater: User) -> int:
+    """As her membership counts them: counting rankings would take longer with each."""
+    counts = Membership.objects.filter(campaign=campaign, user=rater).values_list("num_ranked", flat=True)
+    return counts.first() or 0
 
 
 def is_htmx(request: HttpRequest) -> bool:

@@ -16,8 +16,10 @@ from annotation.importing.complaints import BadFile, Complaint, Complaints
 from annotation.importing.reading import Source, opened
 from annotation.importing.taking import BATCH, Counts, Taking
 from annotation.models import Campaign
-from annotation.services.campaigns import MOST_RATERS, create_campaign
+from annotation.rules import MOST_RATERS
+from annotation.services.campaigns import create_campaign
 from annotation.services.completions import in_batches, make_tasks
+from annotation.services.queues import begin_anew
 from annotation.services.texts import BadLine
 from audit.services import record
 
@@ -93,6 +95,7 @@ def bring(
         taking = Taking(campaign, is_simulated=is_simulated, is_dry=False)
         report = run_through(source, taking=taking, refuses=not leaves_bad_out)
         made = make_tasks(campaign) if taking.loose else 0
+        begin_anew(taking.queues.values())
         write_down(report, campaign=campaign, user=user, made=made)
     return replace(report, made_tasks=made)
 

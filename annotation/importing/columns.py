@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from annotation.services.prompts import kind_of
+from annotation.services.prompts import kind_of, needs_of, priority_of
 from annotation.services.texts import BadLine
 
 LONGEST_ID = 120
-OPTIONAL = frozenset({"id", "source", "kind"})  # `source` is for the reader of the file
+OPTIONAL = frozenset(
+    {"id", "source", "kind", "language", "skill", "priority"}
+)  # `source` is for the reader of the file
 
 
 def optional_columns(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,4 +26,7 @@ def optional_columns(record: Mapping[str, Any]) -> dict[str, Any]:
         found["external_id"] = str(name)[:LONGEST_ID]
     if kind := kind_of(record.get("kind") or ""):
         found["kind"] = kind
+    found |= {name: value for name, value in needs_of(record).items() if value}
+    if (priority := record.get("priority")) is not None:
+        found["priority"] = priority_of(priority)
     return found

@@ -22,6 +22,7 @@ from annotation.models import (
     Completion,
     Membership,
     Prompt,
+    Queue,
     Ranking,
     RankingTask,
     Slot,
@@ -29,6 +30,8 @@ from annotation.models import (
 )
 from annotation.services.completions import entries_of, slots_of
 from annotation.services.disagreement import note_agreements
+from annotation.services.prompts import USUAL_PRIORITY
+from annotation.services.queues import queue_of
 from annotation.services.rank import drawn_up
 from annotation.services.saying import Said, body_of
 from annotation.services.texts import BadLine
@@ -112,6 +115,7 @@ class Taking:
         self.unnamed: defaultdict[uuid.UUID, list[bytes]] = defaultdict(list)  # by task: what its unnamed raters say
         self.free: dict[uuid.UUID, int] = {}  # places that are left, by task
         self.raters: dict[str, User] = {}
+        self.queues: dict[tuple[str, str], Queue] = {}  # by language and skill
         self.labels: set[str] = set()
 
     def take(self, rows: list[Row], *, complaints: Complaints) -> New:
@@ -197,8 +201,10 @@ class Taking:
             self.free.setdefault(key, len(slots))
             return task, slots
         self.tasks.add(key)
-        task = RankingTask(pk=key, campaign=self.campaign, prompt_id=prompt)
-        slots = slots_of(task, count=self.campaign.overlap)
+        task = RankingTask(
+            pk=key, campaign=self.campaign, prompt_id=prompt, priority=row.fields.get("priority", USUAL_PRIORITY)
+        )
+        slots = slots_of(task, queue=self.queue_of(row), count=self.campaign.overlap)
         here.tasks[key], here.slots[key] = task, slots
         self.free[key] = len(slots)
         new.tasks.append(task)
@@ -212,6 +218,15 @@ class Taking:
         self.counts.tasks += 1
         self.counts.completions += len(row.completions)
         return task, list(slots)
+
+    def queue_of(self, row: Row) -> Queue | None:
+        """Where the slots of its task stand. A dry run has none, and makes none."""
+        if self.is_dry:
+            return None
+        needs = row.fields.get("language", ""), row.fields.get("skill", "")
+        if needs not in self.queues:
+            self.queues[needs] = queue_of(self.campaign, language=needs[0], skill=needs[1])
+        return self.queues[needs]
 
     def take_ranking(self, said: Said, *, row: Row, task: RankingTask, slots: list[Slot], here: Here, new: New) -> None:
         """Raises `BadLine` where the same rater has said otherwise."""

@@ -11,6 +11,7 @@ from annotation.models.campaigns import (
     Guideline,
     GuidelineReading,
     Membership,
+    SkipMode,
     Standing,
 )
 from annotation.models.figures import Figures
@@ -28,6 +29,7 @@ from annotation.models.quality import (
     StandingChange,
     plan_of,
 )
+from annotation.models.queues import Bookmark, Queue
 from annotation.models.rankings import CannotRank, Ranking
 from annotation.models.reviews import Adjudication, Remark
 from annotation.models.tasks import RankingTask, Slot, TaskCompletion, TaskKind
@@ -43,6 +45,7 @@ __all__ = [
     "AppealState",
     "Assignment",
     "AssignmentState",
+    "Bookmark",
     "Campaign",
     "CampaignState",
     "CampaignTally",
@@ -62,10 +65,12 @@ __all__ = [
     "Prompt",
     "Purse",
     "QualityPlan",
+    "Queue",
     "Ranking",
     "RankingTask",
     "Redemption",
     "Remark",
+    "SkipMode",
     "Slot",
     "Split",
     "Standing",

@@ -18,18 +18,22 @@ class AssignmentState(models.TextChoices):
     DONE = "done", "Done"
     EXPIRED = "expired", "Expired"
     SKIPPED = "skipped", "Skipped"
+    PASSED = "passed", "Passed"  # skipped where that counts as done: the slot stays taken
     SURPLUS = "surplus", "Surplus"  # ranked after the lease was gone and the slot given away: kept, outside the overlap
 
 
 ASSIGNMENT_TRANSITIONS: dict[str, frozenset[str]] = {
-    AssignmentState.LIVE: frozenset({AssignmentState.DONE, AssignmentState.EXPIRED, AssignmentState.SKIPPED}),
+    AssignmentState.LIVE: frozenset(
+        {AssignmentState.DONE, AssignmentState.EXPIRED, AssignmentState.SKIPPED, AssignmentState.PASSED}
+    ),
     AssignmentState.EXPIRED: frozenset({AssignmentState.DONE, AssignmentState.SURPLUS, AssignmentState.SKIPPED}),
     AssignmentState.DONE: frozenset(),
     AssignmentState.SKIPPED: frozenset(),
+    AssignmentState.PASSED: frozenset(),
     AssignmentState.SURPLUS: frozenset(),
 }
-HOLDS_SLOT = (AssignmentState.LIVE, AssignmentState.DONE)
-SEEN = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.SKIPPED, AssignmentState.SURPLUS)  # not given again
+HOLDS_SLOT = (AssignmentState.LIVE, AssignmentState.DONE, AssignmentState.PASSED)
+SEEN = (*HOLDS_SLOT, AssignmentState.SKIPPED, AssignmentState.SURPLUS)  # of such a task she is given no other slot
 
 
 class Assignment(models.Model):
@@ -62,6 +66,7 @@ class Assignment(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["lease_until"], condition=models.Q(state="live"), name="live_leases_by_end"),
+            models.Index(fields=["rater"], condition=models.Q(state="live"), name="live_leases_of_a_rater"),
             models.Index(fields=["rater", "state", "-leased_at"], name="assignments_of_a_rater"),
             models.Index(fields=["rater", "task", "state"], name="what_a_rater_has_seen"),  # asked of each free slot
         ]

@@ -23,6 +23,14 @@ CAMPAIGN_TRANSITIONS: dict[str, frozenset[str]] = {
 }
 
 
+class SkipMode(models.TextChoices):
+    """What becomes of a task that a rater skips."""
+
+    OTHERS = "others", "It goes to others, and not back to her"
+    LATER = "later", "It comes back to her when nothing else waits, unless others took it"
+    DONE = "done", "Its place counts as done, and nobody is given it again"
+
+
 class Campaign(models.Model):
     """Prompts, a guideline, K completions a prompt, how many raters rank each, and who they are."""
 
@@ -33,6 +41,15 @@ class Campaign(models.Model):
     overlap = models.PositiveSmallIntegerField(default=1)  # rankings wanted a task
     lease_minutes = models.PositiveSmallIntegerField(default=20)
     attributes = models.JSONField(default=list, blank=True)  # scales to rate each text on: annotation.attributes
+    most_rankings = models.PositiveIntegerField(
+        null=True, blank=True
+    )  # by one rater; a membership may say another number
+    skip_mode = models.CharField(max_length=8, choices=SkipMode, default=SkipMode.OTHERS)
+    skip_needs_reason = models.BooleanField(default=False)
+    extra_below = models.PositiveSmallIntegerField(
+        null=True, blank=True
+    )  # percent of agreement: one more rater below it
+    extra_most = models.PositiveSmallIntegerField(null=True, blank=True)  # rankings a task, those extra ones included
     raters = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="campaigns")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -45,6 +62,17 @@ class Campaign(models.Model):
                 condition=models.Q(overlap__gte=1, overlap__lte=25), name="campaign_overlap_is_1_to_25"
             ),
             models.CheckConstraint(condition=models.Q(lease_minutes__gte=1), name="campaign_lease_is_a_minute_or_more"),
+            models.CheckConstraint(
+                condition=models.Q(extra_below=None, extra_most=None)
+                | models.Q(
+                    extra_below__gte=1,
+                    extra_below__lte=100,
+                    overlap__gte=2,
+                    extra_most__gt=models.F("overlap"),
+                    extra_most__lte=25,
+                ),
+                name="extra_raters_come_below_a_bound_up_to_a_maximum",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -68,10 +96,18 @@ class Membership(models.Model):
     is_active = models.BooleanField(default=True)
     standing = models.CharField(max_length=8, choices=Standing, default=Standing.TRUSTED)
     planned_to = models.PositiveIntegerField(default=0)  # place in her stream of tasks up to which checks are laid out
+    most_rankings = models.PositiveIntegerField(null=True, blank=True)  # in place of the campaign's
+    num_ranked = models.PositiveIntegerField(default=0)  # her rankings here, of tasks of any kind, corrections aside
     joined_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["campaign", "user"], name="one_membership_a_campaign")]
+
+    @property
+    def num_left(self) -> int | None:
+        """How many more tasks she may be given; None where there is no limit."""
+        most = self.campaign.most_rankings if self.most_rankings is None else self.most_rankings
+        return None if most is None else max(0, most - self.num_ranked)
 
 
 class Guideline(models.Model):

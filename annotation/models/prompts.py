@@ -28,6 +28,9 @@ class Prompt(models.Model):
     external_id = models.CharField(max_length=120, blank=True)
     kind = models.CharField(max_length=40, blank=True)  # such as "code" or "advice": agreement is told by it
     is_check = models.BooleanField(default=False)  # came with its right order: no model answers it, nothing counts it
+    language = models.CharField(max_length=3, blank=True)  # BCP 47 primary tag; only who has it is given its tasks
+    skill = models.CharField(max_length=30, blank=True)  # likewise
+    priority = models.PositiveSmallIntegerField(default=50)  # of the tasks that are made of it
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -10,6 +10,7 @@ from django.db import models
 
 from annotation.models.campaigns import Campaign
 from annotation.models.prompts import Completion, Prompt
+from annotation.models.queues import Queue
 
 
 class TaskKind(models.TextChoices):
@@ -68,27 +69,41 @@ class TaskCompletion(models.Model):
 class Slot(models.Model):
     """One of a task's `overlap` places. Live leases and rankings sit on slots, so they can never be more than there are.
 
-    `is_free` and `order_key` let "next" walk one index; a slot is taken by a conditional UPDATE of `is_free`.
+    `is_free` and `order_key` let "next" walk one index; a slot is taken by a conditional UPDATE of `is_free`. One that is
+    reserved stands in no queue.
     """
 
     task = models.ForeignKey(RankingTask, on_delete=models.CASCADE, related_name="slots")
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="slots")
+    queue = models.ForeignKey(Queue, null=True, on_delete=models.CASCADE, related_name="slots")
     number = models.PositiveSmallIntegerField()
     is_free = models.BooleanField(default=True)
     # Priority first, then a stored shuffle, so that tasks don't come in groups; of a reserved slot, the place in her stream.
     order_key = models.BigIntegerField()
+    turn = models.BigIntegerField(default=0)  # the queue's when it last came back
     reserved_for = models.ForeignKey(  # nobody else gets it: gold, repeats and tests are laid out for one rater
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="reserved_slots"
     )
 
     class Meta:
         ordering: ClassVar = ["order_key", "pk"]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["task", "number"], name="one_slot_of_a_number")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["task", "number"], name="one_slot_of_a_number"),
+            models.CheckConstraint(
+                condition=models.Q(queue__isnull=False) | models.Q(reserved_for__isnull=False),
+                name="a_slot_is_queued_or_reserved",
+            ),
+        ]
         indexes: ClassVar = [
             models.Index(
-                fields=["campaign", "order_key", "id"],
+                fields=["queue", "order_key", "id"],
                 condition=models.Q(is_free=True, reserved_for__isnull=True),
                 name="free_slots_in_order",
+            ),
+            models.Index(
+                fields=["queue", "turn", "order_key"],
+                condition=models.Q(is_free=True, reserved_for__isnull=True, turn__gt=0),
+                name="free_slots_that_came_back",
             ),
             models.Index(
                 fields=["reserved_for", "campaign", "order_key"],

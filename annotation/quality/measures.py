@@ -60,6 +60,28 @@ def kendall_w(orders: Sequence[Tiers]) -> Measure:
     return Measure(12 * squares / most, num=m)
 
 
+def mean_agreement(orders: Sequence[Sequence[Sequence[str]]]) -> Measure:
+    """Of weak orders of one task, the mean over pairs of raters of how alike they order it: 1 the same, 0 reversed.
+
+    Two raters are alike on a pair of texts that both rank: 1 where they order it the same or both tie it, 1/2 where one
+    ties it, 0 where they reverse it. That is 1 - K^(1/2) / pairs, with the distance of Fagin et al. 2006, "Comparing
+    partial rankings". An empty order says that there is none: two such are alike, and one is unlike any order. Unlike
+    `pairwise_agreement` it is defined where texts are tied, so a rule can be held to it. `num` counts pairs of raters.
+    """
+    found = [_likeness(one, other) for one, other in combinations(orders, 2)]
+    values = [value for value in found if value is not None]
+    if not values:
+        return undefined("No two raters have ranked the same pair of texts.")
+    return Measure(sum(values) / len(values), num=len(values))
+
+
+def _likeness(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> float | None:
+    if not one or not other:
+        return float(not one and not other)
+    pairs = [1 - abs(x - y) / 2 for x, y in shared_votes(votes(one), votes(other))]
+    return sum(pairs) / len(pairs) if pairs else None
+
+
 def pairwise_agreement(
     judgements: Iterable[Judgement], *, num_resamples: int = RESAMPLES, seed: int = 0
 ) -> Measure:  # fmt: skip

@@ -7,7 +7,7 @@ from django.db import transaction
 from accounts.hints import hint
 from accounts.models import User
 from annotation.models import Assignment, AssignmentState, Standing
-from annotation.services.assign import check_may_rank, deal, end, expire_leases, own, put_off, whole
+from annotation.services.assign import check_may_rank, deal, end, expire_leases, on_desk, own, put_off, whole
 
 
 def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
@@ -22,13 +22,14 @@ def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
         if member.standing not in (Standing.TRUSTED, Standing.TESTED):
             return None
         expire_leases(campaign=campaign)
-        live = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE)
-        held = list(live.order_by("leased_at", "pk"))
+        held = on_desk(campaign, rater=rater)
         if assignment.pk not in [one.pk for one in held]:
             return None
         for other in held:
             if other.pk != assignment.pk and put_off(other, campaign=campaign):
                 return whole(other.pk)
+        if member.num_left is not None and member.num_left <= len(held):
+            return None
         made = deal(member)
     return whole(made.pk) if made else None
 

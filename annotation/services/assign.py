@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Max, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -15,17 +15,20 @@ from accounts.hints import hint
 from accounts.models import User
 from annotation.models import (
     ASSIGNMENT_TRANSITIONS,
-    SEEN,
+    HOLDS_SLOT,
     Assignment,
     AssignmentState,
     Campaign,
     CampaignState,
     Membership,
+    SkipMode,
     Slot,
     Standing,
+    TaskCompletion,
 )
 from annotation.services.money import release, reserve
 from annotation.services.qualification import judge, next_test
+from annotation.services.queues import free_slots, give_back, lock_queues, next_slot, take_slot
 from annotation.services.standing import refuse_work
 from annotation.services.stream import checks_due, lay_out, lot
 from annotation.services.texts import complaint_about
@@ -33,6 +36,7 @@ from registry.services.schemas import canonical
 
 LARGEST_DRAFT = 256 * 1024  # bytes: the longest better version fits, in any script
 LONGEST_REASON = 200
+COMES_BACK = (AssignmentState.EXPIRED, AssignmentState.SKIPPED)  # to her who had it: in the same order
 
 
 class NotARater(NotAllowed):
@@ -43,8 +47,16 @@ class NotOpen(Conflict):
     code = "campaign_not_open"
 
 
+class LimitReached(Conflict):
+    code = "limit_reached"
+
+
 class LeaseLost(Conflict):
     code = "lease_lost"
+
+
+class NeedsReason(UserError):
+    code = "reason_needed"
 
 
 class BadDraft(UserError):
@@ -54,8 +66,9 @@ class BadDraft(UserError):
 def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
     """The task that she has on her desk, else the next one with a free slot; None where nothing waits for her.
 
-    She never gets a task that she has ranked or skipped; one that ran out on her comes back in the same order, with her
-    draft. Raises `NotARater`, `NotOpen`, `BudgetSpent`, `Paused`, `DidNotPass`, `TooFewTests`.
+    She never gets a task that she has ranked, nor one that she has skipped, unless the campaign brings those back to her;
+    one that ran out on her comes back in the same order, with her draft. Raises `NotARater`, `NotOpen`, `LimitReached`,
+    `BudgetSpent`, `Paused`, `DidNotPass`, `TooFewTests`.
     """
     made = lease(campaign, rater=rater)
     if isinstance(made, Membership):
@@ -71,19 +84,28 @@ def lease(campaign: Campaign, *, rater: User) -> Assignment | Membership | None:
         if member.standing in (Standing.PAUSED, Standing.FAILED):
             return member
         expire_leases(campaign=campaign)
-        live = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.LIVE)
-        held = live.order_by("leased_at", "pk").first()  # of two, the second was fetched ahead (`ahead.lease_ahead`)
-        if held is not None and put_off(held, campaign=campaign):
-            return whole(held.pk)
+        for held in on_desk(campaign, rater=rater):  # of two, the second was fetched ahead (`ahead.lease_ahead`)
+            if put_off(held, campaign=campaign):
+                return whole(held.pk)
         made = deal(member)
         if member.standing == Standing.FAILED:
             return member
     return whole(made.pk) if made else None
 
 
+def on_desk(campaign: Campaign, *, rater: User) -> list[Assignment]:
+    """What she holds, in the order in which she got it."""
+    # Hers are few, in all campaigns together: asked for those of one campaign, the database may begin with all of its slots,
+    # and asked for an order, with all that she has ranked.
+    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).select_related("slot").order_by()
+    held = [one for one in live if one.slot.campaign_id == campaign.pk]
+    return sorted(held, key=lambda one: (one.leased_at, one.pk))
+
+
 def deal(member: Membership) -> Assignment | None:
-    """Leases her one more task, within the caller's transaction; None where nothing waits for her."""
-    slot = next_slot(member)
+    """Leases her one more task, within the caller's transaction; None where nothing waits for her. Raises `LimitReached`."""
+    check_limit(member)
+    slot = slot_for(member)
     if slot is None or member.standing == Standing.FAILED:
         return None
     made = assign(slot, campaign=member.campaign, rater=member.user)
@@ -91,8 +113,8 @@ def deal(member: Membership) -> Assignment | None:
     return made
 
 
-def next_slot(member: Membership) -> Slot | None:
-    """Of the test where she takes it; else a check whose place has come, else work."""
+def slot_for(member: Membership) -> Slot | None:
+    """Of the test where she takes it; else a check whose place has come, else work, else what she skipped."""
     if member.standing == Standing.TESTED:
         test = next_test(member)
         if test is not None:
@@ -100,7 +122,8 @@ def next_slot(member: Membership) -> Slot | None:
     if member.standing != Standing.TRUSTED:
         return None
     lay_out(member)
-    return take_slot(checks_due(member)) or take_slot(free_slots(member.campaign).exclude_seen(member.user))
+    campaign, rater = member.campaign, member.user
+    return take_slot(checks_due(member)) or next_slot(campaign, rater=rater) or skipped_slot(campaign, rater=rater)
 
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
@@ -109,43 +132,44 @@ def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     member = mine.filter(campaign=campaign, user=rater, is_active=True).first()
     if member is None or not rater.is_active:
         raise NotARater(f"You are not a rater of {campaign.name}.")
-    if not Campaign.objects.filter(pk=campaign.pk, state=CampaignState.OPEN).exists():
+    if member.campaign.state != CampaignState.OPEN:
         raise NotOpen(f"{campaign.name} is not open to raters now.")
     return member
 
 
-class FreeSlots(QuerySet[Slot]):
-    def exclude_seen(self, rater: User) -> QuerySet[Slot]:
-        """Without the tasks that she ranks now, has ranked, or has skipped."""
-        mine = Assignment.objects.filter(task=OuterRef("task"), rater=rater, state__in=SEEN)
-        return self.filter(~Exists(mine))
+def check_limit(member: Membership) -> None:
+    if member.num_left == 0:
+        raise LimitReached(
+            f"You have ranked {member.num_ranked:,} tasks of {member.campaign.name}: as many as one person may here."
+        )
 
 
-def free_slots(campaign: Campaign) -> FreeSlots:
-    return FreeSlots(Slot).filter(campaign=campaign, is_free=True, reserved_for=None).order_by("order_key", "pk")
-
-
-def take_slot(slots: QuerySet[Slot]) -> Slot | None:
-    """Takes the first free one for good, within the caller's transaction, whoever else tries at the same time."""
-    # On PostgreSQL a slot that another transaction is taking is passed over; SQLite, which has one writer at a time, locks
-    # no rows and ignores this.
-    waiting = slots.select_for_update(skip_locked=True, of=("self",))
-    while (slot := waiting.first()) is not None:
-        if Slot.objects.filter(pk=slot.pk, is_free=True).update(is_free=False) == 1:
+def skipped_slot(campaign: Campaign, *, rater: User) -> Slot | None:
+    """Takes a slot of the task that she skipped longest ago, where the campaign brings those back and one is left."""
+    for task in skipped_tasks(campaign, rater=rater):
+        if slot := take_slot(free_slots().filter(task=task).order_by("number")):
             return slot
     return None
 
 
-def free_slot(slot_id: int) -> None:
-    Slot.objects.filter(pk=slot_id, is_free=False).update(is_free=True)
+def skipped_tasks(campaign: Campaign, *, rater: User) -> list[Any]:
+    """Ids of those that come back to her once nothing else waits, the longest skipped first."""
+    if campaign.skip_mode != SkipMode.LATER:
+        return []
+    mine = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.SKIPPED)
+    held = Assignment.objects.filter(
+        task=OuterRef("task"), rater=rater, state__in=[*HOLDS_SLOT, AssignmentState.SURPLUS]
+    )
+    left = mine.filter(Exists(free_slots().filter(task=OuterRef("task"))), ~Exists(held)).order_by()
+    return list(left.values("task").annotate(at=Max("ended_at")).order_by("at", "task").values_list("task", flat=True))
 
 
 def assign(slot: Slot, *, campaign: Campaign, rater: User) -> Assignment:
-    before = Assignment.objects.filter(task=slot.task_id, rater=rater, state=AssignmentState.EXPIRED).first()
+    before = Assignment.objects.filter(task=slot.task_id, rater=rater, state__in=COMES_BACK).first()
     now = timezone.now()
     return Assignment.objects.create(
         slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
-        guideline=campaign.guidelines.first(), tariff=reserve(campaign, rater=rater),
+        guideline_id=campaign.guidelines.values_list("pk", flat=True).first(), tariff=reserve(campaign, rater=rater),
         leased_at=now, lease_until=lease_end(campaign),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip
@@ -156,14 +180,14 @@ def shuffled(slot: Slot) -> list[str]:
 
     What comes to a rater again comes in another order than before.
     """
-    order = [str(pk) for pk in slot.task.entries.values_list("completion_id", flat=True)]
-    before = Assignment.objects.filter(task=slot.task.repeats_id, rater=slot.reserved_for_id).values_list(
-        "order", flat=True
-    )
-    orders = list(before) if slot.task.repeats_id else []
+    entries = TaskCompletion.objects.filter(task=slot.task_id).order_by("index")
+    order = [str(pk) for pk in entries.values_list("completion_id", flat=True)]
     lot.shuffle(order)
-    while order in orders:
-        lot.shuffle(order)
+    if slot.reserved_for_id is not None and slot.task.repeats_id:
+        before = Assignment.objects.filter(task=slot.task.repeats_id, rater=slot.reserved_for_id)
+        orders = list(before.values_list("order", flat=True))
+        while order in orders:
+            lot.shuffle(order)
     return order
 
 
@@ -179,11 +203,15 @@ def whole(pk: Any) -> Assignment:
 
 def expire_leases(*, campaign: Campaign | None = None) -> int:
     """Gives back the slots of leases that ran out, of one campaign or of all; says of how many."""
-    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now()).order_by("pk")
+    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now()).order_by()
+    if not (some := list(late.values_list("pk", flat=True))):  # by an index that has none but these
+        return 0
+    late = late.filter(pk__in=some).order_by("slot__queue", "pk")  # in one order, as all who lock several queues
     if campaign is not None:
         late = late.filter(slot__campaign=campaign)
     with transaction.atomic():
-        found = late.select_for_update(skip_locked=True, of=("self",)).select_related("slot")
+        found = list(late.select_for_update(skip_locked=True, of=("self",)).select_related("slot"))
+        lock_queues(assignment.slot for assignment in found)  # before any purse: who holds a queue may wait for that
         ended = [assignment for assignment in found if end(assignment, to=AssignmentState.EXPIRED)]
         for changed in {assignment.slot.campaign_id for assignment in ended}:
             hint(f"campaign:{changed}")
@@ -198,7 +226,8 @@ def end(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> bool:
     if mine.update(state=to, ended_at=timezone.now(), **fields) != 1:
         return False
     if assignment.state == AssignmentState.LIVE:
-        free_slot(assignment.slot_id)
+        if to not in HOLDS_SLOT:
+            give_back(assignment.slot, with_others=to == AssignmentState.EXPIRED)
         release(assignment)
     return True
 
@@ -212,15 +241,13 @@ def put_off(assignment: Assignment, *, campaign: Campaign) -> bool:
 def own(assignment: Assignment, *, rater: User) -> Assignment:
     """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
     # Her membership first, in the order in which `lease_next` locks, so that what one rater does comes one after another.
-    list(
-        Membership.objects.select_for_update(of=("self",)).filter(
-            user=rater, campaign__tasks__assignments=assignment.pk
-        )
-    )
+    hers = Membership.objects.select_for_update(of=("self",)).filter(user=rater)
+    list(hers.filter(campaign__tasks=assignment.task_id).values_list("pk", flat=True))
     mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot__campaign")
     found = mine.filter(pk=assignment.pk, rater=rater).first()
     if found is None:
         raise NotFound("There is no such task on your desk.", code="no_assignment")
+    found.rater = rater
     return found
 
 
@@ -251,6 +278,7 @@ AFTER: dict[str, str] = {
     AssignmentState.DONE: "You have submitted this task already.",
     AssignmentState.SURPLUS: "You have submitted this task already.",
     AssignmentState.SKIPPED: "You have skipped this task.",
+    AssignmentState.PASSED: "You have skipped this task.",
 }
 
 
@@ -272,15 +300,24 @@ def save_draft(assignment: Assignment, *, rater: User, draft: dict[str, Any]) ->
 
 
 def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment:
-    """Gives a task back for good: she does not get it again. Skipping twice is skipping once."""
+    """Gives a task back, or ends its slot where the campaign counts that as done. Skipping twice is skipping once.
+
+    Raises `NeedsReason` where the campaign wants one, `LeaseLost`.
+    """
     reason = reason.replace("\x00", "").strip()[:LONGEST_REASON]
     with transaction.atomic():
         found = own(assignment, rater=rater)
-        if found.state == AssignmentState.SKIPPED:
+        if found.state in (AssignmentState.SKIPPED, AssignmentState.PASSED):
             return found
         if AssignmentState.SKIPPED not in ASSIGNMENT_TRANSITIONS[found.state]:
             raise LeaseLost(AFTER[found.state])
-        end(found, to=AssignmentState.SKIPPED, skip_reason=reason, draft=None, draft_at=None)
+        campaign = found.slot.campaign
+        if campaign.skip_needs_reason and not reason:
+            raise NeedsReason(f"Say why you skip a task of {campaign.name}.", field="reason")
+        is_work = found.slot.reserved_for_id is None  # a check ends as ever, and nobody sees a difference
+        counts = is_work and campaign.skip_mode == SkipMode.DONE and found.state == AssignmentState.LIVE
+        to = AssignmentState.PASSED if counts else AssignmentState.SKIPPED
+        end(found, to=to, skip_reason=reason, draft=None, draft_at=None)
         if (member := member_of(found)) is not None:
             judge(member)
         hint(f"campaign:{found.slot.campaign_id}")

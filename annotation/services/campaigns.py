@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
@@ -15,10 +16,10 @@ from annotation.attributes import Attribute, BadAttributes, as_json, attributes_
 from annotation.examples import Example
 from annotation.examples import as_json as examples_as_json
 from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Guideline, Membership
+from annotation.rules import MOST_RATERS, BadRules, Rules, check_rules
 from annotation.services.qualification import first_standing
 from audit.services import record
 
-MOST_RATERS = 25  # a task, as the database has it
 LONGEST_LEASE = 24 * 60  # minutes
 LONGEST_NAME = 120
 LONGEST_GUIDELINE = 100_000  # characters
@@ -51,18 +52,21 @@ def create_campaign(
     raters: Iterable[User] = (),
     lease_minutes: int = 20,
     attributes: Sequence[Any] = (),
+    **rules: Any,
 ) -> Campaign:
     """Makes a draft with version 1 of its guideline. Raises `BadCampaign`, which names the bound, or `NameTaken`.
 
-    `attributes`, as JSON, are kept as they are for good, so that all ratings of a campaign mean the same.
+    `attributes`, as JSON, are kept as they are for good, so that all ratings of a campaign mean the same. `rules` are
+    fields of `Rules`.
     """
     name, slug = checked_name(name)
     check_campaign(k=k, overlap=overlap, lease_minutes=lease_minutes)
     scales = checked_attributes(attributes)
+    checked = checked_rules(Rules(**rules), overlap=overlap)
     with transaction.atomic():
         campaign = Campaign.objects.create(
             name=name, slug=slug, k=k, overlap=overlap, lease_minutes=lease_minutes, attributes=as_json(scales),
-            created_by=user,
+            created_by=user, **asdict(checked),
         )  # fmt: skip
         Guideline.objects.create(campaign=campaign, number=1, text=guideline, created_by=user)
         add_raters(campaign, raters=raters, user=user)
@@ -100,6 +104,14 @@ def attributes_told(lines: Iterable[str]) -> tuple[Attribute, ...]:
         return parse_attributes("\n".join(lines))
     except BadAttributes as error:
         raise BadCampaign(str(error), field="attributes") from error
+
+
+def checked_rules(rules: Rules, *, overlap: int) -> Rules:
+    try:
+        check_rules(rules, overlap=overlap)
+    except BadRules as error:
+        raise BadCampaign(str(error), field=error.field) from error
+    return rules
 
 
 def checked_attributes(given: Sequence[Any]) -> tuple[Attribute, ...]:

@@ -9,9 +9,20 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import User
-from annotation.models import Campaign, Completion, Guideline, Prompt, RankingTask, Slot, TaskCompletion, TaskKind
+from annotation.models import (
+    Campaign,
+    Completion,
+    Guideline,
+    Prompt,
+    Queue,
+    RankingTask,
+    Slot,
+    TaskCompletion,
+    TaskKind,
+)
 from annotation.services.campaigns import checked_name
 from annotation.services.completions import MERGED, entries_of, in_batches, slots_of
+from annotation.services.queues import begin_anew, queue_of
 from audit.services import record
 
 ITS_OWN = {"id", "name", "slug", "state", "created_by", "created_at"}
@@ -70,16 +81,25 @@ def copy_prompts(prompts: list[Prompt], *, into: Campaign, with_completions: boo
 
 
 def copy_tasks(*, ids: dict[Any, uuid.UUID], completions: dict[Any, Completion], into: Campaign) -> None:
-    work = RankingTask.objects.filter(prompt__in=ids, kind=TaskKind.WORK).prefetch_related("entries")
+    work = (
+        RankingTask.objects.filter(prompt__in=ids, kind=TaskKind.WORK)
+        .select_related("prompt")
+        .prefetch_related("entries")
+    )
     tasks, entries, slots = [], [], []
+    queues: dict[tuple[str, str], Queue] = {}
     for task in work.order_by("created_at", "pk"):
         made = RankingTask(campaign=into, prompt_id=ids[task.prompt_id], priority=task.priority)
         tasks.append(made)
         entries += entries_of(made, [completions[entry.completion_id] for entry in task.entries.all()])
-        slots += slots_of(made, count=into.overlap)
+        needs = task.prompt.language, task.prompt.skill
+        if needs not in queues:
+            queues[needs] = queue_of(into, language=needs[0], skill=needs[1])
+        slots += slots_of(made, queue=queues[needs], count=into.overlap)
     RankingTask.objects.bulk_create(tasks)
     TaskCompletion.objects.bulk_create(entries)
     Slot.objects.bulk_create(slots)
+    begin_anew(queues.values())
 
 
 def copies(rows: Iterable[Any], *, ids: dict[Any, uuid.UUID], **changed: Any) -> list[Any]:

@@ -15,7 +15,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.errors import Conflict, UserError
 from accounts.hints import hint
 from accounts.models import User
-from annotation.models import Campaign, Completion, Prompt, RankingTask, Slot, TaskCompletion
+from annotation.models import Campaign, Completion, Prompt, Queue, RankingTask, Slot, TaskCompletion
+from annotation.services.queues import begin_anew, queue_of
 from registry.models import DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.services.datasets import freeze_dataset, read_rows
 from runs.models import Priority, Run, RunState
@@ -156,8 +157,10 @@ def make_tasks(campaign: Campaign) -> int:
         for group in in_batches(sorted(found, key=place), campaign.k):
             if len(group) == campaign.k and len(different := merged(group)) > 1:
                 ready.append((prompt, different))
+    used: set[Queue] = set()
     for some in in_batches(ready, BATCH):
-        save_tasks(campaign, some)
+        used |= save_tasks(campaign, some)
+    begin_anew(used)
     return len(ready)
 
 
@@ -176,11 +179,27 @@ def merged(completions: list[Completion]) -> list[Completion]:
     return list(first.values())
 
 
-def save_tasks(campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]]) -> None:
-    tasks = [(RankingTask(campaign=campaign, prompt_id=prompt), group) for prompt, group in groups]
+def save_tasks(campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]]) -> set[Queue]:
+    """Returns the queues that their slots stand in, which the caller lets begin anew."""
+    given = list(groups)
+    prompts = Prompt.objects.in_bulk([prompt for prompt, _ in given])
+    tasks = [
+        (RankingTask(campaign=campaign, prompt=prompts[prompt], priority=prompts[prompt].priority), group)
+        for prompt, group in given
+    ]
     RankingTask.objects.bulk_create([task for task, _ in tasks])
     TaskCompletion.objects.bulk_create([entry for task, group in tasks for entry in entries_of(task, group)])
-    Slot.objects.bulk_create([slot for task, _ in tasks for slot in slots_of(task, count=campaign.overlap)])
+    queues = {
+        needs: queue_of(campaign, language=needs[0], skill=needs[1])
+        for needs in sorted({(prompt.language, prompt.skill) for prompt in prompts.values()})
+    }
+    Slot.objects.bulk_create(
+        slot
+        for task, _ in tasks
+        for queue in [queues[task.prompt.language, task.prompt.skill]]
+        for slot in slots_of(task, queue=queue, count=campaign.overlap)
+    )
+    return set(queues.values())
 
 
 def entries_of(task: RankingTask, completions: Iterable[Completion]) -> list[TaskCompletion]:
@@ -191,9 +210,9 @@ def entries_of(task: RankingTask, completions: Iterable[Completion]) -> list[Tas
     return [TaskCompletion(task=task, completion=one, index=index) for index, one in enumerate(texts)]
 
 
-def slots_of(task: RankingTask, *, count: int) -> list[Slot]:
+def slots_of(task: RankingTask, *, queue: Queue | None, count: int) -> list[Slot]:
     return [
-        Slot(task=task, campaign_id=task.campaign_id, number=number, order_key=order_key(task, number))
+        Slot(task=task, campaign_id=task.campaign_id, queue=queue, number=number, order_key=order_key(task, number))
         for number in range(count)
     ]
 

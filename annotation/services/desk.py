@@ -5,28 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from django.db.models import Count
-
 from accounts.models import User
-from annotation.models import (
-    SEEN,
-    Assignment,
-    AssignmentState,
-    Campaign,
-    CampaignState,
-    Membership,
-    Ranking,
-    Slot,
-    Standing,
-)
+from annotation.models import Assignment, AssignmentState, Campaign, CampaignState, Membership, Standing
+from annotation.services.assign import skipped_tasks
 from annotation.services.money import stopped_among
 from annotation.services.qualification import test_progress
+from annotation.services.queues import Walk, num_waiting, walks_of
 from annotation.services.stream import num_ahead
+
+MOST_COUNTED = 500  # tasks that wait, of one campaign: who has that much to do need not know how much more
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One campaign as one rater finds it; `has_begun` says that a task of it is in her hands, or two.
+
+    Where `is_more`, more wait than `num_waiting`. Where `is_at_limit`, she has ranked as many as one person may.
 
     `num_waiting` counts checks as work, so that the count tells nothing; of one who is tested, what is left of the test.
     """
@@ -35,6 +29,8 @@ class Desk:
     num_mine: int
     num_waiting: int
     has_begun: bool
+    is_more: bool
+    is_at_limit: bool
 
     @property
     def campaign(self) -> Campaign:
@@ -46,42 +42,64 @@ class Desk:
 
 
 def desks_of(rater: User) -> list[Desk]:
-    """Those with a task in her hands first, then where most waits, then what has ended. Seven queries, and some for each test."""
+    """Those with a task in her hands first, then where most waits, then what has ended.
+
+    Six queries, and a few for each open campaign, none of which looks at more than a bounded number of slots.
+    """
     mine = Membership.objects.filter(user=rater, is_active=True).exclude(campaign__state=CampaignState.DRAFT)
-    members = {member.campaign_id: member for member in mine.select_related("campaign", "user")}
-    campaigns = sorted((member.campaign for member in members.values()), key=lambda one: (one.name, one.pk))
-    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE)
-    begun = Counter(live.order_by().values_list("slot__campaign", flat=True))
-    seen = Assignment.objects.filter(rater=rater, state__in=SEEN).values("task")
-    free = (
-        Slot.objects.filter(campaign__in=campaigns, is_free=True, reserved_for=None).exclude(task__in=seen).order_by()
-    )
-    work = dict(free.values("campaign").annotate(n=Count("task", distinct=True)).values_list("campaign", "n"))
-    checks = num_ahead(members.values(), num_work=work)
-    stopped = stopped_among(campaigns)
+    members = list(mine.select_related("campaign", "user").order_by("campaign__name", "campaign"))
+    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).order_by()
+    begun = Counter(live.values_list("slot__campaign", flat=True))
+    open_to_her = [member for member in members if is_open(member)]
+    walks = walks_of([member.campaign for member in open_to_her], rater=rater)
+    work = {member.campaign_id: num_work(member, walks.get(member.campaign_id, [])) for member in open_to_her}
+    checks = num_ahead(open_to_her, num_work=work)
+    stopped = stopped_among([member.campaign for member in open_to_her])
     waiting = {
-        pk: begun[pk] if pk in stopped else num_waiting(member, work=work, checks=checks, begun=begun)
-        for pk, member in members.items()
+        member.campaign_id: num_new(member, work=work, checks=checks)
+        for member in open_to_her
+        if member.campaign_id not in stopped
     }
-    ranked = Ranking.objects.filter(task__campaign__in=campaigns, rater=rater, is_live=True).order_by()
-    done = dict(ranked.values("task__campaign").annotate(n=Count("pk")).values_list("task__campaign", "n"))
     desks = [
-        Desk(
-            member=members[campaign.pk],
-            num_mine=done.get(campaign.pk, 0),
-            num_waiting=is_open * waiting[campaign.pk],
-            has_begun=is_open and campaign.pk in begun,
-        )
-        for campaign in campaigns
-        for is_open in [campaign.state == CampaignState.OPEN]
+        desk_of(member, num_held=begun[member.campaign_id], waiting=waiting.get(member.campaign_id, 0))
+        for member in members
     ]
     return sorted(desks, key=lambda desk: (not desk.has_begun, -desk.num_waiting, desk.campaign.name))
 
 
-def num_waiting(member: Membership, *, work: dict[int, int], checks: dict[int, int], begun: Counter[int]) -> int:
-    if member.standing == Standing.TRUSTED:
-        return work.get(member.campaign_id, 0) + checks.get(member.campaign_id, 0) + begun[member.campaign_id]
+def is_open(member: Membership) -> bool:
+    return member.campaign.state == CampaignState.OPEN
+
+
+def num_work(member: Membership, walks: list[Walk]) -> int:
+    """Tasks of work that wait for her, and are no secret; one more than `MOST_COUNTED` where there are more."""
+    if member.standing != Standing.TRUSTED or member.num_left == 0:
+        return 0
+    return num_waiting(walks, up_to=MOST_COUNTED + 1) + len(skipped_tasks(member.campaign, rater=member.user))
+
+
+def num_new(member: Membership, *, work: dict[int, int], checks: dict[int, int]) -> int:
+    """What waits for her beside what she holds."""
     if member.standing == Standing.TESTED:
         progress = test_progress(member)
         return progress.num - progress.num_done
-    return 0
+    if member.standing != Standing.TRUSTED:
+        return 0
+    return work[member.campaign_id] + checks.get(member.campaign_id, 0)
+
+
+def desk_of(member: Membership, *, num_held: int, waiting: int) -> Desk:
+    held = num_held if is_open(member) else 0
+    left = member.num_left
+    if left is not None:
+        waiting = min(waiting, max(0, left - held))
+    if member.standing != Standing.TESTED:  # what is left of a test counts the task in her hands
+        waiting += held
+    return Desk(
+        member=member,
+        num_mine=member.num_ranked,
+        num_waiting=min(waiting, MOST_COUNTED),
+        has_begun=held > 0,
+        is_more=waiting > MOST_COUNTED,
+        is_at_limit=is_open(member) and left == 0 and not held,
+    )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
 from accounts.models import User
@@ -32,7 +32,8 @@ FRESH = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`slots` are the rankings wanted; `rankings` counts surplus ones too, `simulated` those of programs among them,
+    """`slots` are the rankings wanted: `slots_passed` of them were skipped where that counts as done, `slots_extra` were added
+    because raters of a task differed. `rankings` counts surplus ones too, `simulated` those of programs among them,
     `cannot_rank` the answers that there is no order, and `edits` better versions."""
 
     prompts: int = 0
@@ -42,6 +43,8 @@ class Progress:
     slots_free: int = 0
     slots_live: int = 0
     slots_done: int = 0
+    slots_passed: int = 0
+    slots_extra: int = 0
     surplus: int = 0
     rankings: int = 0
     simulated: int = 0
@@ -63,6 +66,7 @@ class RaterCount:
     is_active: bool
     is_simulated: bool
     rankings: int
+    most_rankings: int | None  # her own limit
     skipped: int
     seconds: float | None
     last_at: datetime | None
@@ -120,12 +124,14 @@ def count_anew(ids: list[int]) -> dict[int, Progress]:
     )
     add(
         Slot.objects.filter(campaign__in=ids, task__kind=TaskKind.WORK).order_by().values("campaign")
-        .annotate(slots=Count("pk"), slots_free=Count("pk", filter=Q(is_free=True))),
+        .annotate(slots=Count("pk"), slots_free=Count("pk", filter=Q(is_free=True)),
+                  slots_extra=Count("pk", filter=Q(number__gte=F("campaign__overlap")))),
         "campaign",
     )  # fmt: skip
     add(
         Assignment.objects.filter(slot__campaign__in=ids, task__kind=TaskKind.WORK).order_by().values("slot__campaign").annotate(
             slots_live=Count("pk", filter=Q(state=AssignmentState.LIVE)),
+            slots_passed=Count("pk", filter=Q(state=AssignmentState.PASSED)),
             slots_done=Count("pk", filter=Q(state=AssignmentState.DONE)),
             surplus=Count("pk", filter=Q(state=AssignmentState.SURPLUS)),
         ),
@@ -148,19 +154,22 @@ def count_anew(ids: list[int]) -> dict[int, Progress]:
 def rater_counts(campaign: Campaign) -> list[RaterCount]:
     """Everybody who is or was a rater here, busiest first."""
     mine = Assignment.objects.filter(slot__campaign=campaign, task__kind=TaskKind.WORK).order_by().values("rater")
-    skipped = dict(mine.filter(state=AssignmentState.SKIPPED).annotate(n=Count("pk")).values_list("rater", "n"))
+    away = [AssignmentState.SKIPPED, AssignmentState.PASSED]
+    skipped = dict(mine.filter(state__in=away).annotate(n=Count("pk")).values_list("rater", "n"))
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True).order_by()
     rows = live.values("rater").annotate(n=Count("pk"), last=Max("created_at"))
     ranked: dict[int, tuple[int, datetime]] = {row["rater"]: (row["n"], row["last"]) for row in rows}
     seconds: defaultdict[int, list[float]] = defaultdict(list)
     for rater, took in live.filter(seconds__isnull=False).values_list("rater", "seconds"):
         seconds[rater].append(took or 0.0)
-    active = set(Membership.objects.filter(campaign=campaign, is_active=True).values_list("user", flat=True))
+    members = {member.user_id: member for member in Membership.objects.filter(campaign=campaign)}
+    active = {user for user, member in members.items() if member.is_active}
     people = User.objects.filter(Q(memberships__campaign=campaign) | Q(pk__in=ranked)).distinct()
     counts = [
         RaterCount(
             username=person.username, is_active=person.pk in active and person.is_active, is_simulated=person.is_simulated,
             rankings=ranked[person.pk][0] if person.pk in ranked else 0, skipped=skipped.get(person.pk, 0),
+            most_rankings=members[person.pk].most_rankings if person.pk in members else None,
             seconds=round(statistics.median(seconds[person.pk]), 1) if seconds[person.pk] else None,
             last_at=ranked[person.pk][1] if person.pk in ranked else None,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 
+from accounts.abilities import BadAbility, language_of, skill_of
 from accounts.errors import UserError
 from accounts.hints import hint
 from accounts.models import User
@@ -19,7 +20,9 @@ from registry.services.schemas import ROLES, conversation_sha256, split_of
 LONGEST_ID = 120
 LARGEST_PROMPT = 200_000  # characters
 LONGEST_KIND = 40
-FIELDS = {"prompt", "messages", "id", "source", "kind"}
+FIELDS = {"prompt", "messages", "id", "source", "kind", "language", "skill", "priority"}
+LOWEST_PRIORITY = 1000  # the larger the number, the later
+USUAL_PRIORITY = 50
 
 
 class BadPrompt(UserError):
@@ -33,7 +36,9 @@ class Added:
 
 
 def add_prompts(campaign: Campaign, *, rows: Iterable[dict[str, Any]], user: User | None) -> Added:
-    """Rows are {"messages": [...]} or {"prompt": text or messages}, with an "id" or none. Raises `BadPrompt`."""
+    """Rows are {"messages": [...]} or {"prompt": text or messages}, and may have an "id", a "language" and a "skill" that
+    raters need, and a "priority". Raises `BadPrompt`.
+    """
     prompts = []
     for number, row in enumerate(rows, start=1):
         try:
@@ -58,7 +63,8 @@ def prompt_of(campaign: Campaign, row: Any) -> Prompt:
     sha256 = conversation_sha256(messages)
     return Prompt(
         campaign=campaign, messages=messages, content_hash=sha256, split=split_of(sha256),
-        external_id=str(row.get("id", ""))[:LONGEST_ID], kind=kind,
+        external_id=str(row.get("id", ""))[:LONGEST_ID], kind=kind, **needs_of(row),
+        priority=priority_of(row.get("priority")),
     )  # fmt: skip
 
 
@@ -67,6 +73,29 @@ def kind_of(given: Any) -> str:
     if not isinstance(given, str) or len(given.strip()) > LONGEST_KIND:
         raise BadLine(f'A prompt\'s "kind" is a text of at most {LONGEST_KIND} characters.')
     return given.strip()
+
+
+def needs_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """Which language and which skill its raters must have; empty where it asks none. Raises `BadLine`."""
+    needs = {}
+    for name, read in (("language", language_of), ("skill", skill_of)):
+        given = row.get(name)
+        if given is not None and not isinstance(given, str):
+            raise BadLine(f"A {name} is a text.")
+        try:
+            needs[name] = read(given) if given and given.strip() else ""
+        except BadAbility as error:
+            raise BadLine(str(error)) from error
+    return needs
+
+
+def priority_of(given: Any) -> int:
+    """Raises `BadLine`."""
+    if given is None:
+        return USUAL_PRIORITY
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= LOWEST_PRIORITY:
+        raise BadLine(f"A priority is a whole number from 0, which goes first, to {LOWEST_PRIORITY}.")
+    return given
 
 
 def conversation(given: Any) -> list[dict[str, str]]:

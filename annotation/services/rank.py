@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Length
 from django.utils import timezone
 
@@ -16,12 +16,14 @@ from accounts.errors import Conflict, NotFound
 from accounts.hints import hint
 from accounts.models import User
 from annotation.attributes import attributes_of
-from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Ranking, Slot
-from annotation.services.assign import AFTER, end, member_of, own, take_slot
+from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Membership, Ranking, Slot
+from annotation.services.assign import AFTER, end, member_of, own
 from annotation.services.disagreement import note_agreement
+from annotation.services.extra import add_if_they_differ, lock_task
 from annotation.services.judge import Submission, judgement
 from annotation.services.money import settle
 from annotation.services.qualification import judge
+from annotation.services.queues import lock_queue, take_slot
 from annotation.services.standing import weigh
 
 
@@ -50,11 +52,13 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
+            lock_task(found)
             was_live = found.state == AssignmentState.LIVE
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
             cost = settle(found, was_live=was_live, seconds=seconds)
             made = store(found, submission, judged=judged, seconds=seconds, cost=cost)
+            add_if_they_differ(found)
             if (member := member_of(found)) is not None:
                 judge(member)
                 weigh(member)
@@ -87,15 +91,16 @@ def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str
 
 def hold(assignment: Assignment) -> None:
     """Marks the assignment done on a slot of its own, or surplus where none is left."""
-    if assignment.state == AssignmentState.SKIPPED:
-        raise Conflict(AFTER[AssignmentState.SKIPPED], code="skipped")
+    if assignment.state in (AssignmentState.SKIPPED, AssignmentState.PASSED):
+        raise Conflict(AFTER[assignment.state], code="skipped")
     fields: dict[str, Any] = {"ended_at": timezone.now(), "draft": None, "draft_at": None}
     if assignment.state == AssignmentState.LIVE:
         move(assignment, to=AssignmentState.DONE, **fields)
         return
     give_back_other(assignment)
-    hers = Q(reserved_for=None) | Q(reserved_for=assignment.rater_id)
-    free = Slot.objects.filter(hers, task=assignment.task_id, is_free=True).order_by("number")
+    lock_queue(assignment.slot)
+    for_her = Q(reserved_for=None) | Q(reserved_for=assignment.rater_id)
+    free = Slot.objects.filter(for_her, task=assignment.task_id, is_free=True).order_by("number")
     slot = take_slot(free)
     if slot is None:
         move(assignment, to=AssignmentState.SURPLUS, **fields)
@@ -112,6 +117,8 @@ def give_back_other(assignment: Assignment) -> None:
     """She may have been given the task anew after the first lease ran out: what she submits ends both."""
     others = Assignment.objects.filter(task=assignment.task_id, rater=assignment.rater_id).exclude(pk=assignment.pk)
     for other in others.select_for_update().filter(state__in=[*HOLDS_SLOT, AssignmentState.SURPLUS]):
+        if other.state == AssignmentState.PASSED:
+            raise Conflict(AFTER[AssignmentState.PASSED], code="skipped")
         if other.state != AssignmentState.LIVE:
             raise AlreadyRanked("You have ranked this task already. Correct that ranking if it is wrong.")
         end(other, to=AssignmentState.EXPIRED)
@@ -127,7 +134,7 @@ def store(
     supersedes: Ranking | None = None,
 ) -> Ranking:
     made = write(
-        assignment, body=judged, client_uuid=submission.client_uuid, guideline=assignment.guideline, supersedes=supersedes,
+        assignment, body=judged, client_uuid=submission.client_uuid, guideline_id=assignment.guideline_id, supersedes=supersedes,
         seconds=seconds, cost=cost, is_simulated=assignment.rater.is_simulated,
     )  # fmt: skip
     hint(f"campaign:{assignment.slot.campaign_id}")
@@ -139,6 +146,9 @@ def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ran
     if edit is not None:
         edit.save(force_insert=True)
     ranking.save(force_insert=True)
+    if ranking.supersedes_id is None:
+        hers = Membership.objects.filter(campaign=assignment.slot.campaign_id, user=assignment.rater_id)
+        hers.update(num_ranked=F("num_ranked") + 1)
     note_agreement(ranking)
     return ranking
 
@@ -153,7 +163,7 @@ def drawn_up(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> 
         )
         row |= {"tiers": [[str(edit.pk)], *body["tiers"]], "strengths": [1, *body["strengths"]]}
     made = Ranking(
-        assignment=assignment, task_id=assignment.task_id, rater=assignment.rater, edit=edit, **row, **fields
+        assignment=assignment, task_id=assignment.task_id, rater_id=assignment.rater_id, edit=edit, **row, **fields
     )
     return made, edit
 
@@ -188,8 +198,11 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
             return known
         if Ranking.objects.filter(pk=mine.pk, is_live=True).update(is_live=False) != 1:
             raise Superseded("This ranking was corrected already. Correct the newer one.")
+        lock_task(assignment)
         seconds = capped(submission.seconds, assignment=assignment)
-        return store(assignment, submission, judged=judged, seconds=seconds, supersedes=mine)
+        made = store(assignment, submission, judged=judged, seconds=seconds, supersedes=mine)
+        add_if_they_differ(assignment)
+        return made
 
 
 def submit_instead(

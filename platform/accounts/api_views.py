@@ -23,7 +23,7 @@ class MeSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("username", "role", "is_simulated", "capabilities")
+        fields = ("username", "role", "is_simulated", "languages", "skills", "capabilities")
 
     def get_capabilities(self, user: User) -> list[str]:
         return [capability.value for capability in Capability if user.can(capability)]

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.utils.translation import gettext_lazy as _
 
+from accounts.abilities import split
 from accounts.models import Role
 
 DAYS = ((7, _("a week")), (30, _("30 days")), (90, _("90 days")), (365, _("a year")))
@@ -23,6 +24,24 @@ class PersonForm(forms.Form):
 
 class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
+
+
+class WordsField(forms.CharField):
+    """Words in one line, between commas or blanks."""
+
+    def to_python(self, value: object) -> list[str]:  # type: ignore[override]  # a list, as it is used
+        return [word for word in split(str(value or "")) if word]
+
+
+class LanguagesForm(forms.Form):
+    languages = WordsField(
+        required=False, max_length=200,
+        help_text="Tags such as en, de or gsw, with commas. Tasks of other languages, where they are marked, go to others.",
+    )  # fmt: skip
+
+
+class AbilitiesForm(LanguagesForm):
+    skills = WordsField(required=False, max_length=400)
 
 
 class ActiveForm(forms.Form):

@@ -43,6 +43,8 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: 
     interface_language = models.CharField(max_length=8, blank=True)  # of pages; empty: as the browser asks
     # Action -> key, where she chose another: `annotation.keys` reads it.
     keys = models.JSONField(default=dict, blank=True)
+    languages = models.JSONField(default=list, blank=True)  # BCP 47 primary tags, such as "de": what she can judge
+    skills = models.JSONField(default=list, blank=True)  # short words, such as "law", that an admin gives
 
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 

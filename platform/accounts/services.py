@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import secrets
+from collections.abc import Iterable
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext
 
+from accounts.abilities import BadAbility, languages_of, skills_of
 from accounts.deeds import tell
 from accounts.errors import Conflict, UserError
 from accounts.models import ApiToken, Role, User
@@ -77,6 +79,29 @@ def change_role(person: User, *, to: str, by: User | None) -> None:
         before, locked.role = locked.role, to
         locked.save(update_fields=["role"])
         tell("person.role_changed", actor=by, target=locked, before=before, after=to)
+
+
+def set_abilities(
+    person: User, *, languages: Iterable[str] | None = None, skills: Iterable[str] | None = None, by: User | None
+) -> None:
+    """Says what a person can judge; None leaves that part as it is. Raises BadPerson."""
+    try:
+        told = {
+            name: value
+            for name, value in (
+                ("languages", None if languages is None else languages_of(languages)),
+                ("skills", None if skills is None else skills_of(skills)),
+            )
+            if value is not None
+        }
+    except BadAbility as error:
+        raise BadPerson(str(error), field="languages" if languages else "skills") from error
+    with transaction.atomic():
+        locked = User.objects.select_for_update().get(pk=person.pk)
+        changed = {name: value for name, value in told.items() if getattr(locked, name) != value}
+        if changed:
+            User.objects.filter(pk=person.pk).update(**changed)
+            tell("person.abilities_changed", actor=by, target=locked, **changed)
 
 
 def set_active(person: User, *, to: bool, by: User | None) -> None:

@@ -17,7 +17,7 @@ from accounts import services
 from accounts.access import requires, signed_in
 from accounts.deeds import tell
 from accounts.errors import NotAllowed, UserError
-from accounts.forms import ActiveForm, PersonForm, RoleForm, TokenForm
+from accounts.forms import AbilitiesForm, ActiveForm, LanguagesForm, PersonForm, RoleForm, TokenForm
 from accounts.home import panels_for
 from accounts.models import ApiToken, Capability, Role, User
 from accounts.paging import page_of
@@ -67,6 +67,33 @@ def person_role(request: HttpRequest, pk: int) -> HttpResponse:
         _("%(name)s is now: %(role)s.") % {"name": person.username, "role": Role(form.cleaned_data["role"]).label},
     )
     return redirect("people")
+
+
+@requires(Capability.MANAGE)
+@require_POST
+def person_abilities(request: HttpRequest, pk: int) -> HttpResponse:
+    person = get_object_or_404(User, pk=pk)
+    services.set_abilities(person, **valid(AbilitiesForm(request.POST)).cleaned_data, by=signed_in(request))
+    messages.success(request, f"What {person.username} can judge is kept: it decides which tasks come to her.")
+    return redirect("people")
+
+
+@requires(Capability.RANK)
+@require_http_methods(["GET", "POST"])
+@never_cache
+def languages(request: HttpRequest) -> HttpResponse:
+    """One's own languages. Skills are given by an admin."""
+    person = signed_in(request)
+    form = LanguagesForm(request.POST or None, initial={"languages": ", ".join(person.languages)})
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.set_abilities(person, **form.cleaned_data, by=person)
+        except UserError as error:
+            form.add_error("languages", error.sentence)
+        else:
+            messages.success(request, "Your languages are kept: tasks in them come to you from now on.")
+            return redirect("home")
+    return render(request, "accounts/languages.html", {"form": form}, status=400 if form.errors else 200)
 
 
 @requires(Capability.MANAGE)

@@ -6,15 +6,19 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-pages = get_asgi_application()  # before the imports below: they need the app registry
+django.setup(set_prefix=False)  # before the imports below: they need the app registry
+
+from config import env  # noqa: E402
+from config.handler import Handler  # noqa: E402
+
+pages = Handler(threads=env.WEB_REQUESTS)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from config import env  # noqa: E402
 from config.gate import Gate  # noqa: E402
 from config.keeper import keep_open  # noqa: E402
 from config.sockets import routes  # noqa: E402

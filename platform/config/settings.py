@@ -87,7 +87,9 @@ TEMPLATES = [
 
 # --- database: SQLite by default, PostgreSQL by one variable ---
 DATABASES = {"default": environ.Env.db_url_config(env.DATABASE_URL)}
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # of the threads that handle requests, which stay
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["ENGINE"] = "config.sqlite3"
     DATABASES["default"]["OPTIONS"] = {
         # A transaction takes the write lock at its begin: one that reads first and writes later never fails "locked".
         "transaction_mode": "IMMEDIATE",
@@ -96,9 +98,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728; PRAGMA cache_size=-16000;",
     }
 else:
-    # Under ASGI each request is a context of its own, which never finds the connection that another one kept: kept ones
-    # only pile up, until the server has no more to give.
-    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # A process that freezes inside a transaction would keep its rows locked, and so the run that it has lost.
     DATABASES["default"].setdefault("OPTIONS", {})["options"] = (
         f"-c idle_in_transaction_session_timeout={round(env.RUN_TIMES['lease_s'] * 1000)}"
@@ -178,7 +178,7 @@ USE_I18N = True
 # --- API ---
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",  # first: it makes "who are you?" a 401 and not a 403
+        "accounts.authentication.TokenOnly",  # first: it makes "who are you?" a 401 and not a 403
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasCapability"],

@@ -23,6 +23,7 @@ from accounts.errors import UserError  # noqa: E402
 from accounts.models import Role, User  # noqa: E402
 from annotation.models import (  # noqa: E402
     HOLDS_SLOT,
+    SEEN,
     Assignment,
     Campaign,
     Membership,
@@ -35,8 +36,10 @@ from annotation.services.ahead import lease_ahead  # noqa: E402
 from annotation.services.assign import lease_next, skip  # noqa: E402
 from annotation.services.imports import check, confirm  # noqa: E402
 from annotation.services.invitations import Joined, invite, join, join_as_new  # noqa: E402
+from annotation.services.judge import Submission  # noqa: E402
 from annotation.services.rank import correct_ranking, submit_ranking  # noqa: E402
 from annotation.services.review import adjudicate  # noqa: E402
+from annotation.services.rules import change_rules  # noqa: E402
 from annotation.services.standing import pause  # noqa: E402
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out  # noqa: E402
 from tests.annotation.checks import a_plan, gold_of, rank_next  # noqa: E402
@@ -295,6 +298,60 @@ def a_day(campaign: Campaign, rater: User, *, lot: random.Random) -> list[str]:
             if error.code not in ("already_ranked", "skipped"):  # she got it anew and is done with it
                 raise
     return done
+
+
+def the_last_two_differ() -> dict[str, Any]:
+    """Both rankings that a task wants are submitted at once and say the contrary; eight times, with room for one more."""
+    raters = people("differ", 4)
+    counts, refused = [], []
+    for number in range(8):
+        campaign = a_campaign(raters=raters, num_prompts=1, overlap=2, name=f"Differ {number}")
+        change_rules(campaign, user=None, extra_below=90, extra_most=3)
+        leases = [lease_next(campaign, rater=rater) for rater in raters[:2]]
+        told = at_once(
+            *(partial(judged, lease, order) for lease, order in zip(leases, ("a>b>c", "c>b>a"), strict=True))
+        )
+        refused += [each for each in told if isinstance(each, str)]
+        counts.append(Slot.objects.filter(campaign=campaign).count())
+        third = lease_next(campaign, rater=raters[2])
+        judged(third, "b>a>c")
+        counts.append(Slot.objects.filter(campaign=campaign).count())
+    return {"slots": counts, "refused": refused, "held": most_held()}
+
+
+def judged(lease: Assignment, order: str) -> None:
+    """In the order of the task's own texts, so that two raters who see other letters say what is meant."""
+    names = sorted(lease.order)
+    letters = {completion: letter for letter, completion in lease.letters().items()}
+    tiers = [[letters[names["abc".index(name)]]] for name in order.split(">")]
+    submit_ranking(lease, rater=lease.rater, submission=Submission(uuid.uuid4(), tiers))
+
+
+def skips_and_next_at_once() -> dict[str, Any]:
+    """Six raters skip and rank at once, until nothing waits: whoever asks last has been given everything that she may rank."""
+    raters = people("skipper", 6)
+    campaign = a_campaign(raters=raters, num_prompts=12, overlap=3, name="Skips")
+
+    def work(rater: User, lot: random.Random) -> int:
+        count = 0
+        while (lease := lease_next(campaign, rater=rater)) is not None:
+            count += 1
+            if lot.random() < 0.3:
+                skip(lease, rater=rater)
+            else:
+                submit_ranking(lease, rater=rater, submission=a_submission())
+        return count
+
+    days = at_once(*(partial(work, rater, random.Random(i)) for i, rater in enumerate(raters)))
+    for rater in raters:  # what came back while she was asking for the last time
+        work(rater, random.Random(0))
+    left = [
+        Slot.objects.filter(campaign=campaign, is_free=True)
+        .exclude(task__in=Assignment.objects.filter(rater=rater, state__in=SEEN).values("task"))
+        .count()
+        for rater in raters
+    ]
+    return {"days": [type(day).__name__ for day in days], "left": left, "held": most_held()}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q, QuerySet
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -22,16 +22,20 @@ from hypothesis.stateful import (
 
 from accounts.errors import UserError
 from accounts.models import User
+from accounts.services import set_abilities
 from annotation.models import (
     HOLDS_SLOT,
+    SEEN,
     Appeal,
     Assignment,
     AssignmentState,
+    Campaign,
     CampaignState,
     GoldAnswer,
     Membership,
     Ranking,
     RankingTask,
+    SkipMode,
     Slot,
     Standing,
     StandingChange,
@@ -41,10 +45,14 @@ from annotation.services import assign, stream
 from annotation.services.ahead import give_back, lease_ahead
 from annotation.services.assign import expire_leases, lease_next, renew, skip
 from annotation.services.campaigns import add_raters, remove_rater, set_state
+from annotation.services.completions import SHUFFLE_BITS, make_tasks
 from annotation.services.gold import retire_gold
+from annotation.services.prompts import add_prompts
+from annotation.services.queues import next_slot
 from annotation.services.rank import correct_ranking, submit_ranking
+from annotation.services.rules import change_rules, set_limit, set_priority
 from annotation.services.standing import appeal, decide, lift, pause
-from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out
+from tests.annotation.arrange import a_campaign, a_person, a_submission, answers, run_out
 from tests.annotation.checks import a_plan, gold_of
 
 ORDERS = st.sampled_from(["a>b>c", "c>b>a", "b>a=c", "a=b=c"])
@@ -54,8 +62,13 @@ RATERS = st.integers(0, 3)
 class Deeds(RuleBasedStateMachine):
     """What each deed must answer is kept beside the database: `acknowledged` holds every ranking that was taken."""
 
-    @initialize(num_prompts=st.integers(1, 3), overlap=st.integers(1, 3))
-    def begin(self, num_prompts: int, overlap: int) -> None:
+    @initialize(
+        num_prompts=st.integers(1, 2),
+        overlap=st.integers(1, 3),
+        skip_mode=st.sampled_from(SkipMode.values),
+        extra=st.integers(0, 2),
+    )
+    def begin(self, num_prompts: int, overlap: int, skip_mode: str, extra: int) -> None:
         self.patch = pytest.MonkeyPatch()
         lot = random.Random(num_prompts * 10 + overlap)
         for module in (assign, stream):
@@ -65,8 +78,12 @@ class Deeds(RuleBasedStateMachine):
         self.outer.__enter__()
         self.raters = [a_person(f"rater-{i}") for i in range(4)]
         self.campaign = a_campaign(raters=self.raters, num_prompts=num_prompts, overlap=overlap)
-        for i, slot in enumerate(Slot.objects.order_by("task__prompt__created_at", "number")):
-            Slot.objects.filter(pk=slot.pk).update(order_key=i)  # by lot otherwise: a run must come out twice alike
+        change_rules(self.campaign, user=None, skip_mode=skip_mode)
+        self.most = overlap
+        if extra and overlap > 1:
+            self.most = overlap + extra
+            change_rules(self.campaign, user=None, extra_below=90, extra_most=self.most)
+        pin_lots()
         gold_of(self.campaign, num_prompts)
         gold_of(self.campaign, num_prompts, kind=TaskKind.TEST)
         a_plan(self.campaign, gold_share=0.2, repeat_share=0.3, repeat_after=1, floor=0.95, false_alarm=0.2)
@@ -102,6 +119,18 @@ class Deeds(RuleBasedStateMachine):
                 assert lease.rater_id == rater.pk
                 assert lease.slot.reserved_for_id in (None, rater.pk)
                 assert Membership.objects.get(user=rater).standing == Standing.TRUSTED
+            elif self.may_rank(rater):
+                assert not waits_for(rater, campaign=self.campaign).exists()
+
+    def may_rank(self, rater: User) -> bool:
+        self.campaign.refresh_from_db()
+        member = Membership.objects.get(campaign=self.campaign, user=rater)
+        return (
+            member.is_active
+            and member.standing == Standing.TRUSTED
+            and self.campaign.state == CampaignState.OPEN
+            and member.num_left != 0
+        )
 
     @rule(data=st.data(), is_kept=st.sampled_from([True, True, False]))
     @precondition(lambda self: Assignment.objects.exists())
@@ -194,6 +223,30 @@ class Deeds(RuleBasedStateMachine):
     def pause_or_open(self, to: str) -> None:
         self.attempt(lambda: set_state(self.campaign, to=to, user=None))
 
+    @rule(data=st.data(), priority=st.sampled_from([0, 50, 100]))
+    def put_first_or_last(self, data: st.DataObject, priority: int) -> None:
+        task = data.draw(st.sampled_from(list(RankingTask.objects.order_by("prompt__created_at"))))
+        assert set_priority(self.campaign, of=[str(task.pk)], priority=priority, user=None) == 1
+        pin_lots()
+
+    @rule(language=st.sampled_from(["", "", "de"]))
+    @precondition(lambda self: self.campaign.tasks.count() < 6)
+    def bring_another_prompt(self, language: str) -> None:
+        row = {"prompt": f"Question {self.campaign.tasks.count()}?", "language": language}
+        add_prompts(self.campaign, rows=[row], user=None)
+        answers(self.campaign.prompts.get(tasks=None), "One.", "Two.", "Three.")
+        assert make_tasks(self.campaign) == 1
+        pin_lots()
+
+    @rule(who=RATERS, languages=st.sampled_from([[], ["de"]]))
+    def learn_or_forget(self, who: int, languages: list[str]) -> None:
+        set_abilities(self.raters[who], languages=languages, by=None)
+        self.raters[who].refresh_from_db()
+
+    @rule(who=RATERS, most=st.sampled_from([None, None, 1, 3]))
+    def limit(self, who: int, most: int | None) -> None:
+        set_limit(self.campaign, rater=self.raters[who], most=most, user=None)
+
     @rule(who=RATERS, is_back=st.sampled_from([True, True, False]))
     def come_or_go(self, who: int, is_back: bool) -> None:
         if is_back:
@@ -254,7 +307,7 @@ class Deeds(RuleBasedStateMachine):
         held = Count("assignments", filter=Q(assignments__state__in=HOLDS_SLOT), distinct=True)
         work = RankingTask.objects.filter(kind=TaskKind.WORK).order_by()
         for count in work.annotate(held=held).values_list("held", flat=True):
-            assert count <= self.campaign.overlap
+            assert count <= self.most
 
     @invariant()
     def a_slot_is_free_where_nobody_holds_it(self) -> None:
@@ -270,11 +323,49 @@ class Deeds(RuleBasedStateMachine):
         assert all(row["n"] == 1 for row in ranked.annotate(n=Count("pk")))
 
     @invariant()
+    def the_next_task_is_what_a_search_of_all_slots_would_find(self) -> None:
+        """For each rater, asked and taken back: the first in order ahead, or one that came back behind her bookmark."""
+        for rater in self.raters:
+            waiting = waits_for(rater, campaign=self.campaign, with_skipped=False)
+            with transaction.atomic():
+                found = next_slot(self.campaign, rater=rater)
+                transaction.set_rollback(True)
+            assert (found is None) == (not waiting.exists())
+            if found is not None:
+                first = waiting.order_by("order_key", "pk").first()
+                assert found.turn > 0 or found.pk == first.pk
+
+    @invariant()
+    def what_is_counted_is_there(self) -> None:
+        for member in Membership.objects.filter(campaign=self.campaign):
+            ranked = Ranking.objects.filter(rater=member.user, task__campaign=self.campaign, is_live=True)
+            assert member.num_ranked == ranked.count()
+        last = Slot.objects.aggregate(last=Max("number"))["last"]
+        assert last < self.most
+
+    @invariant()
     def every_acknowledged_ranking_is_there_once_and_nothing_else(self) -> None:
         stored = {row.client_uuid: (row.pk, row.body) for row in Ranking.objects.all()}
         assert stored == self.acknowledged
         superseded = set(Ranking.objects.exclude(supersedes=None).values_list("supersedes", flat=True))
         assert {row.pk for row in Ranking.objects.filter(is_live=False)} == superseded
+
+
+def waits_for(rater: User, *, campaign: Campaign, with_skipped: bool = True) -> QuerySet[Slot]:
+    """By looking at everything: free slots that she may take."""
+    rater.refresh_from_db()
+    away = [AssignmentState.SKIPPED] if with_skipped and campaign.skip_mode == SkipMode.LATER else []
+    seen = Assignment.objects.filter(rater=rater, state__in=set(SEEN) - set(away)).values("task")
+    free = Slot.objects.filter(campaign=campaign, is_free=True, reserved_for=None).exclude(task__in=seen)
+    return free.filter(queue__language__in=["", *rater.languages], queue__skill__in=["", *rater.skills])
+
+
+def pin_lots() -> None:
+    """The shuffle within a priority, else by lot: a run must come out twice alike."""
+    for i, slot in enumerate(
+        Slot.objects.filter(reserved_for=None).select_related("task").order_by("task__prompt__created_at", "number")
+    ):
+        Slot.objects.filter(pk=slot.pk).update(order_key=(slot.task.priority << SHUFFLE_BITS) + i)
 
 
 @pytest.mark.slow

@@ -129,6 +129,20 @@ def test_one_import_that_is_clicked_many_times_is_done_once(told):
     assert told["one_import_twice"] == {"reports": {"50": 1, "import_not_waiting": 3}, "prompts": 50}
 
 
+def test_where_the_last_two_differ_at_once_one_rater_is_added_and_never_more_than_the_maximum(told):
+    scene = told["the_last_two_differ"]
+    assert scene["refused"] == []
+    assert scene["slots"] == [3, 3] * 8
+    assert scene["held"] == 3
+
+
+def test_with_skips_and_rankings_at_once_everybody_is_given_all_that_she_may_rank(told):
+    scene = told["skips_and_next_at_once"]
+    assert set(scene["days"]) == {"int"}, scene
+    assert scene["left"] == [0] * 6
+    assert scene["held"] == 3
+
+
 @pytest.mark.slow
 def test_simulated_raters_rank_an_imported_campaign_over_http(site, tmp_path):
     path = a_file(tmp_path / "r.jsonl", *(a_row(n) for n in range(6)))

@@ -77,6 +77,8 @@ class Migration(migrations.Migration):
                 ("is_simulated", models.BooleanField(default=False)),
                 ("interface_language", models.CharField(blank=True, max_length=8)),
                 ("keys", models.JSONField(blank=True, default=dict)),
+                ("languages", models.JSONField(blank=True, default=list)),
+                ("skills", models.JSONField(blank=True, default=list)),
                 (
                     "groups",
                     models.ManyToManyField(
