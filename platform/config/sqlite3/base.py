@@ -18,7 +18,7 @@ LOCKS: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by file
 os.register_at_fork(after_in_child=LOCKS.clear)  # the threads that held them stayed with the parent
 
 
-class DatabaseWrapper(SQLite):
+class DatabaseWrapper(SQLite):  # the methods below are Django's own hooks, which its types leave out
     """Holds its file's lock from BEGIN to COMMIT or ROLLBACK."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,24 +31,24 @@ class DatabaseWrapper(SQLite):
             raise OperationalError("database is locked by another thread")
         self.held = lock
         try:
-            super()._start_transaction_under_autocommit()
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]
         except BaseException:
             self.release()
             raise
 
     def _commit(self) -> None:
-        super()._commit()  # where it fails, a rollback follows
+        super()._commit()  # type: ignore[misc]  # where it fails, a rollback follows
         self.release()
 
     def _rollback(self) -> None:
         try:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]
         finally:
             self.release()
 
     def _close(self) -> None:
         try:
-            super()._close()
+            super()._close()  # type: ignore[misc]
         finally:
             self.release()
 
