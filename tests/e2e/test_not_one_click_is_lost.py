@@ -124,7 +124,7 @@ def test_who_is_logged_out_meanwhile_logs_in_again_and_it_is_sent(opened):
     page = opened("bea", RANK)
     before = len(rankings(page))
     is_ready(page)
-    page.context.clear_cookies()
+    page.context.clear_cookies(name="sessionid")
     done = submit(page, ORDERS[2])
     expect(waiting(page)).to_contain_text("1 ranking waits here to be sent. You are logged out: log in again")
     other = page.context.new_page()

@@ -32,6 +32,7 @@ def assignment(page: Page) -> str:
 def await_next(page: Page, *, after: str) -> None:
     expect(page.locator("#judgement [name=assignment]")).not_to_have_value(after)
     expect(page.locator("#rail > .tray")).to_be_visible()  # the script has taken it up
+    expect(page.locator("#sent")).to_have_text(re.compile("^(sent)?$"), timeout=15_000)  # nothing is on its way
 
 
 def line(page: Page):

@@ -25,6 +25,7 @@ def assignment(page: Page) -> str:
 def await_next(page: Page, *, after: str) -> None:
     expect(page.locator("#judgement [name=assignment]")).not_to_have_value(after)
     expect(page.locator("#rail > .tray").first).to_be_visible()
+    expect(page.locator("#sent")).to_have_text(re.compile("^(sent)?$"), timeout=15_000)  # nothing is on its way
 
 
 def rate(page: Page, letter: str, level: int) -> None:
