@@ -91,6 +91,8 @@ class Standing(models.TextChoices):
 class Membership(models.Model):
     """A rater of a campaign. A removed one keeps her rankings and gets no more work, like one who is paused."""
 
+    newest_guideline: int | None  # of the campaign; asked for with the row by `services.assign.check_may_rank` alone
+
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
     is_active = models.BooleanField(default=True)

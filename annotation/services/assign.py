@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, Max, OuterRef, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ from annotation.models import (
     AssignmentState,
     Campaign,
     CampaignState,
+    Guideline,
     Membership,
     SkipMode,
     Slot,
@@ -108,7 +109,7 @@ def deal(member: Membership) -> Assignment | None:
     slot = slot_for(member)
     if slot is None or member.standing == Standing.FAILED:
         return None
-    made = assign(slot, campaign=member.campaign, rater=member.user)
+    made = assign(slot, member=member)
     hint(f"campaign:{member.campaign_id}")
     return made
 
@@ -121,14 +122,19 @@ def slot_for(member: Membership) -> Slot | None:
             return take_slot(Slot.objects.filter(pk=test.pk, is_free=True))
     if member.standing != Standing.TRUSTED:
         return None
-    lay_out(member)
     campaign, rater = member.campaign, member.user
-    return take_slot(checks_due(member)) or next_slot(campaign, rater=rater) or skipped_slot(campaign, rater=rater)
+    check = None
+    if hasattr(campaign, "quality_plan"):
+        lay_out(member)
+        check = take_slot(checks_due(member))
+    return check or next_slot(campaign, rater=rater) or skipped_slot(campaign, rater=rater)
 
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    mine = Membership.objects.select_for_update(of=("self",)).select_related("campaign", "user")
+    mine = Membership.objects.select_for_update(of=("self",)).select_related("campaign__quality_plan", "user")
+    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
+    mine = mine.annotate(newest_guideline=Subquery(newest.values("pk")[:1]))  # type: ignore[no-redef]  # declared, so that others may read it
     member = mine.filter(campaign=campaign, user=rater, is_active=True).first()
     if member is None or not rater.is_active:
         raise NotARater(f"You are not a rater of {campaign.name}.")
@@ -164,12 +170,13 @@ def skipped_tasks(campaign: Campaign, *, rater: User) -> list[Any]:
     return list(left.values("task").annotate(at=Max("ended_at")).order_by("at", "task").values_list("task", flat=True))
 
 
-def assign(slot: Slot, *, campaign: Campaign, rater: User) -> Assignment:
+def assign(slot: Slot, *, member: Membership) -> Assignment:
+    campaign, rater = member.campaign, member.user
     before = Assignment.objects.filter(task=slot.task_id, rater=rater, state__in=COMES_BACK).first()
     now = timezone.now()
     return Assignment.objects.create(
         slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
-        guideline_id=campaign.guidelines.values_list("pk", flat=True).first(), tariff=reserve(campaign, rater=rater),
+        guideline_id=member.newest_guideline, tariff=reserve(campaign, rater=rater),
         leased_at=now, lease_until=lease_end(campaign),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip

@@ -47,13 +47,14 @@ def desks_of(rater: User) -> list[Desk]:
     Six queries, and a few for each open campaign, none of which looks at more than a bounded number of slots.
     """
     mine = Membership.objects.filter(user=rater, is_active=True).exclude(campaign__state=CampaignState.DRAFT)
-    members = list(mine.select_related("campaign", "user").order_by("campaign__name", "campaign"))
+    members = list(mine.select_related("campaign__quality_plan", "user").order_by("campaign__name", "campaign"))
     live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).order_by()
     begun = Counter(live.values_list("slot__campaign", flat=True))
     open_to_her = [member for member in members if is_open(member)]
     walks = walks_of([member.campaign for member in open_to_her], rater=rater)
     work = {member.campaign_id: num_work(member, walks.get(member.campaign_id, [])) for member in open_to_her}
-    checks = num_ahead(open_to_her, num_work=work)
+    checked = [member for member in open_to_her if hasattr(member.campaign, "quality_plan")]
+    checks = num_ahead(checked, num_work=work)
     stopped = stopped_among([member.campaign for member in open_to_her])
     waiting = {
         member.campaign_id: num_new(member, work=work, checks=checks)

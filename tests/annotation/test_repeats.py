@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from annotation.models import Assignment, Membership, QualityPlan, Ranking, RankingTask, TaskKind
+from annotation.services import assign, stream
 from annotation.services.evidence import evidence_of
 from annotation.services.gold import retire_gold
 from annotation.services.own_figures import own_figures
@@ -17,8 +20,11 @@ PLACES = 40
 
 
 @pytest.fixture
-def repeated(ada, bea):
-    """Ada has ranked `PLACES` tasks, of which about every third was a repeat."""
+def repeated(ada, bea, monkeypatch):
+    """Ada has ranked `PLACES` tasks, of which about every third was a repeat: the same ones in every run."""
+    lot = random.Random(1)
+    for module in (assign, stream):
+        monkeypatch.setattr(module, "lot", lot)
     campaign = a_campaign(raters=[ada, bea], num_prompts=50, overlap=2)
     a_plan(campaign, repeat_share=0.4, repeat_after=5)
     for _ in range(PLACES):
