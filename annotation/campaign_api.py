@@ -28,11 +28,11 @@ class ImportsView(APIView):
     parser_classes = (MultiPartParser,)
 
     @extend_schema(
-        request={"multipart/form-data": shapes.ImportSerializer},
+        request={"multipart/form-data": shapes.FileImportSerializer},
         responses={200: shapes.ReportSerializer, 201: shapes.ReportSerializer},
     )
     def post(self, request: Request, slug: str) -> Response:
-        given = told(shapes.ImportSerializer, request)
+        given = told(shapes.FileImportSerializer, request)
         report = bring_upload(
             campaign_of(slug), given["file"], user=signed_in(request), format=given.get("format", ""),
             is_simulated=given["is_simulated"], is_dry=given["dry_run"], leaves_bad_out=given["leave_bad_out"],

@@ -123,7 +123,7 @@ class PromptsSerializer(StrictSerializer):
     rows = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=10_000)
 
 
-class ImportSerializer(StrictSerializer):
+class FileImportSerializer(StrictSerializer):
     """A file, as multipart/form-data. Without `dry_run=false` nothing of it is kept."""
 
     file = serializers.FileField(max_length=255)

@@ -153,7 +153,7 @@ class WallSerializer(Plain):
     cells = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
 
 
-class ReportSerializer(Plain):
+class CountedSerializer(Plain):
     campaign = serializers.CharField()
     resamples = serializers.IntegerField()
     people = PartSerializer(allow_null=True)
@@ -168,7 +168,7 @@ class StatisticsSerializer(Plain):
     is_current = serializers.BooleanField()
     is_counting = serializers.BooleanField()
     failure = serializers.CharField()
-    report = ReportSerializer(allow_null=True)
+    report = CountedSerializer(allow_null=True)
 
 
 class StatisticsView(APIView):
