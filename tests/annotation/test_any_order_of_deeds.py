@@ -340,7 +340,7 @@ class Deeds(RuleBasedStateMachine):
         for member in Membership.objects.filter(campaign=self.campaign):
             ranked = Ranking.objects.filter(rater=member.user, task__campaign=self.campaign, is_live=True)
             assert member.num_ranked == ranked.count()
-        last = Slot.objects.aggregate(last=Max("number"))["last"]
+        last = Slot.objects.filter(reserved_for=None).aggregate(last=Max("number"))["last"]
         assert last < self.most
 
     @invariant()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from annotation.attributes import (
@@ -19,6 +19,12 @@ from annotation.attributes import (
 HELPFUL = Attribute("helpful", 5, "useless", "just what was asked", is_required=True)
 HONEST = Attribute("honest", 2, "no", "yes")
 labels = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=60)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def characters():
+    """What hypothesis counts once a machine, where it would take the first text for a slow one."""
+    find(labels, lambda text: True, settings=settings(database=None, suppress_health_check=list(HealthCheck)))
 
 
 @st.composite
