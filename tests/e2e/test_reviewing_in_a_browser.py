@@ -38,6 +38,7 @@ def rank(page: Page, line: str) -> None:
 
 def line_by_text(page: Page) -> str:
     """The order that the texts say themselves: "Answer 0 ..." is the best."""
+    page.locator("#task .text").first.wait_for()  # the next task may still be on its way
     found = page.locator("#task .text").evaluate_all(
         "texts => texts.map(text => [text.querySelector('.words').innerText, text.dataset.letter])"
     )
