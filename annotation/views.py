@@ -150,7 +150,7 @@ def rank_ahead(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = assignment.task.campaign
     try:
         following = lease_ahead(assignment, rater=signed_in(request))
-    except (NotOpen, NotARater):
+    except (NotOpen, NotARater, LimitReached, BudgetSpent):
         following = None
     if following is None:
         return HttpResponse(status=204)

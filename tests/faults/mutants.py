@@ -40,17 +40,15 @@ DROPPED: dict[str, tuple[tuple[str, str], ...]] = {
 
 def unlocked() -> None:
     """Reads which slot is free, then takes it, as if nobody else did the same: no lock, no transaction, no condition."""
-    from annotation.services import assign
+    from annotation.services import assign, queues
 
-    def take_slot(slots: Any) -> Any:
-        slot = slots.first()
+    def taken(slot: Any) -> bool:
         time.sleep(0.005)  # a busy machine's pause between two statements
-        if slot is not None:
-            assign.Slot.objects.filter(pk=slot.pk).update(is_free=False)
-        return slot
+        queues.Slot.objects.filter(pk=slot.pk).update(is_free=False)
+        return True
 
     without_locks(assign)
-    assign.take_slot = take_slot
+    queues.taken = taken
 
 
 def keyless() -> None:
@@ -71,9 +69,10 @@ def unconditional() -> None:
 
     def correct_ranking(ranking: Any, *, rater: Any, submission: Any) -> Any:
         mine = Ranking.objects.get(pk=ranking.pk, rater=rater)
-        Ranking.objects.filter(pk=mine.pk).update(is_live=False)
-        judged = rank.judged_of(mine.assignment, submission)
-        return rank.store(mine.assignment, submission, judged=judged, supersedes=mine)
+        with rank.transaction.atomic():
+            Ranking.objects.filter(pk=mine.pk).update(is_live=False)
+            judged = rank.judged_of(mine.assignment, submission)
+            return rank.store(mine.assignment, submission, judged=judged, seconds=None, supersedes=mine)
 
     replace(rank, "correct_ranking", correct_ranking)
 

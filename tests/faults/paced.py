@@ -18,6 +18,7 @@ from tests.faults.webs import Webs
 
 HIDDEN = re.compile(r'name="(assignment|client_uuid)" value="([^"]+)"')
 CSRF = "a" * 32
+FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 LINES = ("a > b > c", "c > b > a", "b > a = c", "b >> c > a")
 
 
@@ -25,7 +26,7 @@ LINES = ("a > b > c", "c > b > a", "b > a = c", "b >> c > a")
 class Paced:
     """Seconds from the moment when a request was due, not from when it got its turn: nobody's waiting is left out."""
 
-    submits: list[float] = field(default_factory=list)
+    submits: list[float] = field(default_factory=list)  # until the next task is here too, fetched ahead
     looks: list[float] = field(default_factory=list)  # of dashboards
     statuses: Counter[int] = field(default_factory=Counter)
     lost: int = 0
@@ -77,17 +78,32 @@ async def one_rater(
     first = await browser.ask("GET", f"/rank/{stage.slug}/")
     assert first.status == 200, first
     fields = dict(HIDDEN.findall(first.body.decode()))
+    following = await fetched_ahead(browser, stage, fields, told)
     for due in due_times(await started(access["id"]), share, pace.think_s, pace.seconds):
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
         if "assignment" not in fields:
             break
         form = {**fields, "order": lot.choice(LINES), "seconds": "5", "csrfmiddlewaretoken": CSRF}
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "HX-Request": "true"}
         body = urlencode(form).encode()
-        answer = await timed(browser, "POST", f"/rank/{stage.slug}/submit/", body, headers, due, told.submits, told)
+        answer = await timed(browser, "POST", f"/rank/{stage.slug}/submit/", body, FORM, due, [], told)
         if answer is not None and answer.status == 200:
-            fields = dict(HIDDEN.findall(answer.body.decode()))
+            fields = following
+            following = await fetched_ahead(browser, stage, fields, told)
+            told.submits.append(asyncio.get_running_loop().time() - due)
     await browser.close()
+
+
+async def fetched_ahead(browser: Connection, stage: Stage, fields: dict[str, str], told: Paced) -> dict[str, str]:
+    """The task after the one in `fields`, as the page asks for it while that is ranked; empty where there is none."""
+    if "assignment" not in fields:
+        return {}
+    body = urlencode({"assignment": fields["assignment"], "csrfmiddlewaretoken": CSRF}).encode()
+    now = asyncio.get_running_loop().time()
+    answer = await timed(
+        browser, "POST", f"/rank/{stage.slug}/ahead/", body, FORM | {"Accept": "text/html"}, now, [], told
+    )
+    found = answer is not None and answer.status == 200
+    return dict(HIDDEN.findall(answer.body.decode())) if answer is not None and found else {}
 
 
 async def one_dashboard(
