@@ -46,5 +46,7 @@ def preview_page(task: RankingTask) -> TaskPage:
         difference_url=reverse("campaign_preview_difference", args=here),
         draft_url="",
         renew_url="",
+        ahead_url="",
+        give_back_url="",
         lease_seconds=0,
     )

@@ -19,7 +19,7 @@ from annotation.models import Assignment, Campaign, RankingTask, TaskKind
 from annotation.posted import EDIT, submission_of
 from annotation.preview import as_leased, preview_page, sample_task
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, judgement, texts_of
-from annotation.views import SKIP_REASONS, is_htmx
+from annotation.views import SKIP_REASONS, is_htmx, key_context
 
 
 @require_safe
@@ -63,6 +63,7 @@ def show(request: HttpRequest, task: RankingTask, *, error: str = "") -> HttpRes
     context = {
         "campaign": task.campaign, "task": preview_page(task), "error": error, "is_preview": True, "num_mine": 1,
         "skip_reasons": SKIP_REASONS, "following": sample_task(task.campaign, after=task.pk),
+        **key_context(request),
     }  # fmt: skip
     template = "annotation/rank_swap.html" if is_htmx(request) else "annotation/rank.html"
     return render(request, template, context, status=400 if error else 200)

@@ -42,7 +42,7 @@ def sessions() -> dict[str, StorageState]:
     return {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if not chromium:

@@ -78,12 +78,10 @@ function make(tag, text = "", className = "") {
   return Object.assign(document.createElement(tag), { textContent: text, className });
 }
 
-if (outbox) {
-  outbox.addEventListener("change", draw);
-  outbox.addEventListener("sent", () => {
-    // a list of what is stored was made before this was
-    if (document.querySelector("[data-renew-when-sent]") && !outbox.waiting().length) location.reload();
-  });
-  draw();
-  outbox.hurry();
-}
+outbox.addEventListener("change", draw);
+outbox.addEventListener("sent", () => {
+  // a list of what is stored was made before this was
+  if (document.querySelector("[data-renew-when-sent]") && !outbox.waiting().length) location.reload();
+});
+draw();
+outbox.hurry();

@@ -71,6 +71,10 @@ function show(parts, { draft = null } = {}) {
 function submitting(event) {
   const form = event.target;
   if (form !== task?.form && !form.matches(".skip-task")) return;
+  if (form.dataset.kind === "preview") { // nothing of it is kept, here or there: the server checks it and shows the next
+    if (!task.isWhole()) event.preventDefault();
+    return;
+  }
   event.preventDefault();
   event.stopImmediatePropagation();
   if (form.matches(".skip-task")) return skipped(form);

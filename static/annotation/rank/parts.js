@@ -17,8 +17,11 @@ export function clonesOf({ id, task, bar }) {
 }
 
 export function swapIn({ task, bar }) {
-  document.querySelector(TASK).replaceWith(task.cloneNode(true));
-  document.querySelector(BAR).replaceWith(bar.cloneNode(true));
+  for (const [selector, part] of [[TASK, task], [BAR, bar]]) {
+    const made = part.cloneNode(true);
+    document.querySelector(selector).replaceWith(made);
+    htmx.process(made); // it came by a way that htmx knows nothing of
+  }
 }
 
 /** The parts of a task that was submitted under `ids`, to be submitted again under `id`: without lease, draft, or skipping. */
