@@ -22,7 +22,7 @@ XOPEN, XSYNC = 40, 40  # offsets in sqlite3_vfs and in sqlite3_io_methods, on ma
 METHODS = 19 * 8  # bytes of sqlite3_io_methods, version 3
 
 Open = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
 )  # fmt: skip
 Sync = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 
@@ -48,10 +48,11 @@ def watch() -> None:
     place = ctypes.c_void_p.from_address(vfs + XOPEN)
     opened = Open(place.value or 0)
 
-    def open_watched(this: int, name: bytes | None, file: int, flags: int, out: int) -> int:
+    def open_watched(this: int, name: int | None, file: int, flags: int, out: int) -> int:
+        # A pointer, handed on as it is: SQLite reads the name there for as long as the file is open.
         done: int = opened(this, name, file, flags, out)
         if done == OK and name:
-            _paths[file] = Path(os.fsdecode(name))
+            _paths[file] = Path(os.fsdecode(ctypes.string_at(name)))
             methods = ctypes.c_void_p.from_address(file)
             methods.value = table_for(methods.value or 0, kept)
         return done
