@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ class Draft:
     columns: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Reader:
+class Reader(ABC):
     """One format. A subclass says which records are its own, and makes drafts of them."""
 
     name = ""
@@ -35,13 +36,13 @@ class Reader:
         self.unread: set[str] = set()
 
     @classmethod
+    @abstractmethod
     def fits(cls, record: Mapping[str, Any]) -> bool:
         """Whether a record of the file looks like one of this format."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drafts(self, record: Mapping[str, Any]) -> Iterator[Draft]:
         """Raises `BadLine`."""
-        raise NotImplementedError
 
     def note(self, sentence: str) -> None:
         self.notes.setdefault(sentence)
