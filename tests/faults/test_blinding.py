@@ -101,7 +101,7 @@ def test_the_guesser_finds_a_leak_of_each_sort(houses: Houses, tmp_path):
     """The model in a field, the kind in the time that an answer takes, what a peer liked in a number that is a little off."""
     if houses.blank.server is not None:
         pytest.skip("what is sent is made by the same code on both databases")
-    found, secrets = looked_at(houses, tmp_path / "home", mutant="leaky", count=120)
+    found, secrets = looked_at(houses, tmp_path / "home", mutant="leaky", count=240)
     told = guesses(found, secrets)
     print(told)
     assert all(each.knows for each in told.models)
