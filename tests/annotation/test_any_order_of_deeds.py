@@ -374,6 +374,6 @@ def test_whatever_is_done_in_whatever_order():
     run_state_machine_as_test(
         Deeds,
         settings=settings(
-            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
