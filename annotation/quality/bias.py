@@ -10,6 +10,13 @@ from itertools import combinations
 
 from annotation.quality.intervals import binomial_tail, holm, ratio_interval, two_sided
 from annotation.quality.judgement import Judgement, by_rater, by_task, positions, votes
+from annotation.quality.sentences import (
+    ALL_TIED,
+    NOTHING_TO_TEST,
+    OTHERS_BY_CHANCE,
+    TOO_FEW_COMPARED,
+    TOO_FEW_RANKINGS,
+)
 from annotation.weak_order import Tiers
 
 ALPHA = 0.05  # the chance that a report on raters without bias flags any of them
@@ -127,12 +134,8 @@ def _finding(rater: str, kind: Kind, raw: Raw, adjusted: float | None, *, alpha:
     low, high = ratio_interval(counts) if pairs else (None, None)
     is_flagged = adjusted is not None and adjusted < alpha
     if adjusted is None:
-        few = (
-            f"{raw.num} of the {FEWEST} rankings that a test needs."
-            if raw.num < FEWEST
-            else "There is nothing to test."
-        )
-        sentence = raw.why or few
+        few = TOO_FEW_RANKINGS % {"num": raw.num, "fewest": FEWEST}
+        sentence = raw.why or (few if raw.num < FEWEST else NOTHING_TO_TEST)
     else:
         sentence = f"{raw.sentence}: {effect or 0.0:.0%} ({raw.num} rankings, p = {adjusted:.2g} held over all raters)."
     p = raw.p if adjusted is not None else None
@@ -154,7 +157,7 @@ def _position(mine: list[Judgement]) -> Raw:
     beyond = max(0.0, abs(covariance) - CONTINUITY)
     p = two_sided(beyond / math.sqrt(variance)) if variance else None
     counts = [_share(judgement.tiers, {name: -i for i, name in enumerate(judgement.shown)}) for judgement in mine]
-    why = "" if variance else "Every ranking ties all texts."
+    why = "" if variance else ALL_TIED
     return Raw(counts, len(mine), p, "Puts the text that is shown first before the other", why)
 
 
@@ -170,13 +173,9 @@ def _length(mine: list[Judgement], tasks: dict[str, list[Judgement]], lengths: M
     compared = [leaning for leaning in found if leaning is not None]
     p, excess = _more_than_skill_explains(compared) if len(compared) >= FEWEST else (None, 0.0)
     if len(compared) < FEWEST:
-        why = f"{len(compared)} of the {FEWEST} tasks that a test needs were ranked by two others too."
+        why = TOO_FEW_COMPARED % {"num": len(compared), "fewest": FEWEST}
     else:
-        why = (
-            ""
-            if p is not None
-            else "The others agree no more than by chance, so that there is nothing to compare with."
-        )
+        why = "" if p is not None else OTHERS_BY_CHANCE
     counts = [_share(judgement.tiers, lengths) for judgement in mine]
     more = "more" if excess > 0 else "less"
     return Raw(counts, len(mine), p, f"Favours the longer text {more} than others on the same texts", why)
