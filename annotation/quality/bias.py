@@ -12,8 +12,12 @@ from annotation.quality.intervals import binomial_tail, holm, ratio_interval, tw
 from annotation.quality.judgement import Judgement, by_rater, by_task, positions, votes
 from annotation.quality.sentences import (
     ALL_TIED,
+    FAVOURS_LONGER,
+    FAVOURS_SHORTER,
     NOTHING_TO_TEST,
     OTHERS_BY_CHANCE,
+    PUTS_FIRST_FIRST,
+    RANKS_HASTILY,
     TOO_FEW_COMPARED,
     TOO_FEW_RANKINGS,
 )
@@ -56,7 +60,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A rater's evidence before Holm: (a, n) by ranking, whose ratio is the effect, and how to tell of it."""
+    """A rater's evidence before Holm: (a, n) by ranking, whose ratio is the effect, and how to tell of it.
+
+    `sentence` has places for the effect and its p, `why` is said instead where there is no test.
+    """
 
     counts: list[tuple[float, float]]
     num: int
@@ -103,11 +110,13 @@ def haste(
     def told(mine: list[Judgement]) -> Raw:
         hasty = [_is_hasty(judgement, lengths, fastest=fastest) for judgement in mine]
         p = binomial_tail(sum(hasty), trials=len(hasty), share=HASTE_ALLOWED)
-        return Raw(
-            [(float(h), 1.0) for h in hasty], len(hasty), p, f"Ranks faster than {fastest:g} characters a second"
-        )
+        return Raw([(float(h), 1.0) for h in hasty], len(hasty), p, hasty_sentence(fastest))
 
     return _report(timed, Kind.HASTE, told, alpha=alpha)
+
+
+def hasty_sentence(fastest: float) -> str:
+    return RANKS_HASTILY.replace("%(fastest)s", f"{fastest:g}")
 
 
 def _is_hasty(judgement: Judgement, lengths: Mapping[str, int], *, fastest: float) -> bool:
@@ -137,7 +146,7 @@ def _finding(rater: str, kind: Kind, raw: Raw, adjusted: float | None, *, alpha:
         few = TOO_FEW_RANKINGS % {"num": raw.num, "fewest": FEWEST}
         sentence = raw.why or (few if raw.num < FEWEST else NOTHING_TO_TEST)
     else:
-        sentence = f"{raw.sentence}: {effect or 0.0:.0%} ({raw.num} rankings, p = {adjusted:.2g} held over all raters)."
+        sentence = raw.sentence % {"share": f"{effect or 0.0:.0%}", "num": raw.num, "p": f"{adjusted:.2g}"}
     p = raw.p if adjusted is not None else None
     return Finding(rater, kind, effect, low, high, raw.num, p, adjusted, is_flagged, sentence)
 
@@ -158,7 +167,7 @@ def _position(mine: list[Judgement]) -> Raw:
     p = two_sided(beyond / math.sqrt(variance)) if variance else None
     counts = [_share(judgement.tiers, {name: -i for i, name in enumerate(judgement.shown)}) for judgement in mine]
     why = "" if variance else ALL_TIED
-    return Raw(counts, len(mine), p, "Puts the text that is shown first before the other", why)
+    return Raw(counts, len(mine), p, PUTS_FIRST_FIRST, why)
 
 
 def _share(tiers: Tiers, feature: Mapping[str, int]) -> tuple[float, float]:
@@ -177,8 +186,7 @@ def _length(mine: list[Judgement], tasks: dict[str, list[Judgement]], lengths: M
     else:
         why = "" if p is not None else OTHERS_BY_CHANCE
     counts = [_share(judgement.tiers, lengths) for judgement in mine]
-    more = "more" if excess > 0 else "less"
-    return Raw(counts, len(mine), p, f"Favours the longer text {more} than others on the same texts", why)
+    return Raw(counts, len(mine), p, FAVOURS_LONGER if excess > 0 else FAVOURS_SHORTER, why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,20 @@ PAUSED_BY_LEANING = gettext_noop(
 TOO_FEW_VALUES = gettext_noop("%(num)s are the fewest that give an interval.")
 TOO_FEW_RANKINGS = gettext_noop("%(num)s of the %(fewest)s rankings that a test needs.")
 TOO_FEW_COMPARED = gettext_noop("%(num)s of the %(fewest)s tasks that a test needs were ranked by two others too.")
+PUTS_FIRST_FIRST = gettext_noop(
+    "Puts the text that is shown first before the other: %(share)s (%(num)s rankings, p = %(p)s held over all raters)."
+)
+FAVOURS_LONGER = gettext_noop(
+    "Favours the longer text more than others on the same texts: %(share)s"
+    " (%(num)s rankings, p = %(p)s held over all raters)."
+)
+FAVOURS_SHORTER = gettext_noop(
+    "Favours the longer text less than others on the same texts: %(share)s"
+    " (%(num)s rankings, p = %(p)s held over all raters)."
+)
+RANKS_HASTILY = gettext_noop(
+    "Ranks faster than %(fastest)s characters a second: %(share)s (%(num)s rankings, p = %(p)s held over all raters)."
+)
 NOTHING_TO_TEST = gettext_noop("There is nothing to test.")
 ALL_TIED = gettext_noop("Every ranking ties all texts.")
 OTHERS_BY_CHANCE = gettext_noop("The others agree no more than by chance, so that there is nothing to compare with.")
@@ -56,6 +70,10 @@ PATTERNS = (
     TOO_FEW_VALUES,
     TOO_FEW_RANKINGS,
     TOO_FEW_COMPARED,
+    PUTS_FIRST_FIRST,
+    FAVOURS_LONGER,
+    FAVOURS_SHORTER,
+    RANKS_HASTILY,
 )
 PLACE = re.compile(r"%\((\w+)\)s")
 
