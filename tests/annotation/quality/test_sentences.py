@@ -84,7 +84,7 @@ def test_a_kept_report_is_read_in_another_language_and_stays_as_it_was():
         read = in_words(report)
     assert read["people"]["overall"]["figures"]["w"]["why"] == "Eine einzige Aufgabe ergibt kein Intervall."
     (rater,) = read["people"]["raters"]
-    assert rater["haste"]["sentence"].startswith("7 der 20 Rangfolgen") and rater["rater"] == "Paused"
+    assert rater["haste"]["sentence"].startswith("7 von 20 Rangfolgen") and rater["rater"] == "Paused"
     assert [kind["name"] for kind in read["people"]["kinds"]] == ["ohne Angabe", "code"]
     assert report["people"] == part() and read["wall"] == report["wall"]
 
