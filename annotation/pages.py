@@ -83,7 +83,7 @@ class TaskPage:
     @property
     def cannot_rank(self) -> list[tuple[str, str, bool]]:
         """Why it cannot be ranked: (name, label, whether it is chosen)."""
-        return [(name, label, name == self.draft.get("cannot_rank")) for name, label in CannotRank.choices]
+        return [(name, str(label), name == self.draft.get("cannot_rank")) for name, label in CannotRank.choices]
 
     @property
     def asked(self) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.campaigns import Guideline
 from annotation.models.money import Tariff
@@ -14,12 +15,13 @@ from annotation.models.tasks import RankingTask, Slot
 
 
 class AssignmentState(models.TextChoices):
-    LIVE = "live", "Live"
-    DONE = "done", "Done"
-    EXPIRED = "expired", "Expired"
-    SKIPPED = "skipped", "Skipped"
-    PASSED = "passed", "Passed"  # skipped where that counts as done: the slot stays taken
-    SURPLUS = "surplus", "Surplus"  # ranked after the lease was gone and the slot given away: kept, outside the overlap
+    LIVE = "live", _("Live")
+    DONE = "done", _("Done")
+    EXPIRED = "expired", _("Expired")
+    SKIPPED = "skipped", _("Skipped")
+    PASSED = "passed", _("Passed")  # skipped where that counts as done: the slot stays taken
+    # Ranked after the lease was gone and the slot given away: kept, outside the overlap.
+    SURPLUS = "surplus", _("Surplus")
 
 
 ASSIGNMENT_TRANSITIONS: dict[str, frozenset[str]] = {

@@ -6,13 +6,14 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class CampaignState(models.TextChoices):
-    DRAFT = "draft", "Draft"
-    OPEN = "open", "Open"
-    PAUSED = "paused", "Paused"
-    CLOSED = "closed", "Closed"
+    DRAFT = "draft", _("Draft")
+    OPEN = "open", _("Open")
+    PAUSED = "paused", _("Paused")
+    CLOSED = "closed", _("Closed")
 
 
 CAMPAIGN_TRANSITIONS: dict[str, frozenset[str]] = {
@@ -26,9 +27,9 @@ CAMPAIGN_TRANSITIONS: dict[str, frozenset[str]] = {
 class SkipMode(models.TextChoices):
     """What becomes of a task that a rater skips."""
 
-    OTHERS = "others", "It goes to others, and not back to her"
-    LATER = "later", "It comes back to her when nothing else waits, unless others took it"
-    DONE = "done", "Its place counts as done, and nobody is given it again"
+    OTHERS = "others", _("It goes to others, and not back to her")
+    LATER = "later", _("It comes back to her when nothing else waits, unless others took it")
+    DONE = "done", _("Its place counts as done, and nobody is given it again")
 
 
 class Campaign(models.Model):
@@ -82,10 +83,10 @@ class Campaign(models.Model):
 class Standing(models.TextChoices):
     """How far a rater's judgement is trusted in a campaign."""
 
-    TRUSTED = "trusted", "Ranks"
-    TESTED = "tested", "Takes the qualification test"
-    FAILED = "failed", "Did not pass the test"
-    PAUSED = "paused", "Paused"  # by the sequential test or by an admin, with a reason; a reviewer hears an appeal
+    TRUSTED = "trusted", _("Ranks")
+    TESTED = "tested", _("Takes the qualification test")
+    FAILED = "failed", _("Did not pass the test")
+    PAUSED = "paused", _("Paused")  # by the sequential test or by an admin, with a reason; a reviewer hears an appeal
 
 
 class Membership(models.Model):

@@ -8,11 +8,13 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from accounts.clock import in_seconds
 from accounts.errors import Conflict, NotAllowed, NotFound, UserError
 from accounts.hints import hint
 from accounts.models import User
+from accounts.numbers import whole as written
 from annotation.models import (
     ASSIGNMENT_TRANSITIONS,
     HOLDS_SLOT,
@@ -137,16 +139,21 @@ def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     mine = mine.annotate(newest_guideline=Subquery(newest.values("pk")[:1]))  # type: ignore[no-redef]  # declared, so that others may read it
     member = mine.filter(campaign=campaign, user=rater, is_active=True).first()
     if member is None or not rater.is_active:
-        raise NotARater(f"You are not a rater of {campaign.name}.")
+        raise NotARater(gettext("You are not a rater of %(campaign)s.") % {"campaign": campaign.name})
     if member.campaign.state != CampaignState.OPEN:
-        raise NotOpen(f"{campaign.name} is not open to raters now.")
+        raise NotOpen(gettext("%(campaign)s is not open to raters now.") % {"campaign": campaign.name})
     return member
 
 
 def check_limit(member: Membership) -> None:
     if member.num_left == 0:
         raise LimitReached(
-            f"You have ranked {member.num_ranked:,} tasks of {member.campaign.name}: as many as one person may here."
+            ngettext(
+                "You have ranked %(num)s task of %(campaign)s: as many as one person may here.",
+                "You have ranked %(num)s tasks of %(campaign)s: as many as one person may here.",
+                member.num_ranked,
+            )
+            % {"num": written(member.num_ranked), "campaign": member.campaign.name}
         )
 
 
@@ -253,7 +260,7 @@ def own(assignment: Assignment, *, rater: User) -> Assignment:
     mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot__campaign")
     found = mine.filter(pk=assignment.pk, rater=rater).first()
     if found is None:
-        raise NotFound("There is no such task on your desk.", code="no_assignment")
+        raise NotFound(gettext("There is no such task on your desk."), code="no_assignment")
     found.rater = rater
     return found
 
@@ -273,7 +280,7 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state != AssignmentState.LIVE:
-            raise LeaseLost(AFTER[found.state], is_over=found.state != AssignmentState.EXPIRED)
+            raise LeaseLost(gettext(AFTER[found.state]), is_over=found.state != AssignmentState.EXPIRED)
         found.lease_until = lease_end(found.slot.campaign)
         found.save(update_fields=["lease_until"])
         found.refresh_from_db(fields=["lease_until"])
@@ -281,26 +288,28 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
 
 
 AFTER: dict[str, str] = {
-    AssignmentState.EXPIRED: "This task went back after a long pause. Your ranking is still taken when you submit it.",
-    AssignmentState.DONE: "You have submitted this task already.",
-    AssignmentState.SURPLUS: "You have submitted this task already.",
-    AssignmentState.SKIPPED: "You have skipped this task.",
-    AssignmentState.PASSED: "You have skipped this task.",
+    AssignmentState.EXPIRED: gettext_noop(
+        "This task went back after a long pause. Your ranking is still taken when you submit it."
+    ),
+    AssignmentState.DONE: gettext_noop("You have submitted this task already."),
+    AssignmentState.SURPLUS: gettext_noop("You have submitted this task already."),
+    AssignmentState.SKIPPED: gettext_noop("You have skipped this task."),
+    AssignmentState.PASSED: gettext_noop("You have skipped this task."),
 }
 
 
 def save_draft(assignment: Assignment, *, rater: User, draft: dict[str, Any]) -> Assignment:
     """Keeps what she has so far, on a task that ran out too. Raises `LeaseLost` once it is submitted or skipped."""
     if not isinstance(draft, dict):
-        raise BadDraft("A draft is an object.")
+        raise BadDraft(gettext("A draft is an object."))
     if complaint := complaint_about(draft):
-        raise BadDraft(f"There is {complaint} in the draft.")
+        raise BadDraft(gettext("There is %(complaint)s in the draft.") % {"complaint": complaint})
     if len(canonical(draft)) > LARGEST_DRAFT:
-        raise BadDraft(f"A draft has at most {LARGEST_DRAFT // 1024} KiB.")
+        raise BadDraft(gettext("A draft has at most %(most)s KiB.") % {"most": LARGEST_DRAFT // 1024})
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state not in (AssignmentState.LIVE, AssignmentState.EXPIRED):
-            raise LeaseLost(AFTER[found.state])
+            raise LeaseLost(gettext(AFTER[found.state]))
         found.draft, found.draft_at = draft, timezone.now()
         found.save(update_fields=["draft", "draft_at"])
     return found
@@ -317,10 +326,12 @@ def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment
         if found.state in (AssignmentState.SKIPPED, AssignmentState.PASSED):
             return found
         if AssignmentState.SKIPPED not in ASSIGNMENT_TRANSITIONS[found.state]:
-            raise LeaseLost(AFTER[found.state])
+            raise LeaseLost(gettext(AFTER[found.state]))
         campaign = found.slot.campaign
         if campaign.skip_needs_reason and not reason:
-            raise NeedsReason(f"Say why you skip a task of {campaign.name}.", field="reason")
+            raise NeedsReason(
+                gettext("Say why you skip a task of %(campaign)s.") % {"campaign": campaign.name}, field="reason"
+            )
         is_work = found.slot.reserved_for_id is None  # a check ends as ever, and nobody sees a difference
         counts = is_work and campaign.skip_mode == SkipMode.DONE and found.state == AssignmentState.LIVE
         to = AssignmentState.PASSED if counts else AssignmentState.SKIPPED

@@ -7,6 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from accounts.models import User
 from annotation.models import Campaign, Ranking, TaskKind, plan_of
 from annotation.quality.intervals import ratio_interval
@@ -49,7 +51,7 @@ def agreement_with_others(campaign: Campaign, *, rater: User) -> Measure:
         if told:
             counts.append((float(told.count(1)), float(len(told))))
     if not counts:
-        return undefined("It needs two raters on the same task, both with a preference.")
+        return undefined(gettext("It needs two raters on the same task, both with a preference."))
     num = int(sum(pairs for _, pairs in counts))
     low, high = ratio_interval(counts)
     return Measure(sum(alike for alike, _ in counts) / num, num=num, low=low, high=high)
