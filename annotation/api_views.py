@@ -170,11 +170,13 @@ class MyCampaignsView(ListAPIView[Campaign]):
 
 
 def my_campaign(slug: str, rater: User) -> Campaign:
-    return get_object_or_404(Campaign, slug=slug, membership__user=rater, membership__is_active=True)
+    return get_object_or_404(
+        Campaign.objects.only("name"), slug=slug, membership__user=rater, membership__is_active=True
+    )
 
 
 def my_assignment(pk: uuid.UUID, rater: User) -> Assignment:
-    return get_object_or_404(Assignment, pk=pk, rater=rater)
+    return get_object_or_404(Assignment.objects.only("task"), pk=pk, rater=rater)
 
 
 class NextView(APIView):

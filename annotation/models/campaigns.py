@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from annotation.models.quality import QualityPlan
 
 
 class CampaignState(models.TextChoices):
@@ -92,7 +96,11 @@ class Standing(models.TextChoices):
 class Membership(models.Model):
     """A rater of a campaign. A removed one keeps her rankings and gets no more work, like one who is paused."""
 
-    newest_guideline: int | None  # of the campaign; asked for with the row by `services.assign.check_may_rank` alone
+    # Of the campaign, asked for with the row by `services.assign.members` alone.
+    newest_guideline: int | None
+    has_tariff: bool
+    asked_at: datetime  # by the database's clock
+    some_are_late: bool  # leases of anybody, in any campaign
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
@@ -105,6 +113,11 @@ class Membership(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["campaign", "user"], name="one_membership_a_campaign")]
+
+    @property
+    def plan(self) -> QualityPlan | None:
+        """The campaign's, as it was when this row was read with it; None where it has none."""
+        return getattr(self.campaign, "quality_plan", None)
 
     @property
     def num_left(self) -> int | None:

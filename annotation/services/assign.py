@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Subquery
+from django.db.models import Exists, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop, ngettext
@@ -27,6 +29,7 @@ from annotation.models import (
     SkipMode,
     Slot,
     Standing,
+    Tariff,
     TaskCompletion,
 )
 from annotation.services.money import release, reserve
@@ -86,22 +89,23 @@ def lease(campaign: Campaign, *, rater: User) -> Assignment | Membership | None:
         member = check_may_rank(campaign, rater=rater)
         if member.standing in (Standing.PAUSED, Standing.FAILED):
             return member
-        expire_leases(campaign=campaign)
-        for held in on_desk(campaign, rater=rater):  # of two, the second was fetched ahead (`ahead.lease_ahead`)
-            if put_off(held, campaign=campaign):
+        for held in on_desk(member):  # of two, the second was fetched ahead (`ahead.lease_ahead`)
+            if put_off(held, campaign=member.campaign):
                 return whole(held.pk)
         made = deal(member)
         if member.standing == Standing.FAILED:
             return member
-    return whole(made.pk) if made else None
+    return made
 
 
-def on_desk(campaign: Campaign, *, rater: User) -> list[Assignment]:
-    """What she holds, in the order in which she got it."""
+def on_desk(member: Membership) -> list[Assignment]:
+    """What she holds in the campaign, in the order in which she got it, once every lease that ran out has ended."""
+    if member.some_are_late:
+        expire_leases(campaign=member.campaign)
     # Hers are few, in all campaigns together: asked for those of one campaign, the database may begin with all of its slots,
     # and asked for an order, with all that she has ranked.
-    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).select_related("slot").order_by()
-    held = [one for one in live if one.slot.campaign_id == campaign.pk]
+    live = Assignment.objects.filter(state=AssignmentState.LIVE).select_related("slot").order_by()
+    held = [one for one in live.filter(rater=member.user_id) if one.slot.campaign_id == member.campaign_id]
     return sorted(held, key=lambda one: (one.leased_at, one.pk))
 
 
@@ -121,12 +125,12 @@ def slot_for(member: Membership) -> Slot | None:
     if member.standing == Standing.TESTED:
         test = next_test(member)
         if test is not None:
-            return take_slot(Slot.objects.filter(pk=test.pk, is_free=True))
+            return take_slot(Slot.objects.filter(pk=test.pk, is_free=True).select_related("task__prompt"))
     if member.standing != Standing.TRUSTED:
         return None
     campaign, rater = member.campaign, member.user
     check = None
-    if hasattr(campaign, "quality_plan"):
+    if member.plan is not None:
         lay_out(member)
         check = take_slot(checks_due(member))
     return check or next_slot(campaign, rater=rater) or skipped_slot(campaign, rater=rater)
@@ -134,15 +138,27 @@ def slot_for(member: Membership) -> Slot | None:
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    mine = Membership.objects.select_for_update(of=("self",)).select_related("campaign__quality_plan", "user")
-    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
-    mine = mine.annotate(newest_guideline=Subquery(newest.values("pk")[:1]))  # type: ignore[no-redef]  # declared, so that others may read it
-    member = mine.filter(campaign=campaign, user=rater, is_active=True).first()
+    member = members(rater).filter(campaign=campaign, is_active=True).first()
     if member is None or not rater.is_active:
         raise NotARater(gettext("You are not a rater of %(campaign)s.") % {"campaign": campaign.name})
     if member.campaign.state != CampaignState.OPEN:
         raise NotOpen(gettext("%(campaign)s is not open to raters now.") % {"campaign": campaign.name})
+    member.user = rater  # known: not asked of the database again
     return member
+
+
+def members(rater: User) -> QuerySet[Membership]:
+    """Hers, to be locked, with all that giving out and taking in ask of a campaign."""
+    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
+    hers = (
+        Membership.objects.select_for_update(of=("self",)).select_related("campaign__quality_plan").filter(user=rater)
+    )
+    return hers.annotate(
+        asked_at=Now(),
+        some_are_late=Exists(Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now())),
+        newest_guideline=Subquery(newest.values("pk")[:1]),  # type: ignore[no-redef]  # declared, so that others may read it
+        has_tariff=Exists(Tariff.objects.filter(campaign=OuterRef("campaign"))),
+    )
 
 
 def check_limit(member: Membership) -> None:
@@ -180,22 +196,31 @@ def skipped_tasks(campaign: Campaign, *, rater: User) -> list[Any]:
 def assign(slot: Slot, *, member: Membership) -> Assignment:
     campaign, rater = member.campaign, member.user
     before = Assignment.objects.filter(task=slot.task_id, rater=rater, state__in=COMES_BACK).first()
-    now = timezone.now()
-    return Assignment.objects.create(
-        slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
-        guideline_id=member.newest_guideline, tariff=reserve(campaign, rater=rater),
-        leased_at=now, lease_until=lease_end(campaign),
+    texts = texts_of(slot.task_id)
+    made = Assignment(
+        slot=slot, task=slot.task, rater=rater, order=before.order if before else shuffled(slot, texts=texts),
+        guideline_id=member.newest_guideline, tariff=reserve(campaign, rater=rater) if member.has_tariff else None,
+        leased_at=timezone.now(), lease_until=member.asked_at + timedelta(minutes=campaign.lease_minutes),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip
+    made.save(force_insert=True)
+    made.slot.campaign = made.task.campaign = campaign
+    made.texts = texts
+    return made
 
 
-def shuffled(slot: Slot) -> list[str]:
+def texts_of(task: Any) -> dict[str, str]:
+    """Completion id -> text, in the order in which they were made."""
+    entries = TaskCompletion.objects.filter(task=task).order_by("index")
+    return {str(pk): text for pk, text in entries.values_list("completion_id", "completion__text")}
+
+
+def shuffled(slot: Slot, *, texts: Iterable[str]) -> list[str]:
     """A random order, stored with the assignment, so that a place says nothing about who wrote the text.
 
     What comes to a rater again comes in another order than before.
     """
-    entries = TaskCompletion.objects.filter(task=slot.task_id).order_by("index")
-    order = [str(pk) for pk in entries.values_list("completion_id", flat=True)]
+    order = list(texts)
     lot.shuffle(order)
     if slot.reserved_for_id is not None and slot.task.repeats_id:
         before = Assignment.objects.filter(task=slot.task.repeats_id, rater=slot.reserved_for_id)
@@ -255,23 +280,14 @@ def put_off(assignment: Assignment, *, campaign: Campaign) -> bool:
 def own(assignment: Assignment, *, rater: User) -> Assignment:
     """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
     # Her membership first, in the order in which `lease_next` locks, so that what one rater does comes one after another.
-    hers = Membership.objects.select_for_update(of=("self",)).filter(user=rater)
-    list(hers.filter(campaign__tasks=assignment.task_id).values_list("pk", flat=True))
-    mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot__campaign")
+    member = members(rater).filter(campaign__tasks=assignment.task_id).first()
+    mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot")
     found = mine.filter(pk=assignment.pk, rater=rater).first()
     if found is None:
         raise NotFound(gettext("There is no such task on your desk."), code="no_assignment")
-    found.rater = rater
-    return found
-
-
-def member_of(assignment: Assignment) -> Membership | None:
-    """Hers, which `own` has locked; none where she never was a rater here."""
-    found: Membership | None = (
-        Membership.objects.select_related("campaign", "user")
-        .filter(campaign=assignment.slot.campaign_id, user=assignment.rater_id)
-        .first()
-    )
+    found.rater, found.member = rater, member  # known: not asked of the database again
+    if member is not None:
+        member.user, found.slot.campaign = rater, member.campaign
     return found
 
 
@@ -336,8 +352,8 @@ def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment
         counts = is_work and campaign.skip_mode == SkipMode.DONE and found.state == AssignmentState.LIVE
         to = AssignmentState.PASSED if counts else AssignmentState.SKIPPED
         end(found, to=to, skip_reason=reason, draft=None, draft_at=None)
-        if (member := member_of(found)) is not None:
-            judge(member)
+        if found.member is not None:
+            judge(found.member)
         hint(f"campaign:{found.slot.campaign_id}")
         found.refresh_from_db()
     return found

@@ -85,7 +85,7 @@ def next_test(member: Membership) -> Slot | None:
 
 def judge(member: Membership, *, plan: QualityPlan | None = None) -> None:
     """After the last task of her test, however it ended. `member` is locked."""
-    if member.standing != Standing.TESTED or (plan := plan or plan_of(member.campaign)) is None:
+    if member.standing != Standing.TESTED or (plan := plan or member.plan) is None:
         return
     slots = list(tests_of(member, attempt=attempt_of(member)).values_list("task", flat=True))
     over = Assignment.objects.filter(rater=member.user_id, task__in=slots, state__in=SEEN).exclude(

@@ -18,7 +18,7 @@ from accounts.hints import hint
 from accounts.models import User
 from annotation.attributes import attributes_of
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Membership, Ranking, Slot
-from annotation.services.assign import AFTER, end, member_of, own
+from annotation.services.assign import AFTER, end, own
 from annotation.services.disagreement import note_agreement
 from annotation.services.extra import add_if_they_differ, lock_task
 from annotation.services.judge import Submission, judgement
@@ -49,7 +49,6 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
     try:
         with transaction.atomic():
             found = own(assignment, rater=rater)
-            found.rater = rater  # known: not asked of the database again
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
@@ -57,12 +56,13 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             was_live = found.state == AssignmentState.LIVE
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
-            cost = settle(found, was_live=was_live, seconds=seconds)
+            is_paid = found.member is None or found.member.has_tariff
+            cost = settle(found, was_live=was_live, seconds=seconds) if is_paid else 0
             made = store(found, submission, judged=judged, seconds=seconds, cost=cost)
             add_if_they_differ(found)
-            if (member := member_of(found)) is not None:
-                judge(member)
-                weigh(member)
+            if found.member is not None:
+                judge(found.member)
+                weigh(found.member)
             return made
     except IntegrityError as error:
         if Ranking.objects.filter(client_uuid=submission.client_uuid).exists():

@@ -28,7 +28,6 @@ from annotation.models import (
     Slot,
     Standing,
     StandingChange,
-    plan_of,
 )
 from annotation.services.evidence import evidence_of
 from annotation.services.texts import complaint_about
@@ -91,7 +90,7 @@ def weigh(member: Membership) -> None:
 
     Asks the same of the database after work and after a check, so that time tells nothing.
     """
-    if member.standing != Standing.TRUSTED or (plan := plan_of(member.campaign)) is None:
+    if member.standing != Standing.TRUSTED or (plan := member.plan) is None:
         return
     num = Ranking.objects.filter(rater=member.user_id, task__campaign=member.campaign_id, supersedes=None).count()
     evidence = evidence_of(member, plan=plan, looks_at_habits=num % HABITS_EVERY == 0)
