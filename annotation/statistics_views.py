@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import requires, signed_in
@@ -20,7 +21,7 @@ from annotation.services.figures import Shown, figures_of
 from annotation.services.money import costs_of, set_tariff
 from annotation.services.progress import rater_counts
 
-WHO = ("people", "programs")
+WHO = (gettext_noop("people"), gettext_noop("programs"))
 
 
 @require_GET
@@ -107,7 +108,7 @@ def campaign_costs(request: HttpRequest, slug: str) -> HttpResponse:
             tell(form, error)
             status = error.status
         else:
-            messages.success(request, "The price holds for tasks that are given out from now on.")
+            messages.success(request, gettext("The price holds for tasks that are given out from now on."))
             return redirect("campaign_costs", slug)
     status = 400 if form.errors and status == 200 else status
     return render(request, "annotation/costs.html", {"campaign": campaign, "costs": costs, "form": form}, status=status)
