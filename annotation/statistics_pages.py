@@ -116,6 +116,12 @@ class WallPage:
     states: tuple[tuple[str, str, int, float], ...]  # key, words, places, percent
 
 
+def in_words(part: dict[str, Any]) -> dict[str, Any]:
+    """A part of the report as a template shows it, with its sentences in the reader's language."""
+    median = part["pace"]["median_seconds"]
+    return part | {"pace": part["pace"] | {"median_seconds": median | {"why": said(median["why"])}}}
+
+
 def figures_of_part(part: dict[str, Any]) -> list[tuple[Dot, str, Scale]]:
     figures = part["overall"]["figures"]
     return [(dot(gettext(name), figures[key], scale=scale), gettext(says), scale) for key, name, says, scale in FIGURES]

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import requires, signed_in
@@ -21,7 +21,7 @@ from annotation.services.figures import Shown, figures_of
 from annotation.services.money import costs_of, set_tariff
 from annotation.services.progress import rater_counts
 
-WHO = (gettext_noop("people"), gettext_noop("programs"))
+WHO = ("people", "programs")
 
 
 @require_GET
@@ -55,7 +55,7 @@ def part_asked(request: HttpRequest, shown: Shown) -> tuple[str, dict[str, Any] 
 def context_of(part: dict[str, Any]) -> dict[str, Any]:
     scale, models = pages.models_of_part(part)
     return {
-        "part": part,
+        "part": pages.in_words(part),
         "figures": pages.figures_of_part(part),
         "groups": pages.groups_of_part(part),
         "days": pages.chart_of_days(part),

@@ -54,7 +54,7 @@ def parse_order(line: str) -> WeakOrder:
                 raise BadOrder(complaint)
             operator = token
         elif not ("a" <= token <= "z"):
-            raise BadOrder(gettext("\u201c%(sign)s\u201d means nothing here: use letters, > and =.") % {"sign": token})
+            raise BadOrder(gettext("“%(sign)s” means nothing here: use letters, > and =.") % {"sign": token})
         elif tiers and not operator:
             raise BadOrder(gettext("Put > or = before %(letter)s.") % {"letter": token.upper()})
         else:
@@ -72,13 +72,13 @@ def parse_order(line: str) -> WeakOrder:
 def _left_out(parts: list[str]) -> list[str]:
     """What follows `not`, of which there is one at most."""
     if len(parts) > 1:
-        raise BadOrder(gettext("Write \u201cnot\u201d once, at the end: not c d."))
+        raise BadOrder(gettext("Write “not” once, at the end: not c d."))
     letters = [token for part in parts for token in re.findall(r"[^\s,]", part)]
     if parts and not letters:
-        raise BadOrder(gettext("Put a letter after \u201cnot\u201d."))
+        raise BadOrder(gettext("Put a letter after “not”."))
     if odd := next((letter for letter in letters if not "a" <= letter <= "z"), ""):
         raise BadOrder(
-            gettext("\u201c%(sign)s\u201d means nothing after \u201cnot\u201d: name letters alone.") % {"sign": odd}
+            gettext("“%(sign)s” means nothing after “not”: name letters alone.") % {"sign": odd}
         )
     return letters
 

@@ -7,8 +7,6 @@ from decimal import Decimal
 from django import template
 from django.utils.formats import number_format
 
-from annotation import figure_words
-
 register = template.Library()
 
 
@@ -22,9 +20,3 @@ def money(amount: Decimal) -> str:
     """All digits that there are, two at least."""
     whole, _, parts = f"{amount:.4f}".partition(".")
     return number_format(f"{whole}.{parts[:2]}{parts[2:].rstrip('0')}", force_grouping=True)
-
-
-@register.filter
-def said(sentence: str) -> str:
-    """A sentence that is kept in English, as why there is no figure, in the reader's language."""
-    return figure_words.said(sentence)
