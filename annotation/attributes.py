@@ -102,8 +102,7 @@ def parse_attributes(text: str) -> tuple[Attribute, ...]:
         match = LINE.fullmatch(line)
         if match is None:
             raise BadAttributes(
-                gettext("“%(line)s” is not like: helpful 1-5: useless .. just what was asked")
-                % {"line": line[:60]}
+                gettext("“%(line)s” is not like: helpful 1-5: useless .. just what was asked") % {"line": line[:60]}
             )
         told = match.groupdict()
         levels = int(told["levels"][:3])

@@ -77,9 +77,7 @@ def _left_out(parts: list[str]) -> list[str]:
     if parts and not letters:
         raise BadOrder(gettext("Put a letter after “not”."))
     if odd := next((letter for letter in letters if not "a" <= letter <= "z"), ""):
-        raise BadOrder(
-            gettext("“%(sign)s” means nothing after “not”: name letters alone.") % {"sign": odd}
-        )
+        raise BadOrder(gettext("“%(sign)s” means nothing after “not”: name letters alone.") % {"sign": odd})
     return letters
 
 
