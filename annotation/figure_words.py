@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +10,10 @@ from typing import Any
 from django.utils.translation import gettext, gettext_noop
 
 from accounts.numbers import digits
+from annotation.quality.sentences import said
 
 PUBLISHED = (0.63, 0.77)  # pairwise agreement of people who rank completions: Bai et al. 2022, Ouyang et al. 2022
 PUBLISHED_WORDS = gettext_noop("63 to 77 %: what careful raters reach in published studies")
-# Sentences that a worker keeps with numbers in them, as a report has them and as they are translated.
-WITH_NUMBERS = (
-    (r"(?P<num>\d+) of the (?P<fewest>\d+) rankings that a test needs\.",
-     gettext_noop("%(num)s of the %(fewest)s rankings that a test needs.")),
-    (r"(?P<num>\d+) of the (?P<fewest>\d+) tasks that a test needs were ranked by two others too\.",
-     gettext_noop("%(num)s of the %(fewest)s tasks that a test needs were ranked by two others too.")),
-    (r"(?P<fewest>\d+) are the fewest that give an interval\.",
-     gettext_noop("%(fewest)s are the fewest that give an interval.")),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +69,6 @@ def percent(value: float) -> str:
 def number(value: float) -> str:
     rounded = round(value, 2) or 0.0  # no minus before 0
     return digits(rounded, form=".2f").replace("-", "−")
-
-
-def said(sentence: str) -> str:
-    """A sentence of a kept report, which is English, in the reader's language."""
-    for pattern, words in WITH_NUMBERS:
-        if found := re.fullmatch(pattern, sentence):
-            return gettext(words) % found.groupdict()
-    return gettext(sentence)
 
 
 def between(low: str, high: str) -> str:

@@ -20,6 +20,7 @@ from training.recipes.generate import GenerateRecipe
 
 WRITERS = (ModelRole.BASE, ModelRole.SFT, ModelRole.POLICY)
 DEFAULTS = GenerateRecipe()
+SCALE = _("helpful 1-5: useless .. just what was asked (required)")  # its name and "(required)" are read as they stand
 ROLES: dict[str, Any] = {  # of people who may rank: how a list tells them apart
     Role.RATER: _("%(name)s (rater)"),
     Role.REVIEWER: _("%(name)s (reviewer)"),
@@ -57,7 +58,7 @@ class CampaignForm(RulesForm):
     )  # fmt: skip
     attributes = forms.CharField(
         label=_("Rate each text on"), required=False,
-        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "helpful 1-5: useless .. just what was asked (required)"}),
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": SCALE}),
         help_text=_(
             "Nothing, or up to 6 scales, one a line: name, levels (2 to 7), what the lowest and the highest mean."
             " Raters may leave one out unless it says (required). They can't be changed later."

@@ -13,7 +13,7 @@ from annotation.services.money import DEFAULT_MOST_SECONDS, Costs
 
 class TariffForm(forms.Form):
     price = forms.DecimalField(
-        label=_("Price"), help_text=_("Up to four digits after the point."), widget=forms.TextInput
+        label=_("Price"), help_text=_("Up to four digits after the point."), widget=forms.TextInput, localize=True
     )
     per = forms.ChoiceField(
         label=_("For"), choices=Per.choices, initial=Per.HOUR, help_text=_("An hour of active time, or each ranking.")
@@ -26,7 +26,7 @@ class TariffForm(forms.Form):
         help_text=_("Of one ranking, where time is paid. So much is put aside for each task on a desk."),
     )  # fmt: skip
     budget = forms.DecimalField(
-        label=_("Budget"), required=False, widget=forms.TextInput,
+        label=_("Budget"), required=False, widget=forms.TextInput, localize=True,
         help_text=_("When the next task could cost more than is left of it, raters get none. Empty: no bound."),
     )  # fmt: skip
 
@@ -38,7 +38,7 @@ class TariffForm(forms.Form):
         if costs.price is None:
             return {}
         return {
-            "price": f"{costs.price.normalize():f}", "per": costs.per, "currency": costs.currency,
+            "price": costs.price.normalize(), "per": costs.per, "currency": costs.currency,
             "most_seconds": costs.most_seconds,
-            "budget": "" if costs.budget is None else f"{costs.budget.normalize():f}",
+            "budget": None if costs.budget is None else costs.budget.normalize(),
         }  # fmt: skip

@@ -18,6 +18,7 @@ from accounts.errors import NotFound
 from accounts.models import Capability, User
 from annotation.models import Appeal, Campaign, Cause, Completion, Membership, Ranking, Standing, StandingChange
 from annotation.quality.gold import credit_of_answer
+from annotation.quality.sentences import said
 from annotation.rails import Rail, rail_of, rail_of_ranking
 from annotation.rendering import as_html
 from annotation.services.own_figures import OwnFigures, own_figures
@@ -123,7 +124,7 @@ def passed_just_now(campaign: Campaign, *, rater: User) -> str:
     if last is None or last.cause != Cause.TEST or last.after != Standing.TRUSTED:
         return ""
     mine = Ranking.objects.filter(rater=rater, task__campaign=campaign, created_at__gt=last.at)
-    return "" if mine.exists() else last.reason
+    return "" if mine.exists() else said(last.reason)
 
 
 def test_banner(campaign: Campaign, *, rater: User) -> TestProgress | None:

@@ -20,9 +20,9 @@ from annotation.figure_words import (
     Scale,
     as_measure,
     dot,
-    said,
     scale_of_scores,
 )
+from annotation.quality.sentences import said
 
 INSET, SIDE = 0.06, 0.88  # of a square of the wall
 FIGURES = (  # key, name, what it says, scale
