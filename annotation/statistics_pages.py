@@ -23,6 +23,7 @@ from annotation.figure_words import (
     scale_of_scores,
 )
 from annotation.quality.sentences import said
+from annotation.services.reading import UNNAMED
 
 INSET, SIDE = 0.06, 0.88  # of a square of the wall
 FIGURES = (  # key, name, what it says, scale
@@ -129,6 +130,7 @@ def figures_of_part(part: dict[str, Any]) -> list[tuple[Dot, str, Scale]]:
 
 def groups_of_part(part: dict[str, Any]) -> list[Rows]:
     """Pairwise agreement by rater, kind of prompt and version of the guideline."""
+    kinds = [one | {"name": gettext(UNNAMED) if one["name"] == UNNAMED else one["name"]} for one in part["kinds"]]
     versions = [one | {"name": version_in_words(one["name"])} for one in part["guidelines"]]
     raters = [dot(one["rater"], one["agreement"]["figures"]["pairwise"], scale=AGREED) for one in part["raters"]]
     return [
@@ -136,7 +138,7 @@ def groups_of_part(part: dict[str, Any]) -> list[Rows]:
              tuple(by_value(raters))),
         Rows(gettext("By kind of prompt"),
              gettext("As imported with the prompts; those of which nobody said one are unnamed."), AGREED,
-             dots_of(part["kinds"])),
+             dots_of(kinds)),
         Rows(gettext("By version of the guideline"),
              gettext("Pairs of rankings that were both made under one version."), AGREED, dots_of(versions)),
     ]  # fmt: skip
