@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext, ngettext
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability
+from accounts.numbers import whole
 from accounts.paging import page_of
 from annotation.forms import ImportForm
 from annotation.importing.bringing import Report
@@ -109,5 +109,5 @@ def in_words(report: Report) -> str:
         (tasks, ngettext("%(num)s task", "%(num)s tasks", tasks)),
         (counts.rankings, ngettext("%(num)s ranking", "%(num)s rankings", counts.rankings)),
     ]
-    parts = [words % {"num": intcomma(number)} for number, words in told if number]
+    parts = [words % {"num": whole(number)} for number, words in told if number]
     return ", ".join(parts) or gettext("there was nothing new in it")

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.translation import gettext
 
+from accounts.numbers import whole
 from annotation.attributes import Attribute
 from annotation.importing.columns import optional_columns
 from annotation.importing.drafts import Draft
@@ -69,7 +69,7 @@ def completions_of(given: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
             raise BadLine(sentence % {"most": LONGEST}, code="bad_completions")
         if len(text) > LARGEST_COMPLETION:
             sentence = gettext("A completion has at most %(most)s characters.")
-            raise BadLine(sentence % {"most": intcomma(LARGEST_COMPLETION)}, code="too_long")
+            raise BadLine(sentence % {"most": whole(LARGEST_COMPLETION)}, code="too_long")
         if name in seen:
             raise BadLine(gettext("Two completions are called %(name)s.") % {"name": name}, code="bad_completions")
         seen.add(name)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.translation import gettext
 
+from accounts.numbers import whole
 from annotation.importing.complaints import BadFile
 from annotation.importing.json_files import value_of
 from annotation.importing.opening import LARGEST_UNPACKED, MOST_ROWS, Reads, lines_of
@@ -142,7 +142,7 @@ def too_wide() -> BadFile:
 
 
 def too_long() -> BadFile:
-    return BadFile(gettext("A file has at most %(most)s rows.") % {"most": intcomma(MOST_ROWS)}, code="too_many_rows")
+    return BadFile(gettext("A file has at most %(most)s rows.") % {"most": whole(MOST_ROWS)}, code="too_many_rows")
 
 
 def size_of(value: Any) -> int:

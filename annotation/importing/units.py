@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.translation import gettext, ngettext
+
+from accounts.numbers import whole
 
 LINE, ITEM, ROW = "Line", "Item", "Row"  # as they are kept, and as programs read them
 
@@ -26,7 +27,7 @@ def name_of(unit: str) -> str:
 def words_of(unit: str, *, num_bad: int) -> UnitWords:
     """In the language of whoever reads them."""
     words = {LINE: line_words, ITEM: item_words, ROW: row_words}[unit](num_bad)
-    return UnitWords(name_of(unit), *words[:-1], leave_out=words[-1] % {"num": intcomma(num_bad)})
+    return UnitWords(name_of(unit), *words[:-1], leave_out=words[-1] % {"num": whole(num_bad)})
 
 
 def line_words(num_bad: int) -> tuple[str, str, str, str]:

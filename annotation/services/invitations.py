@@ -7,7 +7,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -18,6 +17,7 @@ from django.utils.translation import gettext
 from accounts.clock import in_seconds
 from accounts.errors import Conflict, NotAllowed, NotFound, UserError
 from accounts.models import Capability, Role, User
+from accounts.numbers import whole
 from accounts.services import create_person
 from annotation.models import Campaign, CampaignState, Invitation, JoinAttempt, Membership, Redemption
 from annotation.services.campaigns import add_raters
@@ -63,10 +63,10 @@ def invite(
     """A link's row and its token, which is nowhere else in readable form. Raises `BadInvitation`."""
     if not 1 <= max_uses <= MOST_USES:
         sentence = gettext("A link is for 1 to %(most)s people, not %(num)s.")
-        raise BadInvitation(sentence % {"most": intcomma(MOST_USES), "num": intcomma(max_uses)}, field="max_uses")
+        raise BadInvitation(sentence % {"most": whole(MOST_USES), "num": whole(max_uses)}, field="max_uses")
     if not 1 <= days <= MOST_DAYS:
         sentence = gettext("A link holds for 1 to %(most)s days, not %(num)s.")
-        raise BadInvitation(sentence % {"most": MOST_DAYS, "num": intcomma(days)}, field="days")
+        raise BadInvitation(sentence % {"most": MOST_DAYS, "num": whole(days)}, field="days")
     if campaign.state == CampaignState.CLOSED:
         raise BadInvitation(gettext("%(name)s is closed. Reopen it first.") % {"name": campaign.name})
     token = secrets.token_urlsafe(TOKEN_BYTES)
