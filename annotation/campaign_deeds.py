@@ -108,7 +108,3 @@ def done(request: HttpRequest, campaign: Campaign, form: Form, *, name: str, do:
         else:
             return redirect("campaign", campaign.slug)
     return show(request, campaign, status=status, **{name: form})
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
