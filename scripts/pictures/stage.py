@@ -50,6 +50,13 @@ GUIDELINE = """Put the reply first that you would rather get.
 Tie two replies when you would not mind which one you got.
 """
 REVISED = GUIDELINE.replace("It stops when it is done.", "It stops when it is done; one that breaks off loses to a plain short one.")
+LETTERS = """prompt,kind,id,author
+Say thank you for a book that you will not read.,writing,l-1,mira
+Tell a friend that her cake did not taste good.,advice,l-2,mira
+Ask the landlord to repair the heating.,writing,l-3,jon
+,writing,l-4,jon
+Decline an invitation to a wedding.,writing,l-5,jon
+"""
 SCALE = {"name": "tone", "levels": 5, "low": "rude", "high": "warm", "is_required": False}
 
 
@@ -60,7 +67,7 @@ def stage() -> None:
     ranked(everyday, people)
     reviewed(everyday, people)
     letters = a_campaign_with_a_test(people)
-    imports.check(letters, SimpleUploadedFile("notes.csv", b"prompt,kind\nSay thank you for a book.,writing\n,writing\n"), user=people["grace"])
+    imports.check(letters, SimpleUploadedFile("letters.csv", LETTERS.encode()), user=people["grace"])
     freeze_snapshot(everyday, name="everyday-1", user=people["grace"])
     count(everyday)
 
@@ -117,9 +124,9 @@ def ranked(campaign: Campaign, people: dict[str, User]) -> None:
     grace = people["grace"]
     rank_next(campaign, people["cleo"], noise=0.5, days_ago=3, cannot_rank="outside", reason="I can't tell who is asking.")
     for day in (3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0, 0, 0):
-        rank_next(campaign, people["cleo"], noise=0.9, days_ago=day)
-    for day in (2, 2, 2, 1, 1, 1, 0, 0, 0):
-        rank_next(campaign, people["bea"], noise=0.6, days_ago=day)
+        rank_next(campaign, people["cleo"], noise=1.3, days_ago=day)
+    for day in (2, 2, 2, 2, 1, 1, 1, 0, 0, 0):
+        rank_next(campaign, people["bea"], noise=1.1, days_ago=day)
     add_example(
         campaign, user=grace, prompt="How many minutes are there in two hours?",
         texts=["120 minutes.", "Time matters to all of us. It depends on", "There are 100 minutes in two hours."],
@@ -127,10 +134,10 @@ def ranked(campaign: Campaign, people: dict[str, User]) -> None:
     )  # fmt: skip
     note_reading(campaign.guidelines.latest("number"), rater=people["bea"])
     for day in (1, 1, 1, 0, 0, 0, 0):
-        rank_next(campaign, people["ada"], noise=0.4, days_ago=day)
+        rank_next(campaign, people["ada"], noise=0.9, days_ago=day)
     for _ in range(4):
         rank_next(campaign, people["eve"], noise=3)
-    pause(campaign, rater=people["eve"], reason="Four rankings within a minute, two of them upside down.", user=grace)
+    pause(campaign, rater=people["eve"], reason="In two of your first four rankings, what is plainly false stands first.", user=grace)
     appeal(campaign, rater=people["eve"], words="I typed on my phone in the train and mixed up the letters. I'd be glad to do them again.")
     revise_guideline(campaign, user=grace, text=REVISED)
     add_raters(campaign, raters=[people["dan"]], user=grace)
@@ -141,8 +148,8 @@ def reviewed(campaign: Campaign, people: dict[str, User]) -> None:
     disputed = campaign.tasks.filter(kind=TaskKind.WORK, agreement__isnull=False).order_by("agreement", "pk")
     task: RankingTask = disputed[1]
     adjudicate(task, line="a > b >> c > d", reason="A is the only one that can be used as it stands.", user=rita)
-    hers = Ranking.objects.filter(rater=people["bea"], is_live=True, task__kind=TaskKind.WORK).order_by("created_at")[0]
-    remark(hers, words="Is this the wrong way round? The second place states something false.", returns=True, user=rita)
+    hers = Ranking.objects.filter(rater=people["bea"], is_live=True, task=disputed[0]).get()
+    remark(hers, words="Is this the wrong way round? Please look at the first two once more.", returns=True, user=rita)
 
 
 def a_campaign_with_a_test(people: dict[str, User]) -> Campaign:
