@@ -62,6 +62,7 @@ class Shot:
     part: str | None = None
     size: tuple[int, int] = (1280, 860)
     scheme: str = "light"
+    is_png: bool = False
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def session_of(name: str) -> str:
 
 
 def take(browser: Browser, shot: Shot, *, url: str, out: Path) -> int:
-    """Writes `out`/NAME.webp and says how many bytes it has."""
+    """Writes the picture, and says how many bytes it has."""
     context = browser.new_context(
         color_scheme=shot.scheme,  # type: ignore[arg-type]
         viewport={"width": shot.size[0], "height": shot.size[1]},
@@ -113,11 +114,12 @@ def take(browser: Browser, shot: Shot, *, url: str, out: Path) -> int:
         shot.do(page)
         page.wait_for_timeout(600)
     png = page.locator(shot.part).first.screenshot() if shot.part else page.screenshot()
-    blank = context.new_page()
-    written = base64.b64decode(blank.evaluate(TO_WEBP, base64.b64encode(png).decode()))
-    (out / f"{shot.name}.webp").write_bytes(written)
+    picture = (
+        png if shot.is_png else base64.b64decode(context.new_page().evaluate(TO_WEBP, base64.b64encode(png).decode()))
+    )
+    (out / f"{shot.name}{'.png' if shot.is_png else '.webp'}").write_bytes(picture)
     context.close()
-    return len(written)
+    return len(picture)
 
 
 def take_all(shots: list[Shot], *, out: Path) -> None:
@@ -126,5 +128,5 @@ def take_all(shots: list[Shot], *, out: Path) -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for shot in shots:
             size = take(browser, shot, url=url, out=out)
-            print(f"{shot.name}.webp, {size / 1000:.0f} kB")  # noqa: T201 - a script
+            print(f"{shot.name}, {size / 1000:.0f} kB")  # noqa: T201 - a script
         browser.close()

@@ -41,7 +41,9 @@ def rank_next(campaign: Campaign, rater: User, *, noise: float, days_ago: int = 
     Assignment.objects.filter(pk=assignment.pk).update(leased_at=timezone.now() - timedelta(minutes=10))
     assignment.refresh_from_db()
     made = submit_ranking(
-        assignment, rater=rater, submission=a_submission(assignment, noise=noise, seconds=lot.uniform(35, 150), said=said)
+        assignment,
+        rater=rater,
+        submission=a_submission(assignment, noise=noise, seconds=lot.uniform(35, 150), said=said),
     )
     day = timezone.now() - timedelta(days=days_ago, hours=lot.uniform(0, 5))
     Ranking.objects.filter(pk=made.pk).update(created_at=day)

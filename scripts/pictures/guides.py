@@ -1,6 +1,6 @@
 """Takes the pictures of the guides for raters and admins, of a home that `scripts.pictures.stage` filled.
 
-    STEADYHAND_HOME=FOLDER python -m scripts.pictures.guides [--out docs/images] [--only NAME ...]
+STEADYHAND_HOME=FOLDER python -m scripts.pictures.guides [--out docs/images] [--only NAME ...]
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from playwright.sync_api import Page
 
 from scripts.pictures.camera import PHONE, ROOT, Shot, take_all
 
-TEXTS = [json.loads(line) for line in Path(__file__).with_name("everyday.jsonl").read_text(encoding="utf-8").splitlines()]
+TEXTS = [
+    json.loads(line) for line in Path(__file__).with_name("everyday.jsonl").read_text(encoding="utf-8").splitlines()
+]
 DESK = "/rank/everyday-questions/"
 HERS = "/campaigns/everyday-questions/"
 
@@ -24,10 +26,14 @@ def letters_by_worth(page: Page) -> list[str]:
     row = next(row for row in TEXTS if row["prompt"][:20] == asked[:20])
     texts = page.locator("#task .text")
     shown = {
-        str(texts.nth(at).get_attribute("data-letter")): words(texts.nth(at).locator(".words").first.text_content() or "")
+        str(texts.nth(at).get_attribute("data-letter")): words(
+            texts.nth(at).locator(".words").first.text_content() or ""
+        )
         for at in range(texts.count())
     }
-    worth = {letter: max(range(4), key=lambda n: alike(words(row["replies"][n]), said)) for letter, said in shown.items()}
+    worth = {
+        letter: max(range(4), key=lambda n: alike(words(row["replies"][n]), said)) for letter, said in shown.items()
+    }
     return sorted(worth, key=worth.__getitem__)
 
 
@@ -60,7 +66,7 @@ def in_order(page: Page) -> None:
 def left_out(page: Page) -> None:
     best, second, third, last = letters_by_worth(page)
     page.fill("#order", f"{best} >> {second} > {third}, not {last}")
-    page.fill("#reason", f"{last.upper()} is cut off: I can't tell what it would say.")
+    page.fill("#reason", f"I can't tell whether {last.upper()} is meant seriously.")
     page.wait_for_timeout(1500)
 
 
@@ -72,6 +78,7 @@ def bettered(page: Page) -> None:
     field = text.locator("textarea")
     field.fill((field.input_value()).replace("Because rivers bring salt. ", "Rivers bring it. "))
     text.locator(".flags summary").click()
+    text.evaluate("text => text.classList.add('pictured')")
 
 
 def beside(page: Page) -> None:
@@ -99,13 +106,21 @@ def invited(page: Page) -> None:
     page.get_by_role("button", name="Make a link").click()
 
 
+def first_import(page: Page) -> None:
+    page.get_by_text("letters.csv").first.click()
+
+
+def first_dispute(page: Page) -> None:
+    page.locator(".disputes h3 a").first.click()
+
+
 RATER = [
     Shot("rank", "ada", DESK, do=in_order),
     Shot("rank-dark", "ada", DESK, do=in_order, scheme="dark"),
     Shot("rater-home", "ada", "/", size=(1280, 480)),
-    Shot("rank-guideline", "ada", DESK, part="#guide"),
+    Shot("rank-guideline", "ada", DESK, part="#guide", size=(1280, 1500)),
     Shot("rank-left-out", "ada", DESK, do=left_out, part="#rank-bar"),
-    Shot("rank-better", "ada", DESK, do=bettered, part="#text-a"),
+    Shot("rank-better", "ada", DESK, do=bettered, part=".pictured", size=(1280, 1200)),
     Shot("rank-compare", "bea", DESK, do=beside),
     Shot("rank-keys", "bea", DESK, do=lambda page: press(page, "?")),
     Shot("rank-offline", "bea", DESK, do=offline, size=(1280, 560)),
@@ -118,7 +133,7 @@ RATER = [
 ADMIN = [
     Shot("campaign", "grace", HERS, size=(1280, 1000)),
     Shot("campaign-new", "grace", "/campaigns/new/", size=(1280, 900)),
-    Shot("import-dry-run", "grace", "/campaigns/polite-letters/imports/", do=lambda page: page.get_by_text("notes.csv").first.click()),
+    Shot("import-dry-run", "grace", "/campaigns/polite-letters/imports/", do=first_import, size=(1280, 760)),
     Shot("invite", "grace", f"{HERS}invitations/", do=invited, size=(1280, 700)),
     Shot("rules", "grace", HERS, part="#rules"),
     Shot("guideline", "grace", f"{HERS}guideline/", size=(1280, 1000)),
@@ -128,7 +143,7 @@ ADMIN = [
     Shot("rater-figures", "grace", f"{HERS}rater-figures/", size=(1280, 640)),
     Shot("costs", "grace", f"{HERS}costs/", size=(1280, 800)),
     Shot("review", "rita", "/review/?campaign=everyday-questions", size=(1280, 860)),
-    Shot("review-task", "rita", "/review/", do=lambda page: page.locator(".disputes h3 a").first.click(), size=(1280, 1000)),
+    Shot("review-task", "rita", "/review/", do=first_dispute, size=(1280, 1000)),
     Shot("snapshots", "grace", HERS, part="#snapshots"),
 ]  # fmt: skip
 

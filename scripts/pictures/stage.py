@@ -49,7 +49,9 @@ GUIDELINE = """Put the reply first that you would rather get.
 
 Tie two replies when you would not mind which one you got.
 """
-REVISED = GUIDELINE.replace("It stops when it is done.", "It stops when it is done; one that breaks off loses to a plain short one.")
+REVISED = GUIDELINE.replace(
+    "It stops when it is done.", "It stops when it is done; one that breaks off loses to a plain short one."
+)
 LETTERS = """prompt,kind,id,author
 Say thank you for a book that you will not read.,writing,l-1,mira
 Tell a friend that her cake did not taste good.,advice,l-2,mira
@@ -57,6 +59,8 @@ Ask the landlord to repair the heating.,writing,l-3,jon
 ,writing,l-4,jon
 Decline an invitation to a wedding.,writing,l-5,jon
 """
+WHY_PAUSED = "In two of your first four rankings, what is plainly false stands first."
+APPEAL = "I typed on my phone in the train and mixed up the letters. I'd be glad to do them again."
 SCALE = {"name": "tone", "levels": 5, "low": "rude", "high": "warm", "is_required": False}
 
 
@@ -122,7 +126,9 @@ def an_everyday_campaign(people: dict[str, User]) -> Campaign:
 def ranked(campaign: Campaign, people: dict[str, User]) -> None:
     """Cleo has ranked all, Bea nearly all, Ada a part; Eve was paused; Dan comes now."""
     grace = people["grace"]
-    rank_next(campaign, people["cleo"], noise=0.5, days_ago=3, cannot_rank="outside", reason="I can't tell who is asking.")
+    rank_next(
+        campaign, people["cleo"], noise=0.5, days_ago=3, cannot_rank="outside", reason="I can't tell who is asking."
+    )
     for day in (3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0, 0, 0):
         rank_next(campaign, people["cleo"], noise=1.3, days_ago=day)
     for day in (2, 2, 2, 2, 1, 1, 1, 0, 0, 0):
@@ -137,8 +143,17 @@ def ranked(campaign: Campaign, people: dict[str, User]) -> None:
         rank_next(campaign, people["ada"], noise=0.9, days_ago=day)
     for _ in range(4):
         rank_next(campaign, people["eve"], noise=3)
-    pause(campaign, rater=people["eve"], reason="In two of your first four rankings, what is plainly false stands first.", user=grace)
-    appeal(campaign, rater=people["eve"], words="I typed on my phone in the train and mixed up the letters. I'd be glad to do them again.")
+    pause(
+        campaign,
+        rater=people["eve"],
+        reason="In two of your first four rankings, what is plainly false stands first.",
+        user=grace,
+    )
+    appeal(
+        campaign,
+        rater=people["eve"],
+        words="I typed on my phone in the train and mixed up the letters. I'd be glad to do them again.",
+    )
     revise_guideline(campaign, user=grace, text=REVISED)
     add_raters(campaign, raters=[people["dan"]], user=grace)
 
