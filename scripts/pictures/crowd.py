@@ -33,31 +33,35 @@ def make_people() -> dict[str, User]:
     }
 
 
-def rank_next(campaign: Campaign, rater: User, *, noise: float, days_ago: int = 0, **said: object) -> Ranking | None:
+def rank_next(
+    campaign: Campaign, rater: User, *, noise: float, days_ago: int = 0, is_reversed: bool = False, **said: object
+) -> Ranking | None:
     """Ranks as if she had been at it for a minute or two, some days ago; None where nothing waits for her."""
     assignment = lease_next(campaign, rater=rater)
     if assignment is None:
         return None
     Assignment.objects.filter(pk=assignment.pk).update(leased_at=timezone.now() - timedelta(minutes=10))
     assignment.refresh_from_db()
-    made = submit_ranking(
-        assignment,
-        rater=rater,
-        submission=a_submission(assignment, noise=noise, seconds=lot.uniform(35, 150), said=said),
-    )
+    order = {} if "cannot_rank" in said else an_order(assignment, noise=noise, is_reversed=is_reversed)
+    seconds = lot.uniform(35, 150)
+    submission = Submission(client_uuid=uuid.uuid4(), seconds=seconds, **order, **said)  # type: ignore[arg-type]
+    made = submit_ranking(assignment, rater=rater, submission=submission)
     day = timezone.now() - timedelta(days=days_ago, hours=lot.uniform(0, 5))
     Ranking.objects.filter(pk=made.pk).update(created_at=day)
     return made
 
 
-def a_submission(assignment: Assignment, *, noise: float, seconds: float, said: dict[str, object]) -> Submission:
-    """`noise` is the standard deviation of what she adds to a text's place; texts that come out close are tied."""
-    letters = assignment.letters()
-    quality = {letter: quality_of(name) + lot.gauss(0, noise) for letter, name in letters.items()}
+def an_order(assignment: Assignment, *, noise: float, is_reversed: bool) -> dict[str, object]:
+    """`noise` is the standard deviation of what she adds to a text's place; texts that come out close are tied.
+
+    Noise is drawn in the order of the file, whatever the order on her page, so that each staging tells the same story.
+    """
+    worth = {letter: quality_of(name) * (-1 if is_reversed else 1) for letter, name in assignment.letters().items()}
+    quality = {letter: worth[letter] + lot.gauss(0, noise) for letter in sorted(worth, key=worth.__getitem__)}
     tiers: list[list[str]] = []
     strengths: list[int] = []
     last = 0.0
-    for letter in sorted(letters, key=quality.__getitem__):
+    for letter in sorted(quality, key=quality.__getitem__):
         if tiers and quality[letter] - last < 0.15:
             tiers[-1].append(letter)
         else:
@@ -65,9 +69,7 @@ def a_submission(assignment: Assignment, *, noise: float, seconds: float, said: 
                 strengths.append(min(4, max(1, round(quality[letter] - last))))
             tiers.append([letter])
         last = quality[letter]
-    if said.get("cannot_rank"):
-        tiers, strengths = [], []
-    return Submission(client_uuid=uuid.uuid4(), tiers=tiers, strengths=strengths, seconds=seconds, **said)  # type: ignore[arg-type]
+    return {"tiers": tiers, "strengths": strengths}
 
 
 def quality_of(completion: str) -> int:

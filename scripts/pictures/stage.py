@@ -141,8 +141,8 @@ def ranked(campaign: Campaign, people: dict[str, User]) -> None:
     note_reading(campaign.guidelines.latest("number"), rater=people["bea"])
     for day in (1, 1, 1, 0, 0, 0, 0):
         rank_next(campaign, people["ada"], noise=0.9, days_ago=day)
-    for _ in range(4):
-        rank_next(campaign, people["eve"], noise=3)
+    for is_reversed in (False, True, True, False):
+        rank_next(campaign, people["eve"], noise=0.5, is_reversed=is_reversed)
     pause(
         campaign,
         rater=people["eve"],
@@ -164,7 +164,7 @@ def reviewed(campaign: Campaign, people: dict[str, User]) -> None:
     task: RankingTask = disputed[1]
     adjudicate(task, line="a > b >> c > d", reason="A is the only one that can be used as it stands.", user=rita)
     hers = Ranking.objects.filter(rater=people["bea"], is_live=True, task=disputed[0]).get()
-    remark(hers, words="Is this the wrong way round? Please look at the first two once more.", returns=True, user=rita)
+    remark(hers, words="Please look at your first two once more: does each do what was asked?", returns=True, user=rita)
 
 
 def a_campaign_with_a_test(people: dict[str, User]) -> Campaign:
