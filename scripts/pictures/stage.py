@@ -164,7 +164,12 @@ def reviewed(campaign: Campaign, people: dict[str, User]) -> None:
     task: RankingTask = disputed[1]
     adjudicate(task, line="a > b >> c > d", reason="A is the only one that can be used as it stands.", user=rita)
     hers = Ranking.objects.filter(rater=people["bea"], is_live=True, task=disputed[0]).get()
-    remark(hers, words="Would you want to get the reply in your second place? Please look once more.", returns=True, user=rita)
+    remark(
+        hers,
+        words="Would you want to get the reply in your second place? Please look once more.",
+        returns=True,
+        user=rita,
+    )
 
 
 def a_campaign_with_a_test(people: dict[str, User]) -> Campaign:
