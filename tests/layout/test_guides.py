@@ -54,3 +54,10 @@ def test_each_picture_is_there_and_small_and_made_by_the_script(guide):
         path = ROOT / "docs" / name
         assert path.stat().st_size < LARGEST, name
         assert f'"{path.stem}"' in script, name
+
+
+def test_no_picture_is_there_that_nobody_shows():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    shown = " ".join(page.read_text(encoding="utf-8") for page in pages)
+    pictures = [path.name for path in (ROOT / "docs" / "images").iterdir()]
+    assert sorted(name for name in pictures if f"images/{name}" not in shown) == []
