@@ -96,11 +96,7 @@ class Standing(models.TextChoices):
 class Membership(models.Model):
     """A rater of a campaign. A removed one keeps her rankings and gets no more work, like one who is paused."""
 
-    # Asked for with the row by `services.assign.check_may_rank` and, of the tariff, by `own` as well.
-    newest_guideline: int | None
-    has_tariff: bool
-    asked_at: datetime  # by the database's clock
-    some_are_late: bool  # leases of anybody, in any campaign
+    asked_at: datetime  # by the database's clock; asked for with the row by `services.assign.members` alone
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")

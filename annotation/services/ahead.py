@@ -7,7 +7,7 @@ from django.db import transaction
 from accounts.hints import hint
 from accounts.models import User
 from annotation.models import Assignment, AssignmentState, Standing
-from annotation.services.assign import check_may_rank, deal, end, on_desk, own, put_off, whole
+from annotation.services.assign import check_may_rank, deal, end, expire_leases, on_desk, own, put_off, whole
 
 
 def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
@@ -16,6 +16,7 @@ def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
     She holds two tasks of a campaign at most: this makes the second, on a slot like any other. None where nothing more
     waits for her, or where `assignment` is not in her hands any more. Raises `NotARater`, `NotOpen`.
     """
+    expire_leases(campaign=assignment.task.campaign)
     with transaction.atomic():
         member = check_may_rank(assignment.task.campaign, rater=rater)
         if member.standing not in (Standing.TRUSTED, Standing.TESTED):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop, ngettext
@@ -24,12 +24,10 @@ from annotation.models import (
     AssignmentState,
     Campaign,
     CampaignState,
-    Guideline,
     Membership,
     SkipMode,
     Slot,
     Standing,
-    Tariff,
     TaskCompletion,
 )
 from annotation.services.money import release, reserve
@@ -85,6 +83,7 @@ def lease_next(campaign: Campaign, *, rater: User) -> Assignment | None:
 
 def lease(campaign: Campaign, *, rater: User) -> Assignment | Membership | None:
     """What `lease_next` gives; her membership where she gets no work."""
+    expire_leases(campaign=campaign)
     with transaction.atomic():
         member = check_may_rank(campaign, rater=rater)
         if member.standing in (Standing.PAUSED, Standing.FAILED):
@@ -99,9 +98,7 @@ def lease(campaign: Campaign, *, rater: User) -> Assignment | Membership | None:
 
 
 def on_desk(member: Membership) -> list[Assignment]:
-    """What she holds in the campaign, in the order in which she got it, once every lease that ran out has ended."""
-    if member.some_are_late:
-        expire_leases(campaign=member.campaign)
+    """What she holds in the campaign, in the order in which she got it."""
     # Hers are few, in all campaigns together: asked for those of one campaign, the database may begin with all of its slots,
     # and asked for an order, with all that she has ranked.
     live = Assignment.objects.filter(state=AssignmentState.LIVE).select_related("slot").order_by()
@@ -138,13 +135,7 @@ def slot_for(member: Membership) -> Slot | None:
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
-    asked = members(rater).annotate(
-        asked_at=Now(),
-        some_are_late=Exists(Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now())),
-        newest_guideline=Subquery(newest.values("pk")[:1]),  # type: ignore[no-redef]  # declared, so that others may read it
-    )
-    member = next(iter(asked.filter(campaign=campaign, is_active=True)), None)
+    member = next(iter(members(rater).filter(campaign=campaign, is_active=True)), None)
     if member is None or not rater.is_active:
         raise NotARater(gettext("You are not a rater of %(campaign)s.") % {"campaign": campaign.name})
     if member.campaign.state != CampaignState.OPEN:
@@ -155,10 +146,8 @@ def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
 
 def members(rater: User) -> QuerySet[Membership]:
     """Hers, to be locked, with what giving out and taking in ask of a campaign."""
-    hers = (
-        Membership.objects.select_for_update(of=("self",)).select_related("campaign__quality_plan").filter(user=rater)
-    )
-    return hers.annotate(has_tariff=Exists(Tariff.objects.filter(campaign=OuterRef("campaign"))))  # type: ignore[no-redef]
+    hers = Membership.objects.select_for_update(of=("self",)).filter(user=rater)
+    return hers.select_related("campaign__quality_plan", "campaign__purse").annotate(asked_at=Now())  # type: ignore[no-redef]
 
 
 def check_limit(member: Membership) -> None:
@@ -199,7 +188,7 @@ def assign(slot: Slot, *, member: Membership) -> Assignment:
     texts = texts_of(slot.task_id)
     made = Assignment(
         slot=slot, task=slot.task, rater=rater, order=before.order if before else shuffled(slot, texts=texts),
-        guideline_id=member.newest_guideline, tariff=reserve(campaign, rater=rater) if member.has_tariff else None,
+        guideline=campaign.guidelines.first(), tariff=reserve(campaign, rater=rater),
         leased_at=timezone.now(), lease_until=member.asked_at + timedelta(minutes=campaign.lease_minutes),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip

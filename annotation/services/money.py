@@ -121,7 +121,8 @@ def reserve(campaign: Campaign, *, rater: User) -> Tariff | None:
 
     The condition is in the UPDATE, so of two that ask at once for what is left one gets it. Programs cost nothing.
     """
-    tariff = None if rater.is_simulated else tariff_of(campaign.pk)
+    # A tariff comes with its purse, which the campaign was read with.
+    tariff = tariff_of(campaign.pk) if hasattr(campaign, "purse") and not rater.is_simulated else None
     if tariff is None:
         return None
     most = most_of(tariff)
@@ -146,7 +147,7 @@ def settle(assignment: Assignment, *, was_live: bool, seconds: float | None) -> 
     What came within its lease is paid as it is due. What came after it, when nothing was put aside any more, is paid as far
     as the budget has room beside the leases that are live.
     """
-    if assignment.rater.is_simulated:
+    if assignment.rater.is_simulated or not hasattr(assignment.slot.campaign, "purse"):
         return 0
     if was_live and assignment.tariff_id is not None:
         tariff = reserved_under(assignment)

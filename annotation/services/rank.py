@@ -59,8 +59,7 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             was_live = found.state == AssignmentState.LIVE
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
-            is_paid = found.member is None or found.member.has_tariff
-            cost = settle(found, was_live=was_live, seconds=seconds) if is_paid else 0
+            cost = settle(found, was_live=was_live, seconds=seconds)
             made = store(found, submission, judged=judged, num_characters=length, seconds=seconds, cost=cost)
             add_if_they_differ(found)
             if found.member is not None:
