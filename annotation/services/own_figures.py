@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet, Window
 from django.db.models.functions import RowNumber
+from django.utils.translation import gettext
 
 from accounts.models import User
 from annotation.models import Campaign, Ranking, TaskKind
@@ -91,7 +92,7 @@ def signs_of(own: Order, others: Iterable[Order]) -> list[int]:
 def share_of(counts: list[tuple[float, float]]) -> Measure:
     """Of (alike, both ordered) by task."""
     if not counts:
-        return undefined("It needs two raters on the same task, both with a preference.")
+        return undefined(gettext("It needs two raters on the same task, both with a preference."))
     num = int(sum(pairs for _, pairs in counts))
     low, high = ratio_interval(counts)
     return Measure(sum(alike for alike, _ in counts) / num, num=num, low=low, high=high)
