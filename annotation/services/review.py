@@ -55,6 +55,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
+    id: uuid.UUID
     by: str
     rail: Rail
     reason: str
@@ -117,7 +118,7 @@ def dispute_of(
     told = None
     if settled is not None:
         rail = rail_of_settled(settled, letters=letters)
-        told = Settled(settled.by.username, rail, settled.reason, settled.created_at)
+        told = Settled(settled.pk, settled.by.username, rail, settled.reason, settled.created_at)
     return Dispute(task, letters, said, told, gold)
 
 
