@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from annotation.models import (
     Campaign,
@@ -68,6 +68,14 @@ def num_golds(campaign: Campaign) -> dict[str, int]:
     return active.aggregate(
         gold=Count("pk", filter=Q(task__kind=TaskKind.GOLD)), tests=Count("pk", filter=Q(task__kind=TaskKind.TEST))
     )
+
+
+def golds_for_rows(campaign: Campaign) -> QuerySet[GoldAnswer]:
+    """With their prompts, texts and makers, as the API tells them."""
+    found = GoldAnswer.objects.filter(task__campaign=campaign).select_related(
+        "task__prompt", "task__campaign", "made_by"
+    )
+    return found.prefetch_related("task__entries", "task__completions")
 
 
 def gold_rows(golds: Sequence[GoldAnswer]) -> list[GoldRow]:
