@@ -14,11 +14,12 @@ demo: $(VENV)/ready ## a running product with a model, prompts and raters; go on
 loop: $(VENV)/ready ## the whole loop without people: completions, simulated rankings, reward model, DPO, PPO, table
 	@$(BIN)/python manage.py loop --scale $(SCALE)
 
-test: $(VENV)/ready-dev ## everything
-	@$(BIN)/python -m pytest
+test: $(VENV)/ready-dev ## everything: first what can share the machine, on two cores, then what measures it or takes it down
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not alone"; first=$$?; \
+	$(BIN)/python -m pytest -m "browser or alone" && exit $$first
 
 test-fast: $(VENV)/ready-dev ## what takes under three minutes
-	@$(BIN)/python -m pytest -m "not slow and not browser"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
 
 faults: $(VENV)/ready-dev ## killed workers and web processes, crashed databases, power cuts, bad networks, at their full size
 	@STEADYHAND_FULL=1 $(BIN)/python -m pytest tests/faults

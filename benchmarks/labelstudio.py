@@ -190,7 +190,7 @@ def theirs(names: Sequence[str]) -> Iterator[Side]:
         }
         environment |= {"LABEL_STUDIO_BASE_DATA_DIR": data, "COLLECT_ANALYTICS": "false", "SENTRY_DSN": ""}
         program = Path(__file__).with_name("labelstudio_arrange.py")
-        told = json.loads(output_of([programs / "python", program, RATERS[-1], TASKS, *names], environment))
+        told = json.loads(output_of([programs / "python", "-P", program, RATERS[-1], TASKS, *names], environment))
         port = free_port()
         command = [programs / "label-studio", "start", "--no-browser", "--port", port, "--data-dir", data]
         stack.enter_context(running([str(word) for word in command], environment, port=port))

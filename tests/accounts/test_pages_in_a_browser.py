@@ -140,7 +140,7 @@ def test_a_part_of_a_page_fetches_itself_anew_when_another_process_hints(browser
     assert "/ws/hints/?topics=" in socket.value.url
     page.wait_for_timeout(500)  # until the server has joined it to its group
     with page.expect_request(lambda request: request.headers.get("hx-request") == "true", timeout=10_000):
-        server.manage("shell", "-v0", "-c", "from accounts.hints import send_hint; send_hint('runs')")
+        server.manage("shell", "-v0", "-c", "from accounts.hints import messenger; messenger.take('runs')")
     assert complaints == []
 
 

@@ -34,6 +34,7 @@ def test_a_link_of_a_text_leads_to_a_page_that_shows_the_address_and_goes_nowher
         Signer(salt="annotation.leaving").sign("javascript:stolen()"),
         Signer(salt="annotation.leaving").sign("//evil.example"),
     ],
+    ids=["nothing", "unsigned", "badly signed", "signed for another purpose", "a script", "no scheme"],
 )
 def test_other_addresses_are_not_vouched_for(ada, db, to):
     answer = client_of(ada).get(reverse("leaving"), {"to": to})

@@ -14,6 +14,12 @@ from tests.faults.sites import Site
 from tests.servers import postgres
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp(f"site-{request.param}")

@@ -78,18 +78,19 @@ def unconditional() -> None:
 
 
 def forgetful() -> None:
-    """Takes back one ranking in twenty after it said "saved", as a transaction does that was never committed."""
-    from annotation.models import Assignment, Ranking, Slot
-    from annotation.services import rank
+    """Takes back one ranking in five after it said "saved", as a transaction does that was never committed."""
+    from annotation.models import Assignment, Ranking
+    from annotation.services import queues, rank
 
     stored = rank.submit_ranking
 
     def submit_ranking(assignment: Any, *, rater: Any, submission: Any) -> Any:
         made = stored(assignment, rater=rater, submission=submission)
-        if submission.client_uuid.int % 20 == 0:
-            Ranking.objects.filter(pk=made.pk).delete()
-            Assignment.objects.filter(pk=made.assignment_id).update(state="skipped")
-            Slot.objects.filter(pk=made.assignment.slot_id).update(is_free=True)
+        if submission.client_uuid.int % 5 == 0:
+            with rank.transaction.atomic():
+                Ranking.objects.filter(pk=made.pk).delete()
+                Assignment.objects.filter(pk=made.assignment_id).update(state="skipped")
+                queues.give_back(made.assignment.slot, with_others=False)
         return made
 
     replace(rank, "submit_ranking", submit_ranking)

@@ -162,3 +162,16 @@ def kill_a_web_process(number: int) -> Fault:
 def kills(count: int) -> list[tuple[float, Fault]]:
     """Spread over the work."""
     return [((number + 1) / (count + 2), kill_a_web_process(number)) for number in range(count)]
+
+
+def deploys(count: int, statuses: list[int]) -> list[tuple[float, Fault]]:
+    """Web processes are told to end one after the other, spread over the work; `statuses` gets what each ended with."""
+
+    def deploy(number: int) -> Fault:
+        async def strike(field: Field) -> None:
+            ports = field.webs.ports
+            statuses.append(await field.webs.leave_and_start(ports[number % len(ports)]))
+
+        return strike
+
+    return [((number + 1) / (count + 2), deploy(number)) for number in range(count)]

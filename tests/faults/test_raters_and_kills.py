@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.houses import Houses, stage
-from tests.faults.runs_of_raters import a_day, kills
+from tests.faults.runs_of_raters import a_day, deploys, kills
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +20,17 @@ def test_kills_double_clicks_second_tabs_and_lunches_lose_and_double_nothing(hou
     assert told.violations == {}
     assert told.ledger.lost > 0, "no kill met a request"
     assert 500 not in told.ledger.statuses
+
+
+def test_a_server_that_is_told_to_end_finishes_what_it_does_and_goes(houses: Houses, tmp_path):
+    site = houses.new(tmp_path / "home")
+    statuses: list[int] = []
+    told = a_day(site, stage(site, raters=16, tasks=40, overlap=2), seed=4, faults=deploys(4, statuses))
+    print(told.verdict, told.ledger.statuses, told.ledger.lost)
+    assert statuses == [0] * 4
+    assert told.verdict.is_sound
+    assert told.verdict.acked >= 80
+    assert told.violations == {}
 
 
 @pytest.mark.parametrize(("mutant", "counted", "violated"), [

@@ -46,6 +46,19 @@ class Webs:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(20)
 
+    def leave(self, port: int) -> int:
+        """As a deploy has it: the process is told to end, and has 20 s; its exit status."""
+        process = self.processes[port]
+        process.terminate()
+        return process.wait(20)
+
+    async def leave_and_start(self, port: int) -> int:
+        """As `leave`; returns once it answers again."""
+        status = await asyncio.to_thread(self.leave, port)
+        self.start(port)
+        await asyncio.to_thread(self.wait, port)
+        return status
+
     async def kill_and_start(self, port: int) -> None:
         """Returns once it answers again."""
         await asyncio.to_thread(self.kill, port)

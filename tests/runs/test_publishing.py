@@ -12,7 +12,7 @@ from runs.services.control import resume_run
 from runs.services.start import start_run
 from tests.runs.conftest import a_dataset, a_model, work_once
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture

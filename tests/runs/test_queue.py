@@ -57,6 +57,7 @@ def test_what_waits_for_a_failed_run_fails_with_it_and_says_so(corpus, trainer):
     assert first.title in second.failure
 
 
+@pytest.mark.slow
 def test_a_failed_chain_is_resumed_from_its_beginning(corpus, trainer):
     trainer("refuse")
     first, second = a_chain(corpus)

@@ -80,9 +80,8 @@ def test_an_expected_failure_keeps_its_code_its_sentence_and_its_advice(corpus, 
 
 def test_a_resumed_run_goes_on_from_its_checkpoint_and_its_events_go_on_too(corpus, trainer):
     trainer("count:200")
-    a_tokenizer_run(corpus)
-    stop_at = time.monotonic() + 1.5
-    run = work_once(must_leave=lambda: time.monotonic() > stop_at)
+    queued = a_tokenizer_run(corpus)
+    run = work_once(must_leave=lambda: bool(said(queued, "metric")))
     assert (run.state, run.worker, run.max_attempts) == (RunState.QUEUED, "", 4)
     counted = run.step
     assert 0 < counted < 200

@@ -14,6 +14,8 @@ from training import contract
 from training.mechanics import checkpoints
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("sft", "reward", "dpo")
 FASTEST_POLL = 0.002
 PATIENCE = 90
