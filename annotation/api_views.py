@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.request import Request
@@ -58,7 +59,7 @@ class CampaignsView(ListAPIView[Campaign]):
 def people(names: list[str]) -> list[User]:
     found = {user.username: user for user in User.objects.filter(username__in=names)}
     if unknown := sorted(set(names) - set(found)):
-        raise BadCampaign(f"There is no user called {unknown[0]}.", field="raters")
+        raise BadCampaign(gettext("There is no user called %(name)s.") % {"name": unknown[0]}, field="raters")
     return list(found.values())
 
 
@@ -170,11 +171,13 @@ class MyCampaignsView(ListAPIView[Campaign]):
 
 
 def my_campaign(slug: str, rater: User) -> Campaign:
-    return get_object_or_404(Campaign, slug=slug, membership__user=rater, membership__is_active=True)
+    return get_object_or_404(
+        Campaign.objects.only("name"), slug=slug, membership__user=rater, membership__is_active=True
+    )
 
 
 def my_assignment(pk: uuid.UUID, rater: User) -> Assignment:
-    return get_object_or_404(Assignment, pk=pk, rater=rater)
+    return get_object_or_404(Assignment.objects.only("task"), pk=pk, rater=rater)
 
 
 class NextView(APIView):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 MOST = 6
 FEWEST_LEVELS, MOST_LEVELS = 2, 7
 LONGEST_LABEL = 60
@@ -55,30 +57,41 @@ class Attribute:
 def attributes_of(given: Any) -> tuple[Attribute, ...]:
     """From JSON, as campaigns store it and the API takes it. Raises `BadAttributes`, which names the bound."""
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise BadAttributes("Attributes are a list.")
+        raise BadAttributes(gettext("Attributes are a list."))
     found = tuple(_attribute(one) for one in given)
     names = [attribute.name for attribute in found]
     if len(found) > MOST:
-        raise BadAttributes(f"A campaign has at most {MOST} attributes, not {len(found)}.")
+        raise BadAttributes(
+            gettext("A campaign has at most %(most)s attributes, not %(num)s.") % {"most": MOST, "num": len(found)}
+        )
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadAttributes(f"Two attributes are called {twice[0]}.")
+        raise BadAttributes(gettext("Two attributes are called %(name)s.") % {"name": twice[0]})
     return found
 
 
 def _attribute(given: Any) -> Attribute:
     if not isinstance(given, Mapping) or not set(FIELDS[:4]) <= set(given) <= set(FIELDS):
-        raise BadAttributes(f"An attribute has {', '.join(FIELDS[:4])}, may be {FIELDS[4]}, and has nothing else.")
+        raise BadAttributes(
+            gettext("An attribute has %(fields)s, may be %(may_be)s, and has nothing else.")
+            % {"fields": ", ".join(FIELDS[:4]), "may_be": FIELDS[4]}
+        )
     name, levels, low, high = (given[field] for field in FIELDS[:4])
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise BadAttributes("An attribute's name has 1 to 30 small letters, digits, - and _, a letter first.")
+        raise BadAttributes(gettext("An attribute's name has 1 to 30 small letters, digits, - and _, a letter first."))
     if not isinstance(levels, int) or isinstance(levels, bool) or not FEWEST_LEVELS <= levels <= MOST_LEVELS:
-        raise BadAttributes(f"{name} has {FEWEST_LEVELS} to {MOST_LEVELS} levels, not {levels}.")
+        raise BadAttributes(
+            gettext("%(name)s has %(fewest)s to %(most)s levels, not %(given)s.")
+            % {"name": name, "fewest": FEWEST_LEVELS, "most": MOST_LEVELS, "given": levels}
+        )
     for label in (low, high):
         if not isinstance(label, str) or not 1 <= len(label.strip()) <= LONGEST_LABEL or not label.isprintable():
-            raise BadAttributes(f"Both ends of {name} have a label of 1 to {LONGEST_LABEL} characters.")
+            raise BadAttributes(
+                gettext("Both ends of %(name)s have a label of 1 to %(most)s characters.")
+                % {"name": name, "most": LONGEST_LABEL}
+            )
     is_required = given.get("is_required", False)
     if not isinstance(is_required, bool):
-        raise BadAttributes(f"is_required of {name} is true or false.")
+        raise BadAttributes(gettext("is_required of %(name)s is true or false.") % {"name": name})
     return Attribute(name, levels, low.strip(), high.strip(), is_required)
 
 
@@ -88,7 +101,9 @@ def parse_attributes(text: str) -> tuple[Attribute, ...]:
     for line in filter(None, map(str.strip, text.splitlines())):
         match = LINE.fullmatch(line)
         if match is None:
-            raise BadAttributes(f"\u201c{line[:60]}\u201d is not like: helpful 1-5: useless .. just what was asked")
+            raise BadAttributes(
+                gettext("“%(line)s” is not like: helpful 1-5: useless .. just what was asked") % {"line": line[:60]}
+            )
         told = match.groupdict()
         levels = int(told["levels"][:3])
         found.append({**told, "levels": levels, "is_required": told["is_required"] is not None})
@@ -113,19 +128,28 @@ def checked_ratings(
     known = {attribute.name: attribute for attribute in attributes}
     for text, levels in given.items():
         if text not in names:
-            raise BadRatings(f"There is no text {text} to rate.")
+            raise BadRatings(gettext("There is no text %(text)s to rate.") % {"text": text})
         for name, level in levels.items():
             _check_level(known.get(name), level, name=name, known=sorted(known))
     for text in needed:
         for attribute in attributes:
             if attribute.is_required and attribute.name not in given.get(text, {}):
-                raise BadRatings(f"Rate text {names[text].upper()} on {attribute.name}: this campaign asks for it.")
+                raise BadRatings(
+                    gettext("Rate text %(text)s on %(attribute)s: this campaign asks for it.")
+                    % {"text": names[text].upper(), "attribute": attribute.name}
+                )
     return {text: dict(sorted(levels.items())) for text, levels in sorted(given.items()) if levels}
 
 
 def _check_level(attribute: Attribute | None, level: Any, *, name: str, known: list[str]) -> None:
     if attribute is None:
-        there = f"there are {', '.join(known)}" if known else "this campaign asks for none"
-        raise BadRatings(f"There is no attribute {name}; {there}.")
+        if not known:
+            raise BadRatings(gettext("There is no attribute %(name)s; this campaign asks for none.") % {"name": name})
+        raise BadRatings(
+            gettext("There is no attribute %(name)s; there are %(known)s.") % {"name": name, "known": ", ".join(known)}
+        )
     if not isinstance(level, int) or isinstance(level, bool) or level not in attribute.steps:
-        raise BadRatings(f"{name} is 1 to {attribute.levels}, not {level}.")
+        raise BadRatings(
+            gettext("%(name)s is 1 to %(most)s, not %(given)s.")
+            % {"name": name, "most": attribute.levels, "given": level}
+        )

@@ -8,11 +8,13 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability, User
+from accounts.numbers import whole
 from annotation.campaign_views import show
 from annotation.forms import CompletionsForm, RatersForm, SnapshotForm, tell
 from annotation.models import Campaign, CampaignState
@@ -21,9 +23,9 @@ from annotation.services.completions import request_completions
 from annotation.services.snapshot import freeze_snapshot
 
 STATES_IN_WORDS = {
-    CampaignState.OPEN: "is open: raters find it on their home page",
-    CampaignState.PAUSED: "is paused: raters get no new task",
-    CampaignState.CLOSED: "is closed",
+    CampaignState.OPEN: gettext_noop("%(campaign)s is open: raters find it on their home page."),
+    CampaignState.PAUSED: gettext_noop("%(campaign)s is paused: raters get no new task."),
+    CampaignState.CLOSED: gettext_noop("%(campaign)s is closed."),
 }
 
 
@@ -32,7 +34,7 @@ STATES_IN_WORDS = {
 def campaign_state(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
     moved = set_state(campaign, to=request.POST.get("to", ""), user=signed_in(request))
-    messages.success(request, f"{moved.name} {STATES_IN_WORDS[CampaignState(moved.state)]}.")
+    messages.success(request, gettext(STATES_IN_WORDS[CampaignState(moved.state)]) % {"campaign": moved.name})
     return redirect("campaign", slug)
 
 
@@ -46,7 +48,9 @@ def campaign_completions(request: HttpRequest, slug: str) -> HttpResponse:
         recipe = {name: form.cleaned_data[name] for name in ("k", "max_new_tokens")}
         model = form.cleaned_data["model"]
         request_completions(campaign, model=model, user=signed_in(request), recipe=recipe)
-        return f"{model.name} writes as soon as a worker is free; its completions become tasks by themselves."
+        return gettext("%(model)s writes as soon as a worker is free; its completions become tasks by themselves.") % {
+            "model": model.name
+        }
 
     return done(request, campaign, form, name="completions_form", do=ask)
 
@@ -59,7 +63,11 @@ def campaign_snapshot(request: HttpRequest, slug: str) -> HttpResponse:
 
     def freeze() -> str:
         dataset = freeze_snapshot(campaign, name=form.cleaned_data["name"], user=signed_in(request))
-        return f"{dataset.name} is frozen with {counted(dataset.num_rows, 'comparison')}."
+        return ngettext(
+            "%(dataset)s is frozen with %(num)s comparison.",
+            "%(dataset)s is frozen with %(num)s comparisons.",
+            dataset.num_rows,
+        ) % {"dataset": dataset.name, "num": whole(dataset.num_rows)}
 
     return done(request, campaign, form, name="snapshot_form", do=freeze)
 
@@ -72,7 +80,7 @@ def campaign_raters(request: HttpRequest, slug: str) -> HttpResponse:
 
     def add() -> str:
         num_new = add_raters(campaign, raters=form.cleaned_data["raters"], user=signed_in(request))
-        return f"{counted(num_new, 'rater')} added."
+        return ngettext("%(num)s rater added.", "%(num)s raters added.", num_new) % {"num": whole(num_new)}
 
     return done(request, campaign, form, name="raters_form", do=add)
 
@@ -83,7 +91,8 @@ def campaign_rater_remove(request: HttpRequest, slug: str, username: str) -> Htt
     campaign = get_object_or_404(Campaign, slug=slug)
     rater = get_object_or_404(User, username=username, memberships__campaign=campaign)
     remove_rater(campaign, rater=rater, user=signed_in(request))
-    messages.success(request, f"{rater.username} gets no more tasks here; the rankings so far stay.")
+    told = gettext("%(rater)s gets no more tasks here; the rankings so far stay.") % {"rater": rater.username}
+    messages.success(request, told)
     return redirect("campaign", slug)
 
 
@@ -99,7 +108,3 @@ def done(request: HttpRequest, campaign: Campaign, form: Form, *, name: str, do:
         else:
             return redirect("campaign", campaign.slug)
     return show(request, campaign, status=status, **{name: form})
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

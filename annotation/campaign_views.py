@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import requires, signed_in
@@ -33,10 +34,14 @@ Counted = TypeVar("Counted")
 
 PAGE = 40
 MOST_SHOWN = 8
-VERBS = {CampaignState.OPEN: "Open to raters", CampaignState.PAUSED: "Pause", CampaignState.CLOSED: "Close"}
+VERBS = {
+    CampaignState.OPEN: gettext_noop("Open to raters"),
+    CampaignState.PAUSED: gettext_noop("Pause"),
+    CampaignState.CLOSED: gettext_noop("Close"),
+}
 AGAIN: dict[tuple[str, str], str] = {
-    (CampaignState.CLOSED, CampaignState.OPEN): "Reopen",
-    (CampaignState.PAUSED, CampaignState.OPEN): "Go on",
+    (CampaignState.CLOSED, CampaignState.OPEN): gettext_noop("Reopen"),
+    (CampaignState.PAUSED, CampaignState.OPEN): gettext_noop("Go on"),
 }
 
 
@@ -67,9 +72,8 @@ def campaign_new(request: HttpRequest) -> HttpResponse:
 @requires(Capability.MANAGE)
 def campaign_clone(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
-    form = CloneForm(
-        request.POST if request.method == "POST" else None, initial={"name": f"{campaign.name[:110]}, again"}
-    )
+    initial = {"name": gettext("%(campaign)s, again") % {"campaign": campaign.name[:110]}}
+    form = CloneForm(request.POST if request.method == "POST" else None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             made = clone_campaign(campaign, **form.cleaned_data, user=signed_in(request))
@@ -126,7 +130,9 @@ def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
     guideline = campaign.guidelines.first()
     moves = CAMPAIGN_TRANSITIONS[campaign.state]
     return {
-        "moves": [(to.value, AGAIN.get((campaign.state, to), verb)) for to, verb in VERBS.items() if to in moves],
+        "moves": [
+            (to.value, gettext(AGAIN.get((campaign.state, to), verb))) for to, verb in VERBS.items() if to in moves
+        ],
         "next": next_step(campaign, progress),
         "guideline": guideline,
         "guideline_html": as_html(guideline.text) if guideline else "",

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
+from accounts.numbers import whole
 from annotation.services.texts import complaint_about
 from annotation.weak_order import BadOrder, check_complete, format_order, parse_order
 
@@ -39,15 +42,22 @@ def example_of(*, prompt: str, texts: Sequence[str], order: str, why: str) -> Ex
     prompt, why = tidy(prompt), tidy(why)
     told = tuple(text for text in map(tidy, texts) if text)
     if not prompt or len(prompt) > LONGEST:
-        raise BadExample(f"An example has a prompt of 1 to {LONGEST:,} characters.", field="prompt")
+        raise BadExample(
+            gettext("An example has a prompt of 1 to %(most)s characters.") % {"most": whole(LONGEST)}, field="prompt"
+        )
     if not FEWEST_TEXTS <= len(told) <= MOST_TEXTS or max(map(len, told)) > LONGEST:
         raise BadExample(
-            f"An example has {FEWEST_TEXTS} to {MOST_TEXTS} texts of at most {LONGEST:,} characters.", field="text_a"
+            gettext("An example has %(fewest)s to %(most)s texts of at most %(longest)s characters.")
+            % {"fewest": FEWEST_TEXTS, "most": MOST_TEXTS, "longest": whole(LONGEST)},
+            field="text_a",
         )
     if not why or len(why) > LONGEST_WHY:
-        raise BadExample(f"Say why the order is right, in at most {LONGEST_WHY:,} characters.", field="why")
+        raise BadExample(
+            gettext("Say why the order is right, in at most %(most)s characters.") % {"most": whole(LONGEST_WHY)},
+            field="why",
+        )
     if complaint := complaint_about([prompt, told, why, order]):
-        raise BadExample(f"There is {complaint} in the example.", field="prompt")
+        raise BadExample(gettext("There is %(complaint)s in the example.") % {"complaint": complaint}, field="prompt")
     try:
         read = parse_order(order)
         check_complete(read, names=LETTERS[: len(told)])

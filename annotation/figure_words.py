@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
+from accounts.numbers import digits
+from annotation.quality.sentences import said
+
 PUBLISHED = (0.63, 0.77)  # pairwise agreement of people who rank completions: Bai et al. 2022, Ouyang et al. 2022
-PUBLISHED_WORDS = "63 to 77 %: what careful raters reach in published studies"
+PUBLISHED_WORDS = gettext_noop("63 to 77 %: what careful raters reach in published studies")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +63,30 @@ class Dot:
 
 
 def percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return f"{digits(100 * value, form='.1f')} %"
 
 
 def number(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+    rounded = round(value, 2) or 0.0  # no minus before 0
+    return digits(rounded, form=".2f").replace("-", "−")
+
+
+def between(low: str, high: str) -> str:
+    return gettext("%(low)s to %(high)s") % {"low": low, "high": high}
 
 
 def dot(name: str, measure: Mapping[str, Any] | None, *, scale: Scale) -> Dot:
     """`measure` as JSON of `quality.judgement.Measure`."""
     if measure is None or measure["value"] is None:
-        return Dot(
-            name, "", "", measure["num"] if measure else 0, measure["why"] if measure else "Nothing is known yet."
-        )
+        why = said(measure["why"]) if measure else gettext("Nothing is known yet.")
+        return Dot(name, "", "", measure["num"] if measure else 0, why)
     shown = percent if scale.is_share else number
     value, low, high = measure["value"], measure["low"], measure["high"]
     if low is None or high is None:
-        return Dot(name, shown(value), "", measure["num"], measure["why"], at=scale.at(value))
+        return Dot(name, shown(value), "", measure["num"], said(measure["why"]), at=scale.at(value))
     left = scale.at(low)
     return Dot(
-        name, shown(value), f"{shown(low)} to {shown(high)}", measure["num"], "",
+        name, shown(value), between(shown(low), shown(high)), measure["num"], "",
         at=scale.at(value), left=left, width=round(max(0.4, scale.at(high) - left), 2),
     )  # fmt: skip
 

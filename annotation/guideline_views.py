@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -45,10 +46,10 @@ def campaign_guideline(request: HttpRequest, slug: str) -> HttpResponse:
         except UserError as error:
             tell(form, error)
         else:
-            messages.success(
-                request,
-                f"Version {made.number} of the guideline is in force for every task that is given out from now on.",
+            said = gettext(
+                "Version %(number)s of the guideline is in force for every task that is given out from now on."
             )
+            messages.success(request, said % {"number": made.number})
             return redirect("campaign_guideline", slug)
     return show(request, campaign, guideline_form=form)
 
@@ -65,7 +66,8 @@ def campaign_example(request: HttpRequest, slug: str) -> HttpResponse:
         except UserError as error:
             tell(form, error)
         else:
-            messages.success(request, f"The example is in version {made.number}; raters are told that it is new.")
+            said = gettext("The example is in version %(number)s; raters are told that it is new.")
+            messages.success(request, said % {"number": made.number})
             return redirect("campaign_guideline", slug)
     return show(request, campaign, example_form=form)
 
@@ -75,7 +77,8 @@ def campaign_example(request: HttpRequest, slug: str) -> HttpResponse:
 def campaign_example_remove(request: HttpRequest, slug: str, index: int) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
     made = remove_example(campaign, index=index, user=signed_in(request))
-    messages.success(request, f"Version {made.number} is without it; earlier versions keep it.")
+    said = gettext("Version %(number)s is without it; earlier versions keep it.")
+    messages.success(request, said % {"number": made.number})
     return redirect("campaign_guideline", slug)
 
 

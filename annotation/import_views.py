@@ -8,18 +8,20 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability
+from accounts.numbers import whole
 from accounts.paging import page_of
-from annotation.campaign_deeds import counted
 from annotation.forms import ImportForm
 from annotation.importing.bringing import Report
 from annotation.importing.complaints import BadLines
-from annotation.importing.reading import READERS
+from annotation.importing.reading import READERS, label_of
+from annotation.importing.units import words_of
 from annotation.models import Campaign, Import, ImportState
 from annotation.services.imports import check, confirm, let_go
 
@@ -46,7 +48,8 @@ def campaign_imports(request: HttpRequest, slug: str) -> HttpResponse:
     page = page_of(
         Import.objects.filter(campaign=campaign).select_related("created_by"), request, by="-created_at", size=PAGE
     )
-    context = {"campaign": campaign, "form": form, "page": page, "formats": READERS}
+    rows = [(one, label_of(one.format)) for one in page.items]
+    context = {"campaign": campaign, "form": form, "page": page, "rows": rows, "formats": READERS}
     return render(request, "annotation/imports.html", context, status=status)
 
 
@@ -62,7 +65,8 @@ def campaign_import(request: HttpRequest, slug: str, import_id: uuid.UUID) -> Ht
         report = confirm(brought, user=signed_in(request), leaves_bad_out="leave_bad_out" in request.POST)
     except BadLines as error:
         return show(request, brought, error=error, status=error.status)
-    messages.success(request, f"{brought.file_name} is imported: {in_words(report)}.")
+    told = {"name": brought.file_name, "what": in_words(report)}
+    messages.success(request, gettext("%(name)s is imported: %(what)s.") % told)
     return redirect("campaign", slug)
 
 
@@ -71,7 +75,7 @@ def campaign_import(request: HttpRequest, slug: str, import_id: uuid.UUID) -> Ht
 def campaign_import_drop(request: HttpRequest, slug: str, import_id: uuid.UUID) -> HttpResponse:
     brought = import_of(slug, import_id)
     let_go(brought, user=signed_in(request))
-    messages.success(request, f"{brought.file_name} is let go: nothing of it was kept.")
+    messages.success(request, gettext("%(name)s is let go: nothing of it was kept.") % {"name": brought.file_name})
     return redirect("campaign_imports", slug)
 
 
@@ -85,6 +89,8 @@ def show(request: HttpRequest, brought: Import, *, error: UserError | None = Non
         "brought": brought,
         "campaign": brought.campaign,
         "report": report,
+        "label": label_of(brought.format),
+        "unit": words_of(report["unit"], num_bad=report["num_bad"]),
         "counts": report["counts"],
         "error": error,
         "waits": brought.state == ImportState.CHECKED,
@@ -96,8 +102,12 @@ def show(request: HttpRequest, brought: Import, *, error: UserError | None = Non
 
 def in_words(report: Report) -> str:
     counts = report.counts
+    tasks = counts.tasks + report.made_tasks
     told = [
-        (counts.prompts, "prompt"), (counts.completions, "completion"), (counts.tasks + report.made_tasks, "task"),
-        (counts.rankings, "ranking"),
-    ]  # fmt: skip
-    return ", ".join(counted(number, thing) for number, thing in told if number) or "there was nothing new in it"
+        (counts.prompts, ngettext("%(num)s prompt", "%(num)s prompts", counts.prompts)),
+        (counts.completions, ngettext("%(num)s completion", "%(num)s completions", counts.completions)),
+        (tasks, ngettext("%(num)s task", "%(num)s tasks", tasks)),
+        (counts.rankings, ngettext("%(num)s ranking", "%(num)s rankings", counts.rankings)),
+    ]
+    parts = [words % {"num": whole(number)} for number, words in told if number]
+    return ", ".join(parts) or gettext("there was nothing new in it")

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -54,7 +55,7 @@ def campaign_invitations(request: HttpRequest, slug: str) -> HttpResponse:
 def campaign_invitation_revoke(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
     invitation = get_object_or_404(Invitation.objects.select_related("campaign"), pk=invitation_id, campaign__slug=slug)
     if revoke(invitation, user=signed_in(request)):
-        messages.success(request, "The link lets nobody in any more. Who has joined by it stays.")
+        messages.success(request, gettext("The link lets nobody in any more. Who has joined by it stays."))
     return redirect("campaign_invitations", slug)
 
 
@@ -92,7 +93,7 @@ def join_by_link(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def welcome(request: HttpRequest, joined: Joined) -> HttpResponse:
-    messages.success(request, f"You are a rater of {joined.campaign.name}.")
+    messages.success(request, gettext("You are a rater of %(name)s.") % {"name": joined.campaign.name})
     return redirect("rank", joined.campaign.slug)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.errors import UserError
 from accounts.models import User
@@ -23,7 +24,11 @@ class Action:
 
     name: str
     default: str
-    meaning: str
+    words: str  # in English
+
+    @property
+    def meaning(self) -> str:
+        return gettext(self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,11 @@ class Fixed:
     """What is always on the same keys."""
 
     shown: str
-    meaning: str
+    words: str  # in English
+
+    @property
+    def meaning(self) -> str:
+        return gettext(self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +54,33 @@ class Key:
 
 
 FIXED = (
-    Fixed("a … i", "take that text in hand (and scroll to it)"),
-    Fixed("1 … 9", "put it in that place"),
-    Fixed("0", "leave it out of the order"),
-    Fixed("↑ ↓", "move it one step better or worse"),
-    Fixed("Esc", "let it go; leave a field"),
-    Fixed("Ctrl ↵", "submit"),
+    Fixed("a … i", gettext_noop("take that text in hand (and scroll to it)")),
+    Fixed("1 … 9", gettext_noop("put it in that place")),
+    Fixed("0", gettext_noop("leave it out of the order")),
+    Fixed("↑ ↓", gettext_noop("move it one step better or worse")),
+    Fixed("Esc", gettext_noop("let it go; leave a field")),
+    Fixed("Ctrl ↵", gettext_noop("submit")),
 )
 ACTIONS = (
-    Action("tie", "=", "tie it with the next letter"),
-    Action("worse", ">", "the next letter is worse; again for stronger"),
-    Action("step_better", "ArrowLeft", "move it one step better"),
-    Action("step_worse", "ArrowRight", "move it one step worse"),
-    Action("stronger", "+", "make the difference larger"),
-    Action("weaker", "-", "make the difference smaller"),
-    Action("take_back", "Backspace", "take it back off the rail"),
-    Action("compare", "v", "show two texts side by side: the one in hand, then the letter of the other"),
-    Action("unfold", "o", "unfold the long text in hand, or all of them; again to fold"),
-    Action("all_bad", "x", "all are bad"),
-    Action("cannot_rank", "n", "say that it cannot be ranked"),
-    Action("better", "e", "write a better version of the text in hand (with Shift where there is a text E)"),
-    Action("reason", "/", "write a reason"),
-    Action("flag", "f", "flag the text in hand (with Shift where there is a text F)"),
-    Action("skip", "s", "skip this task"),
-    Action("undo", "u", "take back the ranking that you submitted last, to correct it"),
-    Action("help", "?", "show these keys"),
+    Action("tie", "=", gettext_noop("tie it with the next letter")),
+    Action("worse", ">", gettext_noop("the next letter is worse; again for stronger")),
+    Action("step_better", "ArrowLeft", gettext_noop("move it one step better")),
+    Action("step_worse", "ArrowRight", gettext_noop("move it one step worse")),
+    Action("stronger", "+", gettext_noop("make the difference larger")),
+    Action("weaker", "-", gettext_noop("make the difference smaller")),
+    Action("take_back", "Backspace", gettext_noop("take it back off the rail")),
+    Action("compare", "v", gettext_noop("show two texts side by side: the one in hand, then the letter of the other")),
+    Action("unfold", "o", gettext_noop("unfold the long text in hand, or all of them; again to fold")),
+    Action("all_bad", "x", gettext_noop("all are bad")),
+    Action("cannot_rank", "n", gettext_noop("say that it cannot be ranked")),
+    Action(
+        "better", "e", gettext_noop("write a better version of the text in hand (with Shift where there is a text E)")
+    ),
+    Action("reason", "/", gettext_noop("write a reason")),
+    Action("flag", "f", gettext_noop("flag the text in hand (with Shift where there is a text F)")),
+    Action("skip", "s", gettext_noop("skip this task")),
+    Action("undo", "u", gettext_noop("take back the ranking that you submitted last, to correct it")),
+    Action("help", "?", gettext_noop("show these keys")),
 )
 BY_NAME = {action.name: action for action in ACTIONS}
 
@@ -95,14 +106,17 @@ def chosen_by(user: User) -> dict[str, str]:
 def choose_key(user: User, *, action: str, key: str) -> tuple[Key, ...]:
     """Gives an action another key. Raises `BadKey`: an unknown action, a key that is taken or that can't be one."""
     if action not in BY_NAME:
-        raise BadKey("There is no such action on the ranking page.")
+        raise BadKey(gettext("There is no such action on the ranking page."))
     with transaction.atomic():
         person = User.objects.select_for_update().get(pk=user.pk)
         chosen = chosen_by(person)
         wanted = checked(key, action=BY_NAME[action])
         for other in ACTIONS:
             if other.name != action and chosen.get(other.name, other.default) == wanted:
-                raise BadKey(f"{NAMED.get(wanted, wanted)} is taken: {other.meaning}.")
+                raise BadKey(
+                    gettext("%(key)s is taken: %(meaning)s.")
+                    % {"key": NAMED.get(wanted, wanted), "meaning": other.meaning}
+                )
         changed = {**chosen, action: wanted}
         person.keys = {name: key for name, key in changed.items() if key != BY_NAME[name].default}
         person.save(update_fields=["keys"])
@@ -115,9 +129,13 @@ def checked(key: str, *, action: Action) -> str:
     if wanted == action.default or wanted in NAMED:
         return wanted
     if len(wanted) != 1 or not wanted.isprintable() or wanted.isspace():
-        raise BadKey("That key can't be chosen. Take a letter from J to Z, a sign, Backspace, Delete, Insert, ← or →.")
+        raise BadKey(
+            gettext("That key can't be chosen. Take a letter from J to Z, a sign, Backspace, Delete, Insert, ← or →.")
+        )
     if wanted in LETTERS or wanted.isdigit():
-        raise BadKey(f"{key.upper()} names a text or a place. Take a letter from J to Z, or a sign.")
+        raise BadKey(
+            gettext("%(key)s names a text or a place. Take a letter from J to Z, or a sign.") % {"key": key.upper()}
+        )
     return wanted
 
 

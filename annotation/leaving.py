@@ -6,6 +6,7 @@ from urllib.parse import urlencode, urlsplit
 
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.errors import NotFound
 
@@ -39,7 +40,7 @@ def where_to(signed: str) -> str:
     try:
         address = _signer.unsign(signed)
     except BadSignature as error:
-        raise NotFound("This link was not made here, or was cut short.", code="no_such_link") from error
+        raise NotFound(gettext("This link was not made here, or was cut short."), code="no_such_link") from error
     if not is_address(address):
-        raise NotFound("This is no address of a page.", code="no_such_link")
+        raise NotFound(gettext("This is no address of a page."), code="no_such_link")
     return address

@@ -5,24 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Per
 from annotation.services.money import DEFAULT_MOST_SECONDS, Costs
 
 
 class TariffForm(forms.Form):
-    price = forms.DecimalField(label="Price", help_text="Up to four digits after the point.", widget=forms.TextInput)
-    per = forms.ChoiceField(
-        label="For", choices=Per.choices, initial=Per.HOUR, help_text="An hour of active time, or each ranking."
+    price = forms.DecimalField(
+        label=_("Price"), help_text=_("Up to four digits after the point."), widget=forms.TextInput, localize=True
     )
-    currency = forms.CharField(max_length=3, initial="EUR", help_text="Three letters (ISO 4217).")
+    per = forms.ChoiceField(
+        label=_("For"), choices=Per.choices, initial=Per.HOUR, help_text=_("An hour of active time, or each ranking.")
+    )
+    currency = forms.CharField(
+        label=_("Currency"), max_length=3, initial="EUR", help_text=_("Three letters (ISO 4217).")
+    )
     most_seconds = forms.IntegerField(
-        label="Seconds paid at most", initial=DEFAULT_MOST_SECONDS,
-        help_text="Of one ranking, where time is paid. So much is put aside for each task on a desk.",
+        label=_("Seconds paid at most"), initial=DEFAULT_MOST_SECONDS,
+        help_text=_("Of one ranking, where time is paid. So much is put aside for each task on a desk."),
     )  # fmt: skip
     budget = forms.DecimalField(
-        label="Budget", required=False, widget=forms.TextInput,
-        help_text="When the next task could cost more than is left of it, raters get none. Empty: no bound.",
+        label=_("Budget"), required=False, widget=forms.TextInput, localize=True,
+        help_text=_("When the next task could cost more than is left of it, raters get none. Empty: no bound."),
     )  # fmt: skip
 
     def clean_currency(self) -> str:
@@ -33,7 +38,7 @@ class TariffForm(forms.Form):
         if costs.price is None:
             return {}
         return {
-            "price": f"{costs.price.normalize():f}", "per": costs.per, "currency": costs.currency,
+            "price": costs.price.normalize(), "per": costs.per, "currency": costs.currency,
             "most_seconds": costs.most_seconds,
-            "budget": "" if costs.budget is None else f"{costs.budget.normalize():f}",
+            "budget": None if costs.budget is None else costs.budget.normalize(),
         }  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_noop
 
 from annotation.attributes import Attribute, attributes_of
 from annotation.differences import Change, changes
@@ -21,7 +22,7 @@ from annotation.services.judge import FLAGS, as_written
 from annotation.weak_order import canonical, format_order
 
 LONGEST_ASKED = 120  # characters
-WHO = {"user": "Person", "assistant": "Assistant", "system": "Setting"}
+WHO = {"user": gettext_noop("Person"), "assistant": gettext_noop("Assistant"), "system": gettext_noop("Setting")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class TaskPage:
     @property
     def cannot_rank(self) -> list[tuple[str, str, bool]]:
         """Why it cannot be ranked: (name, label, whether it is chosen)."""
-        return [(name, label, name == self.draft.get("cannot_rank")) for name, label in CannotRank.choices]
+        return [(name, str(label), name == self.draft.get("cannot_rank")) for name, label in CannotRank.choices]
 
     @property
     def asked(self) -> str:
@@ -176,7 +177,7 @@ def line_of(ranking: Ranking) -> str:
 
 def turns_of(assignment: Assignment) -> tuple[Turn, ...]:
     return tuple(
-        Turn(message["role"], WHO[message["role"]], as_html(message["content"]))
+        Turn(message["role"], gettext(WHO[message["role"]]), as_html(message["content"]))
         for message in assignment.task.prompt.messages
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext
 
 from accounts.errors import UserError
 from annotation.models import Assignment
@@ -40,7 +41,7 @@ def submission_of(request: HttpRequest, assignment: Assignment) -> Submission:
 
 def read_line(line: str) -> WeakOrder:
     if not line:
-        raise BadRanking("Rank the texts first, best one first.")
+        raise BadRanking(gettext("Rank the texts first, best one first."))
     try:
         return parse_order(line)
     except BadOrder as error:
@@ -79,7 +80,9 @@ def ratings_of(posted: QueryDict) -> dict[str, dict[str, int]]:
             continue
         letter, _, name = field.removeprefix(RATE).partition(":")
         if not (level.isascii() and level.isdigit() and len(level) < 4):
-            raise BadRanking(f"{name[:40]} is a whole number, not {level[:40]}.")
+            raise BadRanking(
+                gettext("%(name)s is a whole number, not %(given)s.") % {"name": name[:40], "given": level[:40]}
+            )
         found.setdefault(letter, {})[name] = int(level)
     return found
 
@@ -105,7 +108,9 @@ def edits_of(posted: QueryDict, assignment: Assignment) -> dict[str, str]:
 
 def edit_of(edits: dict[str, str]) -> Edit | None:
     if len(edits) > 1:
-        raise BadRanking(f"Better one text at a time: you changed {shown(sorted(edits))}.")
+        raise BadRanking(
+            gettext("Better one text at a time: you changed %(letters)s.") % {"letters": shown(sorted(edits))}
+        )
     return next((Edit(letter, text) for letter, text in edits.items()), None)
 
 
@@ -121,11 +126,11 @@ def uuid_of(request: HttpRequest, name: str) -> uuid.UUID:
     try:
         return uuid.UUID(request.POST.get(name, ""))
     except ValueError:
-        raise UserError("This page is not whole. Reload it: your draft is kept.", code="bad_form") from None
+        raise UserError(gettext("This page is not whole. Reload it: your draft is kept."), code="bad_form") from None
 
 
 def uuids_of(request: HttpRequest, name: str) -> list[uuid.UUID]:
     try:
         return [uuid.UUID(text) for text in request.POST.getlist(name)]
     except ValueError:
-        raise UserError("This page is not whole. Reload it: your draft is kept.", code="bad_form") from None
+        raise UserError(gettext("This page is not whole. Reload it: your draft is kept."), code="bad_form") from None

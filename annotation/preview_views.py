@@ -6,6 +6,7 @@ import uuid
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -30,7 +31,8 @@ def campaign_preview(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
     task = sample_task(campaign)
     if task is None:
-        raise NotFound(f"{campaign.name} has no task to show yet: it needs completions first.", code="no_task")
+        sentence = gettext("%(name)s has no task to show yet: it needs completions first.")
+        raise NotFound(sentence % {"name": campaign.name}, code="no_task")
     return redirect("campaign_preview_task", slug, task.pk)
 
 
@@ -76,7 +78,7 @@ def campaign_preview_compare(request: HttpRequest, slug: str, task_id: uuid.UUID
     assignment = as_leased(task_of(slug, task_id))
     left, right = request.GET.get("left", "a"), request.GET.get("right", "b")
     if left == right or not {left, right} <= set(assignment.letters()):
-        raise NotFound("These are not two texts of this task.", code="no_such_text")
+        raise NotFound(gettext("These are not two texts of this task."), code="no_such_text")
     page = comparison_page(assignment, left=left, right=right, url=request.path)
     template = "annotation/compare_panel.html" if is_htmx(request) else "annotation/compare.html"
     return render(request, template, {"page": page, "campaign": assignment.task.campaign})

@@ -9,12 +9,14 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability, User
+from accounts.numbers import whole
 from accounts.paging import page_of
 from annotation.forms import tell
 from annotation.models import (
@@ -71,7 +73,7 @@ def quality_plan(request: HttpRequest, slug: str) -> HttpResponse:
 
     def save() -> str:
         set_plan(campaign, user=signed_in(request), **form.cleaned_data)
-        return "The plan is in force from the next tasks on that are drawn for each rater."
+        return gettext("The plan is in force from the next tasks on that are drawn for each rater.")
 
     return done(request, campaign, form, name="plan_form", do=save)
 
@@ -84,7 +86,9 @@ def quality_gold(request: HttpRequest, slug: str) -> HttpResponse:
 
     def add() -> str:
         made = import_upload(campaign, form.cleaned_data["file"], user=signed_in(request))
-        return f"Gold tasks added: {made.num_gold}; test tasks: {made.num_tests}; here already: {made.num_known}."
+        return gettext("Gold tasks added: %(gold)s; test tasks: %(tests)s; here already: %(known)s.") % {
+            "gold": whole(made.num_gold), "tests": whole(made.num_tests), "known": whole(made.num_known),
+        }  # fmt: skip
 
     return done(request, campaign, form, name="gold_form", do=add)
 
@@ -108,7 +112,7 @@ def quality_retire(request: HttpRequest, slug: str, gold_id: int) -> HttpRespons
     campaign = get_object_or_404(Campaign, slug=slug)
     gold = get_object_or_404(GoldAnswer.objects.select_related("task__campaign"), pk=gold_id, task__campaign=campaign)
     retire_gold(gold, user=signed_in(request))
-    messages.success(request, "It is given to nobody any more, and its answers count for nobody.")
+    messages.success(request, gettext("It is given to nobody any more, and its answers count for nobody."))
     return redirect("campaign_quality", slug)
 
 
@@ -121,12 +125,12 @@ def quality_standing(request: HttpRequest, slug: str, username: str) -> HttpResp
     to, reason, user = request.POST.get("to", ""), request.POST.get("reason", ""), signed_in(request)
     if to == Standing.PAUSED:
         pause(campaign, rater=rater, reason=reason, user=user)
-        told = f"{rater.username} gets no more tasks here, and reads your reason on My work."
+        told = gettext("%(rater)s gets no more tasks here, and reads your reason on My work.")
     elif to == Standing.TESTED:
         try_again(campaign, rater=rater, user=user)
-        told = f"{rater.username} may take the test again, with tasks that are new to her."
+        told = gettext("%(rater)s may take the test again, with tasks that are new to her.")
     else:
         lift(campaign, rater=rater, user=user, reason=reason)
-        told = f"{rater.username} goes on, and the checks begin anew."
-    messages.success(request, told)
+        told = gettext("%(rater)s goes on, and the checks begin anew.")
+    messages.success(request, told % {"rater": rater.username})
     return redirect("campaign_quality", slug)

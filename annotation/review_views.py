@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -107,7 +108,7 @@ def review_settle(request: HttpRequest, task_id: uuid.UUID) -> HttpResponse:
         )  # fmt: skip
     except UserError as error:
         return show_task(request, task, error=error, which="settle")
-    messages.success(request, "The order is settled: the next snapshot takes it in place of the raters' own.")
+    messages.success(request, gettext("The order is settled: the next snapshot takes it in place of the raters' own."))
     return back_to(task)
 
 
@@ -118,7 +119,7 @@ def review_unsettle(request: HttpRequest, task_id: uuid.UUID) -> HttpResponse:
     seen = seen_by(request, task)
     if seen is not None:
         unsettle(task, seen=seen, user=signed_in(request))
-        messages.success(request, "The raters' own rankings of this task count again.")
+        messages.success(request, gettext("The raters' own rankings of this task count again."))
     return redirect("review_task", task.pk)
 
 
@@ -143,7 +144,7 @@ def review_gold(request: HttpRequest, task_id: uuid.UUID) -> HttpResponse:
         )  # fmt: skip
     except UserError as error:
         return show_task(request, task, error=error, which="gold")
-    messages.success(request, "From now on it is laid out among the tasks of raters who have not seen it.")
+    messages.success(request, gettext("From now on it is laid out among the tasks of raters who have not seen it."))
     return redirect("review_task", task.pk)
 
 
@@ -157,8 +158,8 @@ def review_remark(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
         remark(ranking, words=request.POST.get("words", ""), returns=returns, user=signed_in(request))
     except UserError as error:
         return show_task(request, ranking.task, error=error, which=str(ranking.pk))
-    told = "It is on her list, with your words, until she corrects it." if returns else "She reads it on My work."
-    messages.success(request, told)
+    on_her_list = gettext("It is on her list, with your words, until she corrects it.")
+    messages.success(request, on_her_list if returns else gettext("She reads it on My work."))
     return redirect("review_task", ranking.task_id)
 
 
@@ -170,6 +171,6 @@ def review_appeal(request: HttpRequest, appeal_id: uuid.UUID) -> HttpResponse:
     )
     lifts = request.POST.get("to") == AppealState.LIFTED
     decide(appeal, lifts=lifts, answer=request.POST.get("answer", ""), user=signed_in(request))
-    name = appeal.pause.membership.user.username
-    messages.success(request, f"{name} ranks again." if lifts else f"{name} stays paused, and reads your answer.")
+    told = gettext("%(rater)s ranks again.") if lifts else gettext("%(rater)s stays paused, and reads your answer.")
+    messages.success(request, told % {"rater": appeal.pause.membership.user.username})
     return redirect("review")

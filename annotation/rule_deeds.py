@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability, User
-from annotation.campaign_deeds import counted, done
+from accounts.numbers import whole
+from annotation.campaign_deeds import done
 from annotation.models import Campaign
 from annotation.rule_forms import LimitForm, PriorityForm, RulesForm
 from annotation.services.rules import change_rules, set_limit, set_priority
@@ -24,7 +26,7 @@ def campaign_rules(request: HttpRequest, slug: str) -> HttpResponse:
 
     def change() -> str:
         change_rules(campaign, user=signed_in(request), **form.cleaned_data)
-        return "These rules are in force for every task that is given out from now on."
+        return gettext("These rules are in force for every task that is given out from now on.")
 
     return done(request, campaign, form, name="rules_form", do=change)
 
@@ -38,7 +40,9 @@ def campaign_priority(request: HttpRequest, slug: str) -> HttpResponse:
     def move() -> str:
         priority = form.cleaned_data["priority"]
         moved = set_priority(campaign, of=form.cleaned_data["ids"], priority=priority, user=signed_in(request))
-        return f"{counted(moved, 'task')} now with priority {priority}."
+        return ngettext(
+            "%(num)s task now with priority %(priority)s.", "%(num)s tasks now with priority %(priority)s.", moved
+        ) % {"num": whole(moved), "priority": priority}
 
     return done(request, campaign, form, name="priority_form", do=move)
 
@@ -50,13 +54,12 @@ def campaign_rater_limit(request: HttpRequest, slug: str, username: str) -> Http
     rater = get_object_or_404(User, username=username, memberships__campaign=campaign)
     form = LimitForm(request.POST)
     if not form.is_valid():
-        raise UserError("A limit is a whole number, or nothing.", code="invalid")
+        raise UserError(gettext("A limit is a whole number, or nothing."), code="invalid")
     most = form.cleaned_data["most_rankings"]
     set_limit(campaign, rater=rater, most=most, user=signed_in(request))
-    told = (
-        f"{rater.username} may rank {counted(most, 'task')} here."
-        if most
-        else f"{rater.username} has no limit of her own."
-    )
-    messages.success(request, told)
+    if most:
+        told = ngettext("%(rater)s may rank %(num)s task here.", "%(rater)s may rank %(num)s tasks here.", most)
+    else:
+        told = gettext("%(rater)s has no limit of her own.")
+    messages.success(request, told % {"rater": rater.username, "num": whole(most or 0)})
     return redirect("campaign", slug)

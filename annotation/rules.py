@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from django.utils.translation import gettext
+
+from accounts.numbers import whole
 from annotation.models import Campaign, SkipMode
 
 MOST_RATERS = 25  # a task, as the database has it
@@ -47,20 +50,25 @@ def check_rules(rules: Rules, *, overlap: int) -> None:
     """Raises `BadRules`."""
     check_limit(rules.most_rankings)
     if rules.skip_mode not in SkipMode.values:
-        raise BadRules(f"What skipping does is {', '.join(SkipMode.values)}.", field="skip_mode")
+        raise BadRules(
+            gettext("What skipping does is %(known)s.") % {"known": ", ".join(SkipMode.values)}, field="skip_mode"
+        )
     below, most = rules.extra_below, rules.extra_most
     if (below is None) != (most is None):
         missing = "extra_below" if below is None else "extra_most"
-        raise BadRules("Extra raters need both: an agreement to reach, and the most rankings a task.", field=missing)
+        raise BadRules(
+            gettext("Extra raters need both: an agreement to reach, and the most rankings a task."), field=missing
+        )
     if below is None or most is None:
         return
     if not 1 <= below <= 100:
-        raise BadRules(f"Agreement is 1 to 100 percent, not {below}.", field="extra_below")
+        raise BadRules(gettext("Agreement is 1 to 100 percent, not %(given)s.") % {"given": below}, field="extra_below")
     if overlap < 2:
-        raise BadRules("Agreement is known only where two raters rank a task.", field="extra_below")
+        raise BadRules(gettext("Agreement is known only where two raters rank a task."), field="extra_below")
     if not overlap < most <= MOST_RATERS:
         raise BadRules(
-            f"With {overlap} raters a task, extra ones make it {overlap + 1} to {MOST_RATERS}, not {most}.",
+            gettext("With %(overlap)s raters a task, extra ones make it %(fewest)s to %(most)s, not %(given)s.")
+            % {"overlap": overlap, "fewest": overlap + 1, "most": MOST_RATERS, "given": most},
             field="extra_most",
         )
 
@@ -68,4 +76,8 @@ def check_rules(rules: Rules, *, overlap: int) -> None:
 def check_limit(most: int | None) -> None:
     """Of a campaign, or a rater's own. Raises `BadRules`."""
     if most is not None and not 1 <= most <= LARGEST_LIMIT:
-        raise BadRules(f"A rater's limit is 1 to {LARGEST_LIMIT:,} rankings, not {most:,}.", field="most_rankings")
+        raise BadRules(
+            gettext("A rater's limit is 1 to %(most)s rankings, not %(given)s.")
+            % {"most": whole(LARGEST_LIMIT), "given": whole(most)},
+            field="most_rankings",
+        )

@@ -13,7 +13,6 @@ from annotation.importing.reading import BY_NAME
 from annotation.importing.taking import Counts
 from annotation.models import Assignment, Campaign, CampaignState, Invitation, Membership, SkipMode
 from annotation.rules import RULES
-from annotation.services.judge import texts_of
 from annotation.services.progress import Progress
 from registry.models import DatasetVersion
 from runs.models import Run
@@ -268,7 +267,7 @@ class TaskSerializer(serializers.ModelSerializer[Assignment]):
         ]  # fmt: skip
 
     def get_texts(self, assignment: Assignment) -> list[dict[str, str]]:
-        texts = texts_of(assignment.order)
+        texts = assignment.texts
         return [{"letter": letter, "text": texts[pk]} for letter, pk in assignment.letters().items()]
 
 

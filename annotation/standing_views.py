@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -17,6 +18,7 @@ from accounts.errors import NotFound
 from accounts.models import Capability, User
 from annotation.models import Campaign, Cause, Completion, Membership, Ranking, Standing, StandingChange
 from annotation.quality.gold import credit_of_answer
+from annotation.quality.sentences import said
 from annotation.rails import Rail, rail_of, rail_of_ranking
 from annotation.rendering import as_html
 from annotation.services.qualification import Answered, TestProgress, answered, test_progress
@@ -44,7 +46,7 @@ def test_explained(request: HttpRequest, slug: str) -> HttpResponse:
     member = own_member(request, slug)
     verdict = member.changes.filter(cause=Cause.TEST).first()
     if verdict is None or member.standing == Standing.TESTED:
-        raise NotFound("Your test is not over. Its tasks are explained here afterwards.", code="test_not_over")
+        raise NotFound(gettext("Your test is not over. Its tasks are explained here afterwards."), code="test_not_over")
     found = answered(member)
     texts = Completion.objects.in_bulk([name for one in found for name in one.assignment.order])
     context = {
@@ -80,7 +82,7 @@ def explained(one: Answered, *, texts: dict[str, Any]) -> Explained:
 def appeal_made(request: HttpRequest, slug: str) -> HttpResponse:
     member = own_member(request, slug)
     appeal(member.campaign, rater=signed_in(request), words=request.POST.get("words", ""))
-    messages.success(request, "A reviewer reads your appeal; the answer will stand on this page.")
+    messages.success(request, gettext("A reviewer reads your appeal; the answer will stand on this page."))
     return redirect("my_work")
 
 
@@ -90,7 +92,7 @@ def passed_just_now(campaign: Campaign, *, rater: User) -> str:
     if last is None or last.cause != Cause.TEST or last.after != Standing.TRUSTED:
         return ""
     mine = Ranking.objects.filter(rater=rater, task__campaign=campaign, created_at__gt=last.at)
-    return "" if mine.exists() else last.reason
+    return "" if mine.exists() else said(last.reason)
 
 
 def test_banner(campaign: Campaign, *, rater: User) -> TestProgress | None:

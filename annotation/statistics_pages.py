@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop, ngettext
 
+from accounts.numbers import digits, whole
 from annotation.figure_words import (
     AGREED,
     PUBLISHED,
@@ -20,27 +22,35 @@ from annotation.figure_words import (
     dot,
     scale_of_scores,
 )
+from annotation.quality.sentences import said
+from annotation.services.reading import UNNAMED
 
 INSET, SIDE = 0.06, 0.88  # of a square of the wall
 FIGURES = (  # key, name, what it says, scale
-    ("pairwise", "Pairs ordered alike", "of two texts that two raters both ordered: the share ordered alike", AGREED),
-    ("majority", "With the majority", "of pairs that the other raters ordered by majority: the share a rater orders alike",
+    ("pairwise", gettext_noop("Pairs ordered alike"),
+     gettext_noop("of two texts that two raters both ordered: the share ordered alike"), AGREED),
+    ("majority", gettext_noop("With the majority"),
+     gettext_noop("of pairs that the other raters ordered by majority: the share a rater orders alike"),
      Scale(0.0, 1.0, mark=0.5)),
-    ("alpha", "Krippendorff's alpha", "agreement of places beyond chance: 0 is chance, 1 is full",
+    ("alpha", gettext_noop("Krippendorff's alpha"),
+     gettext_noop("agreement of places beyond chance: 0 is chance, 1 is full"),
      Scale(-0.5, 1.0, mark=0.0, is_share=False)),
-    ("tau_b", "Kendall's tau-b", "two rankings of one task, on average: -1 reversed, 0 unrelated, 1 the same",
+    ("tau_b", gettext_noop("Kendall's tau-b"),
+     gettext_noop("two rankings of one task, on average: -1 reversed, 0 unrelated, 1 the same"),
      Scale(-1.0, 1.0, mark=0.0, is_share=False)),
-    ("w", "Kendall's W", "all rankings of one task, on average: 0 no concordance, 1 the same",
+    ("w", gettext_noop("Kendall's W"),
+     gettext_noop("all rankings of one task, on average: 0 no concordance, 1 the same"),
      Scale(0.0, 1.0, is_share=False)),
 )  # fmt: skip
 BIASES = {
-    "position": ("Shown first, put first", Scale(0.3, 0.7, mark=0.5),
-                 "Texts come in random order, so that without bias it is 50 %."),
-    "length": ("Longer, put first", Scale(0.3, 0.7, mark=0.5),
-               "Longer may be better: this is no fault by itself. A rater is flagged where she leans more than others on the"
-               " same texts."),
-    "haste": ("Faster than reading", Scale(0.0, 0.2, mark=0.05),
-              "Rankings at more than 100 characters a second; up to 5 % may have a reason, such as a text already known."),
+    "position": (gettext_noop("Shown first, put first"), Scale(0.3, 0.7, mark=0.5),
+                 gettext_noop("Texts come in random order, so that without bias it is 50 %.")),
+    "length": (gettext_noop("Longer, put first"), Scale(0.3, 0.7, mark=0.5),
+               gettext_noop("Longer may be better: this is no fault by itself. A rater is flagged where she leans more than"
+                            " others on the same texts.")),
+    "haste": (gettext_noop("Faster than reading"), Scale(0.0, 0.2, mark=0.05),
+              gettext_noop("Rankings at more than 100 characters a second; up to 5 % may have a reason, such as a text"
+                           " already known.")),
 }  # fmt: skip
 
 
@@ -107,24 +117,35 @@ class WallPage:
     states: tuple[tuple[str, str, int, float], ...]  # key, words, places, percent
 
 
+def in_words(part: dict[str, Any]) -> dict[str, Any]:
+    """A part of the report as a template shows it, with its sentences in the reader's language."""
+    median = part["pace"]["median_seconds"]
+    return part | {"pace": part["pace"] | {"median_seconds": median | {"why": said(median["why"])}}}
+
+
 def figures_of_part(part: dict[str, Any]) -> list[tuple[Dot, str, Scale]]:
     figures = part["overall"]["figures"]
-    return [(dot(name, figures[key], scale=scale), says, scale) for key, name, says, scale in FIGURES]
+    return [(dot(gettext(name), figures[key], scale=scale), gettext(says), scale) for key, name, says, scale in FIGURES]
 
 
 def groups_of_part(part: dict[str, Any]) -> list[Rows]:
     """Pairwise agreement by rater, kind of prompt and version of the guideline."""
-    versions = [
-        (one | {"name": f"version {one['name']}" if one["name"] != "0" else "none named"}) for one in part["guidelines"]
-    ]
+    kinds = [one | {"name": gettext(UNNAMED) if one["name"] == UNNAMED else one["name"]} for one in part["kinds"]]
+    versions = [one | {"name": version_in_words(one["name"])} for one in part["guidelines"]]
+    raters = [dot(one["rater"], one["agreement"]["figures"]["pairwise"], scale=AGREED) for one in part["raters"]]
     return [
-        Rows("By rater", "Each with all others who ranked the same tasks, the lowest first.", AGREED, tuple(by_value(
-            [dot(one["rater"], one["agreement"]["figures"]["pairwise"], scale=AGREED) for one in part["raters"]]))),
-        Rows("By kind of prompt", "As imported with the prompts; those of which nobody said one are unnamed.", AGREED,
-             dots_of(part["kinds"])),
-        Rows("By version of the guideline", "Pairs of rankings that were both made under one version.", AGREED,
-             dots_of(versions)),
+        Rows(gettext("By rater"), gettext("Each with all others who ranked the same tasks, the lowest first."), AGREED,
+             tuple(by_value(raters))),
+        Rows(gettext("By kind of prompt"),
+             gettext("As imported with the prompts; those of which nobody said one are unnamed."), AGREED,
+             dots_of(kinds)),
+        Rows(gettext("By version of the guideline"),
+             gettext("Pairs of rankings that were both made under one version."), AGREED, dots_of(versions)),
     ]  # fmt: skip
+
+
+def version_in_words(name: str) -> str:
+    return gettext("none named") if name == "0" else gettext("version %(number)s") % {"number": name}
 
 
 def dots_of(groups: list[dict[str, Any]]) -> tuple[Dot, ...]:
@@ -146,35 +167,35 @@ def chart_of_days(part: dict[str, Any]) -> dict[str, Any] | None:
         return [None if one[name] is None else round(100 * one[name], 2) for one in measures]
 
     return {
-        "x": {"label": "day", "values": [noon(one["name"]) for one in days], "scale": "day"},
-        "y": {"label": "pairs ordered alike, %", "scale": "linear", "unit": "%"},
+        "x": {"label": gettext("day"), "values": [noon(one["name"]) for one in days], "scale": "day"},
+        "y": {"label": gettext("pairs ordered alike, %"), "scale": "linear", "unit": "%"},
         "series": [
             {
-                "label": "agreement",
+                "label": gettext("agreement"),
                 "role": "main",
                 "values": shares("value"),
                 "low": shares("low"),
                 "high": shares("high"),
             }
         ],
-        "bands": [{"low": 100 * PUBLISHED[0], "high": 100 * PUBLISHED[1], "label": PUBLISHED_WORDS}],
+        "bands": [{"low": 100 * PUBLISHED[0], "high": 100 * PUBLISHED[1], "label": gettext(PUBLISHED_WORDS)}],
     }
 
 
 def chart_of_pace(part: dict[str, Any]) -> dict[str, Any]:
     days = part["pace"]["days"]
     return {
-        "x": {"label": "day", "values": [noon(one["day"]) for one in days], "scale": "day"},
-        "y": {"label": "answers", "scale": "linear", "unit": "answers a day", "from": 0},
-        "series": [{"label": "a day", "role": "main", "values": [one["num"] for one in days]}],
+        "x": {"label": gettext("day"), "values": [noon(one["day"]) for one in days], "scale": "day"},
+        "y": {"label": gettext("answers"), "scale": "linear", "unit": gettext("answers a day"), "from": 0},
+        "series": [{"label": gettext("a day"), "role": "main", "values": [one["num"] for one in days]}],
     }
 
 
 def chart_of_hours(part: dict[str, Any]) -> dict[str, Any]:
     return {
-        "x": {"label": "hour of the day", "values": list(range(24)), "scale": "linear", "every": [1, 2, 3, 6]},
-        "y": {"label": "answers", "scale": "linear", "unit": "answers by hour of the day", "from": 0},
-        "series": [{"label": "by hour", "role": "main", "values": part["pace"]["by_hour"]}],
+        "x": {"label": gettext("hour of the day"), "values": [*range(24)], "scale": "linear", "every": [1, 2, 3, 6]},
+        "y": {"label": gettext("answers"), "scale": "linear", "unit": gettext("answers by hour of the day"), "from": 0},
+        "series": [{"label": gettext("by hour"), "role": "main", "values": part["pace"]["by_hour"]}],
     }
 
 
@@ -188,7 +209,9 @@ def seconds_of_part(part: dict[str, Any]) -> list[Bar]:
     classes = part["pace"]["classes"]
     most = max((num for _, num in classes), default=0) or 1
     names = [
-        f"{low} to {classes[at + 1][0]} s" if at + 1 < len(classes) else f"{low} s or more"
+        gettext("%(low)s to %(high)s s") % {"low": low, "high": classes[at + 1][0]}
+        if at + 1 < len(classes)
+        else gettext("%(low)s s or more") % {"low": low}
         for at, (low, _) in enumerate(classes)
     ]
     last = max((at for at, (_, num) in enumerate(classes) if num), default=-1)
@@ -202,7 +225,7 @@ def biases_of_part(part: dict[str, Any]) -> list[Bias]:
     told = []
     for one in part["biases"]:
         name, scale, note = BIASES[one["kind"]]
-        told.append(Bias(dot(name, one["share"], scale=scale), scale, note, tuple(one["flagged"])))
+        told.append(Bias(dot(gettext(name), one["share"], scale=scale), scale, gettext(note), tuple(one["flagged"])))
     return told
 
 
@@ -223,8 +246,8 @@ def terms_of_part(part: dict[str, Any]) -> list[tuple[str, Dot]]:
     """What the models' scores allow for, in log odds."""
     scale = Scale(-1.0, 1.0, mark=0.0, is_share=False)
     return [
-        ("being shown first", dot("position", part["position"], scale=scale)),
-        ("being e (2.7) times as long", dot("length", part["length"], scale=scale)),
+        (gettext("being shown first"), dot("position", part["position"], scale=scale)),
+        (gettext("being e (2.7) times as long"), dot("length", part["length"], scale=scale)),
     ]
 
 
@@ -243,7 +266,7 @@ class RaterRow:
 def raters_of_part(part: dict[str, Any]) -> dict[str, RaterRow]:
     found = {}
     for one in part["raters"]:
-        findings = [(BIASES[kind][0], one[kind]) for kind in BIASES if one[kind] is not None]
+        findings = [(gettext(BIASES[kind][0]), one[kind]) for kind in BIASES if one[kind] is not None]
         seconds = one["seconds"]
         found[one["rater"]] = RaterRow(
             name=one["rater"],
@@ -261,24 +284,30 @@ def raters_of_part(part: dict[str, Any]) -> dict[str, RaterRow]:
 def seconds_in_words(measure: dict[str, Any]) -> str:
     if measure["value"] is None:
         return "–"
+    value = f"{measure['value']:.0f}"
     if measure["low"] is None:
-        return f"{measure['value']:.0f} s"
-    return f"{measure['value']:.0f} s ({measure['low']:.0f} to {measure['high']:.0f})"
+        return gettext("%(value)s s") % {"value": value}
+    found = {"value": value, "low": f"{measure['low']:.0f}", "high": f"{measure['high']:.0f}"}
+    return gettext("%(value)s s (%(low)s to %(high)s)") % found
 
 
 def finding_in_words(finding: dict[str, Any]) -> str:
     if finding["effect"] is None or finding["low"] is None:
-        return str(finding["sentence"])
-    return (
-        f"{100 * finding['effect']:.0f} % ({100 * finding['low']:.0f} to {100 * finding['high']:.0f} %, "
-        f"{finding['num']:,} rankings). {finding['sentence'] if finding['adjusted'] is None else verdict(finding)}"
-    )
+        return said(finding["sentence"])
+    effect, low, high = (f"{100 * finding[name]:.0f}" for name in ("effect", "low", "high"))
+    found = ngettext(
+        "%(effect)s %% (%(low)s to %(high)s %%, %(num)s ranking).",
+        "%(effect)s %% (%(low)s to %(high)s %%, %(num)s rankings).",
+        finding["num"],
+    ) % {"effect": effect, "low": low, "high": high, "num": whole(finding["num"])}
+    return f"{found} {said(finding['sentence']) if finding['adjusted'] is None else verdict(finding)}"
 
 
 def verdict(finding: dict[str, Any]) -> str:
+    p = {"p": digits(finding["adjusted"], form=".2g")}
     if finding["is_flagged"]:
-        return f"Flagged: p = {finding['adjusted']:.2g}, held over all raters."
-    return f"Not flagged: p = {finding['adjusted']:.2g}, held over all raters."
+        return gettext("Flagged: p = %(p)s, held over all raters.") % p
+    return gettext("Not flagged: p = %(p)s, held over all raters.") % p
 
 
 def wall_page(wall: dict[str, Any]) -> WallPage:
@@ -295,6 +324,8 @@ def wall_page(wall: dict[str, Any]) -> WallPage:
         tasks_a_cell=wall["tasks_a_cell"],
         states=tuple(
             (key, words, wall[f"num_{key}"], round(100 * wall[f"num_{key}"] / places, 2))
-            for key, words in (("done", "ranked"), ("leased", "on a desk"), ("waiting", "waiting"))
+            for key, words in (
+                ("done", gettext("ranked")), ("leased", gettext("on a desk")), ("waiting", gettext("waiting")),
+            )
         ),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import requires, signed_in
@@ -54,7 +55,7 @@ def part_asked(request: HttpRequest, shown: Shown) -> tuple[str, dict[str, Any] 
 def context_of(part: dict[str, Any]) -> dict[str, Any]:
     scale, models = pages.models_of_part(part)
     return {
-        "part": part,
+        "part": pages.in_words(part),
         "figures": pages.figures_of_part(part),
         "groups": pages.groups_of_part(part),
         "days": pages.chart_of_days(part),
@@ -107,7 +108,7 @@ def campaign_costs(request: HttpRequest, slug: str) -> HttpResponse:
             tell(form, error)
             status = error.status
         else:
-            messages.success(request, "The price holds for tasks that are given out from now on.")
+            messages.success(request, gettext("The price holds for tasks that are given out from now on."))
             return redirect("campaign_costs", slug)
     status = 400 if form.errors and status == 200 else status
     return render(request, "annotation/costs.html", {"campaign": campaign, "costs": costs, "form": form}, status=status)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -28,7 +29,7 @@ def rank_compare(request: HttpRequest, slug: str, assignment_id: uuid.UUID) -> H
     assignment = get_object_or_404(shown, pk=assignment_id)
     left, right = request.GET.get("left", "a"), request.GET.get("right", "b")
     if left == right or not {left, right} <= set(assignment.letters()):
-        raise NotFound("These are not two texts of this task.", code="no_such_text")
+        raise NotFound(gettext("These are not two texts of this task."), code="no_such_text")
     page = comparison_page(assignment, left=left, right=right)
     template = "annotation/compare_panel.html" if "HX-Request" in request.headers else "annotation/compare.html"
     return render(request, template, {"page": page, "campaign": assignment.task.campaign})

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -43,7 +44,12 @@ from annotation.services.rank import submit_instead
 from annotation.services.standing import DidNotPass, Paused
 from annotation.standing_views import passed_just_now, test_banner
 
-SKIP_REASONS = ("I can't judge this", "Wrong language", "Broken or empty texts", "Harmful or upsetting")
+SKIP_REASONS = (  # kept as they stand here, whatever language they were read in
+    gettext_noop("I can't judge this"),
+    gettext_noop("Wrong language"),
+    gettext_noop("Broken or empty texts"),
+    gettext_noop("Harmful or upsetting"),
+)
 
 
 @require_GET
@@ -262,7 +268,8 @@ def check_person(request: HttpRequest) -> None:
     rater = request.POST.get("rater")
     if rater is not None and rater != str(signed_in(request).pk):
         raise OtherPerson(
-            f"{signed_in(request).username} is logged in here now. What somebody else submitted waits until they log in."
+            gettext("%(name)s is logged in here now. What somebody else submitted waits until they log in.")
+            % {"name": signed_in(request).username}
         )
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext, ngettext
+
 MOST = 4  # strengths: 1 a little better, 2 better, 3 much better, 4 far better
 FEWEST = 2  # ranked texts: of one alone nothing follows
 TOKEN = re.compile(r"[^\W\d_]|>+|=+|\S")
@@ -52,9 +54,9 @@ def parse_order(line: str) -> WeakOrder:
                 raise BadOrder(complaint)
             operator = token
         elif not ("a" <= token <= "z"):
-            raise BadOrder(f"\u201c{token}\u201d means nothing here: use letters, > and =.")
+            raise BadOrder(gettext("“%(sign)s” means nothing here: use letters, > and =.") % {"sign": token})
         elif tiers and not operator:
-            raise BadOrder(f"Put > or = before {token.upper()}.")
+            raise BadOrder(gettext("Put > or = before %(letter)s.") % {"letter": token.upper()})
         else:
             if operator == "=":
                 tiers[-1].append(token)
@@ -63,30 +65,30 @@ def parse_order(line: str) -> WeakOrder:
                 tiers.append([token])
             operator = ""
     if operator:
-        raise BadOrder(f"Put a letter after {operator}.")
+        raise BadOrder(gettext("Put a letter after %(sign)s.") % {"sign": operator})
     return canonical(tiers, strengths, _left_out(rest))
 
 
 def _left_out(parts: list[str]) -> list[str]:
     """What follows `not`, of which there is one at most."""
     if len(parts) > 1:
-        raise BadOrder("Write \u201cnot\u201d once, at the end: not c d.")
+        raise BadOrder(gettext("Write “not” once, at the end: not c d."))
     letters = [token for part in parts for token in re.findall(r"[^\s,]", part)]
     if parts and not letters:
-        raise BadOrder("Put a letter after \u201cnot\u201d.")
+        raise BadOrder(gettext("Put a letter after “not”."))
     if odd := next((letter for letter in letters if not "a" <= letter <= "z"), ""):
-        raise BadOrder(f"\u201c{odd}\u201d means nothing after \u201cnot\u201d: name letters alone.")
+        raise BadOrder(gettext("“%(sign)s” means nothing after “not”: name letters alone.") % {"sign": odd})
     return letters
 
 
 def _about_operator(token: str, *, before: str, is_first: bool) -> str:
     if is_first:
-        return f"Start with a letter, not with {token}."
+        return gettext("Start with a letter, not with %(sign)s.") % {"sign": token}
     if before:
-        return f"Put a letter between {before} and {token}."
+        return gettext("Put a letter between %(before)s and %(after)s.") % {"before": before, "after": token}
     if token.startswith("=") and len(token) > 1:
-        return "One = ties two letters."
-    return f"{MOST} > are the most." if len(token) > MOST else ""
+        return gettext("One = ties two letters.")
+    return gettext("%(most)s > are the most.") % {"most": MOST} if len(token) > MOST else ""
 
 
 def format_order(order: WeakOrder) -> str:
@@ -104,16 +106,17 @@ def canonical(tiers: Iterable[Iterable[str]], strengths: Sequence[int] = (), unr
     written, left_out = tuple(tuple(sorted(tier)) for tier in tiers), tuple(sorted(unranked))
     names = [name for tier in (*written, left_out) for name in tier]
     if not written or not all(written):
-        raise BadOrder("An order has at least one tier, and no tier is empty.")
+        raise BadOrder(gettext("An order has at least one tier, and no tier is empty."))
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadOrder(f"{shown(twice)} stands twice.")
+        raise BadOrder(gettext("%(letters)s stands twice.") % {"letters": shown(twice)})
     gaps = len(written) - 1
     if strengths and len(strengths) != gaps:
         raise BadOrder(
-            f"{len(written)} tiers have {gaps} gaps between them, but {len(strengths)} strengths were given."
+            gettext("%(tiers)s tiers have %(gaps)s gaps between them, but %(given)s strengths were given.")
+            % {"tiers": len(written), "gaps": gaps, "given": len(strengths)}
         )
     if any(not 1 <= strength <= MOST for strength in strengths):
-        raise BadOrder(f"A strength is 1 to {MOST}.")
+        raise BadOrder(gettext("A strength is 1 to %(most)s.") % {"most": MOST})
     return WeakOrder(written, tuple(strengths) or (1,) * gaps, left_out)
 
 
@@ -122,12 +125,16 @@ def check_complete(order: WeakOrder, *, names: Iterable[str]) -> None:
     wanted, ranked = set(names), {name for tier in order.tiers for name in tier}
     told = ranked | set(order.unranked)
     if unknown := sorted(told - wanted):
-        raise BadOrder(f"There is no text {shown(unknown)}.")
+        raise BadOrder(gettext("There is no text %(letters)s.") % {"letters": shown(unknown)})
     if missing := sorted(wanted - told):
-        them = "it" if len(missing) == 1 else "them"
-        raise BadOrder(f"Not ranked yet: {shown(missing)}. Rank {them}, or leave {them} out on purpose.")
+        told_of = ngettext(
+            "Not ranked yet: %(letters)s. Rank it, or leave it out on purpose.",
+            "Not ranked yet: %(letters)s. Rank them, or leave them out on purpose.",
+            len(missing),
+        )
+        raise BadOrder(told_of % {"letters": shown(missing)})
     if len(ranked) < FEWEST:
-        raise BadOrder("Rank two texts at least, or say why this cannot be ranked.")
+        raise BadOrder(gettext("Rank two texts at least, or say why this cannot be ranked."))
 
 
 def shown(names: Iterable[str]) -> str:

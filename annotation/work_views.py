@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -118,7 +119,7 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
         return correction(request, ranking, error=error.sentence)
     if wants_json(request):
         return stored(request, made)
-    messages.success(request, "Your correction is kept; the ranking before it stays on record.")
+    messages.success(request, gettext("Your correction is kept; the ranking before it stays on record."))
     return redirect("my_work")
 
 

@@ -143,7 +143,7 @@ def ours(names: Sequence[str]) -> Iterator[Side]:
         arranging = [sys.executable, "-m", "benchmarks.labelstudio", "arrange", *names]
         told = json.loads(output_of(arranging, environment))
         port = free_port()
-        command = [sys.executable, "-m", "daphne", "-v0", "-b", "127.0.0.1", "-p", str(port), "config.asgi:application"]
+        command = [sys.executable, "-m", "config.server", "-p", str(port)]
         with running(command, environment, port=port):
             yield Side("steadyhand", port, told["tokens"], told["projects"])
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
+
 from annotation.importing.conversations import turns_of
 from annotation.importing.drafts import Draft, Reader
 from annotation.services.texts import BadLine
@@ -25,7 +27,7 @@ class Answer:
 
 class Argilla(Reader):
     name = "argilla"
-    label = "Argilla records with a ranking question"
+    label = gettext_lazy("Argilla records with a ranking question")
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,16 +49,18 @@ class Argilla(Reader):
                 yield self.draft(record, fields=fields, texts=texts, answers=answers, question=name)
                 return
         if chosen:
-            names = ", ".join(sorted(fields))
-            raise BadLine(
-                f"The options that are ranked name no fields of the record; it has {names}.", code="no_such_field"
-            )
+            sentence = gettext("The options that are ranked name no fields of the record; it has %(names)s.")
+            raise BadLine(sentence % {"names": ", ".join(sorted(fields))}, code="no_such_field")
         if not fields:
-            raise BadLine("A record has fields, and answers to a ranking question.", code="no_ranking")
+            raise BadLine(gettext("A record has fields, and answers to a ranking question."), code="no_ranking")
         if self.texts and set(self.texts.values()) <= set(fields):
             yield self.draft(record, fields=fields, texts=self.texts, answers=[], question="")
         else:
-            self.note("Records that nobody has ranked are left out, as long as no other says which fields are ranked.")
+            self.note(
+                gettext(
+                    "Records that nobody has ranked are left out, as long as no other says which fields are ranked."
+                )
+            )
 
     def draft(
         self,
@@ -68,15 +72,14 @@ class Argilla(Reader):
         question: str,
     ) -> Draft:
         if len(set(texts.values())) < len(texts):
-            raise BadLine("Two options name the same field.", code="no_such_field")
+            raise BadLine(gettext("Two options name the same field."), code="no_such_field")
         rest = {name: value for name, value in fields.items() if name not in texts.values()}
         prompt = next((name for name in PROMPTS if name in rest), next(iter(rest), ""))
         if not prompt:
-            raise BadLine("No field is left that could be the prompt.", code="no_prompt")
+            raise BadLine(gettext("No field is left that could be the prompt."), code="no_prompt")
         if question:
-            self.note(
-                f"The prompt is the field \u201c{prompt}\u201d; the order is the answer to \u201c{question}\u201d."
-            )
+            note = gettext("The prompt is the field “%(prompt)s”; the order is the answer to “%(question)s”.")
+            self.note(note % {"prompt": prompt, "question": question})
         if dropped := sorted(set(rest) - {prompt}):
             self.leave(dropped)
         return Draft(
@@ -145,7 +148,7 @@ def zipped(record: Mapping[str, Any], name: str) -> list[Answer]:
     values, users = record[name] or [], record.get(name + ".users") or []
     states = record.get(name + ".status") or [None] * len(values)
     if not len(values) == len(users) == len(states):
-        raise BadLine(f"\u201c{name}\u201d has not one user for each response.", code="bad_shape")
+        raise BadLine(gettext("“%(name)s” has not one user for each response.") % {"name": name}, code="bad_shape")
     return [
         Answer(str(user), value) for value, user, state in zip(values, users, states, strict=True) if state in SUBMITTED
     ]
@@ -177,7 +180,9 @@ def last_part(name: str) -> str:
 def ranking_of(answer: Answer, *, options: list[str]) -> dict[str, Any]:
     """Options of one rank are tied; those without one are left out."""
     if not is_order(answer.value):
-        raise BadLine(f"Rater {answer.rater} has answered with no order.", code="bad_ranking")
+        raise BadLine(
+            gettext("Rater %(name)s has answered with no order.") % {"name": answer.rater}, code="bad_ranking"
+        )
     ranks: dict[str, float] = {}
     for place, one in enumerate(answer.value, start=1):
         name, rank = (one, place) if isinstance(one, str) else (one["value"], one.get("rank", place))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from accounts.hints import hint
 from accounts.models import User
@@ -39,7 +40,6 @@ class Report:
     """What a file comes to. `made_tasks` are put together from single completions; a dry run can't tell how many."""
 
     format: str
-    label: str
     unit: str
     num_rows: int
     counts: Counts
@@ -109,9 +109,9 @@ def run_through(source: Source, *, taking: Taking, refuses: bool = False) -> Rep
     if refuses:
         complaints.refuse()
     if not tally.num_rows and not complaints.told:
-        raise BadFile("The file has no row that says anything here.", code="no_rows")
+        raise BadFile(gettext("The file has no row that says anything here."), code="no_rows")
     return Report(
-        format=source.reader.name, label=source.reader.label, unit=source.unit, num_rows=tally.num_rows,
+        format=source.reader.name, unit=source.unit, num_rows=tally.num_rows,
         counts=taking.counts, num_bad=complaints.num_bad, lines=tuple(complaints.told), notes=tuple(source.reader.notes),
         unread=tuple(sorted(source.reader.unread)), samples=tuple(tally.samples), largest=tally.largest,
         most_raters=tally.most_raters,
@@ -175,7 +175,7 @@ def import_rankings(
     if first.lines and not leaves_bad_out:
         refuse(first)
     if not first.num_rows:
-        raise BadFile("The file has no row that can be imported.", code="no_rows")
+        raise BadFile(gettext("The file has no row that can be imported."), code="no_rows")
     with transaction.atomic():
         campaign = create_campaign(
             name, k=max(first.largest, 2), overlap=min(max(overlap, first.most_raters), MOST_RATERS), guideline="",

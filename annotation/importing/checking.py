@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
+from accounts.numbers import whole
 from annotation.attributes import Attribute
 from annotation.importing.columns import optional_columns
 from annotation.importing.drafts import Draft
@@ -38,38 +41,37 @@ def row_of(number: int, draft: Draft, *, attributes: Sequence[Attribute]) -> Row
     """Raises `BadLine`."""
     fields = optional_columns(draft.columns)
     if complaint := complaint_about([draft.prompt, draft.completions, draft.rankings, fields]):
-        raise BadLine(f"There is {complaint}.", code="bad_text")
+        raise BadLine(gettext("There is %(complaint)s.") % {"complaint": complaint}, code="bad_text")
     completions = tuple(completions_of(draft.completions))
     if draft.rankings and len(completions) < 2:
-        raise BadLine("A ranking needs two completions at least.", code="bad_completions")
+        raise BadLine(gettext("A ranking needs two completions at least."), code="bad_completions")
     texts = {name: text for name, text, _ in completions}
     judgements = tuple(judgements_of(draft.rankings, texts=texts, attributes=attributes))
     raters = [judgement.rater for judgement in judgements if judgement.rater != UNNAMED]
     if twice := sorted({rater for rater in raters if raters.count(rater) > 1}):
-        raise BadLine(f"Rater {twice[0]} ranks this twice.", code="ranked_twice")
+        raise BadLine(gettext("Rater %(name)s ranks this twice.") % {"name": twice[0]}, code="ranked_twice")
     return Row(number, conversation(draft.prompt), completions, judgements, fields)
 
 
 def completions_of(given: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
     if len(given) > MOST_COMPLETIONS:
-        raise BadLine(
-            f"There are 2 to {MOST_COMPLETIONS} completions to a prompt, not {len(given)}.", code="bad_completions"
-        )
+        sentence = gettext("There are 2 to %(most)s completions to a prompt, not %(num)s.")
+        raise BadLine(sentence % {"most": MOST_COMPLETIONS, "num": len(given)}, code="bad_completions")
     seen: set[str] = set()
     for one in given:
-        check_fields(one, known=COMPLETION, needed={"id", "text"}, what="a completion")
+        check_fields(one, known=COMPLETION, needed={"id", "text"}, what=gettext("a completion"))
         name, text, model = one["id"], one["text"], one.get("model", "")
         for value in (name, text, model):
             if not isinstance(value, str):
-                raise BadLine("A completion's id, text and model are texts.", code="bad_completions")
+                raise BadLine(gettext("A completion's id, text and model are texts."), code="bad_completions")
         if not 1 <= len(name) <= LONGEST or len(model) > LONGEST:
-            raise BadLine(
-                f"A completion's id has 1 to {LONGEST} characters, and so has a model's name.", code="bad_completions"
-            )
+            sentence = gettext("A completion's id has 1 to %(most)s characters, and so has a model's name.")
+            raise BadLine(sentence % {"most": LONGEST}, code="bad_completions")
         if len(text) > LARGEST_COMPLETION:
-            raise BadLine(f"A completion has at most {LARGEST_COMPLETION:,} characters.", code="too_long")
+            sentence = gettext("A completion has at most %(most)s characters.")
+            raise BadLine(sentence % {"most": whole(LARGEST_COMPLETION)}, code="too_long")
         if name in seen:
-            raise BadLine(f"Two completions are called {name}.", code="bad_completions")
+            raise BadLine(gettext("Two completions are called %(name)s.") % {"name": name}, code="bad_completions")
         seen.add(name)
         yield name, text, model
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext
+
 from annotation.services.prompts import kind_of, needs_of, priority_of
 from annotation.services.texts import BadLine
 
@@ -22,7 +24,7 @@ def optional_columns(record: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if (name := record.get("id")) not in (None, ""):
         if not isinstance(name, str | int) or isinstance(name, bool):
-            raise BadLine("An id is a text or a whole number.", code="bad_id")
+            raise BadLine(gettext("An id is a text or a whole number."), code="bad_id")
         found["external_id"] = str(name)[:LONGEST_ID]
     if kind := kind_of(record.get("kind") or ""):
         found["kind"] = kind

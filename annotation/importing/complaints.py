@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+from django.utils.translation import gettext, ngettext
+
 from accounts.errors import UserError
+from annotation.importing.units import LINE, name_of
 from annotation.services.texts import BadLine
 
 MOST_TOLD = 20
@@ -31,9 +34,9 @@ class Complaint:
 
 @dataclass(slots=True)
 class Complaints:
-    """`unit` is what the file counts in: Line, Item of a JSON list, Row of a table."""
+    """`unit` is what the file counts in, of `units`."""
 
-    unit: str = "Line"
+    unit: str = LINE
     told: list[Complaint] = field(default_factory=list)
     num_bad: int = 0
     last: int = 0
@@ -50,8 +53,17 @@ class Complaints:
         if not self.told:
             return
         first, rest = self.told[0], self.num_bad - 1
-        more = f" {rest} more {'line is' if rest == 1 else 'lines are'} bad." if rest else ""
+        told = {"unit": name_of(self.unit), "line": first.line, "message": first.message, "num": rest}
+        sentence = (
+            ngettext(
+                "%(unit)s %(line)s: %(message)s %(num)s more line is bad. Nothing was imported.",
+                "%(unit)s %(line)s: %(message)s %(num)s more lines are bad. Nothing was imported.",
+                rest,
+            )
+            if rest
+            else gettext("%(unit)s %(line)s: %(message)s Nothing was imported.")
+        )
         raise BadLines(
-            f"{self.unit} {first.line}: {first.message}{more} Nothing was imported.",
+            sentence % told,
             unit=self.unit, lines=[asdict(complaint) for complaint in self.told], num_bad=self.num_bad,
         )  # fmt: skip

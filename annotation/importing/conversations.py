@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
+
 from annotation.importing.columns import OPTIONAL
 from annotation.importing.drafts import Draft, Reader
 from annotation.services.texts import BadLine
@@ -16,14 +18,14 @@ SPEAKERS = {"human": "user", "gpt": "assistant", "prompter": "user", "bot": "ass
 
 class Conversations(Reader):
     name = "conversations"
-    label = "Prompts, with completions or without"
+    label = gettext_lazy("Prompts, with completions or without")
 
     @classmethod
     def fits(cls, record: Mapping[str, Any]) -> bool:
         return any(name in record for name in TALKS) and "chosen" not in record
 
     def drafts(self, record: Mapping[str, Any]) -> Iterator[Draft]:
-        talk = column_of(record, TALKS, what="prompt")
+        talk = talk_in(record)
         messages = turns_of(record[talk])
         used = {talk}
         if talk == "instruction" and record.get("input"):
@@ -34,7 +36,9 @@ class Conversations(Reader):
             answers = ({"id": "1", "text": messages[-1]["content"]},)
             messages = messages[:-1]
             self.note(
-                "A conversation that ends with an assistant's turn gives a prompt, and that turn as a completion."
+                gettext(
+                    "A conversation that ends with an assistant's turn gives a prompt, and that turn as a completion."
+                )
             )
         if (name := next((name for name in ANSWERS if name in record), "")) and not answers:
             answers = completions_of(record[name], model=record.get("model", ""))
@@ -43,12 +47,13 @@ class Conversations(Reader):
         yield Draft(messages, answers, columns=record)
 
 
-def column_of(record: Mapping[str, Any], names: tuple[str, ...], *, what: str) -> str:
-    found = [name for name in names if name in record]
+def talk_in(record: Mapping[str, Any]) -> str:
+    found = [name for name in TALKS if name in record]
     if not found:
-        raise BadLine(f"There is no {what}: a column called {', '.join(names[:-1])} or {names[-1]}.", code="no_prompt")
+        sentence = gettext("There is no prompt: a column called %(names)s or %(last)s.")
+        raise BadLine(sentence % {"names": ", ".join(TALKS[:-1]), "last": TALKS[-1]}, code="no_prompt")
     if found[:2] == ["messages", "prompt"]:
-        raise BadLine('Give either "prompt" or "messages".', code="two_prompts")
+        raise BadLine(gettext('Give either "prompt" or "messages".'), code="two_prompts")
     return found[0]
 
 
@@ -61,7 +66,7 @@ def turns_of(given: Any) -> list[Any]:
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     if not isinstance(given, list):
-        raise BadLine("A prompt is a text or a list of messages.", code="bad_prompt")
+        raise BadLine(gettext("A prompt is a text or a list of messages."), code="bad_prompt")
     return [turn_of(message) for message in given]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotation.services.texts import BadLine
+from django.utils.functional import Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Reader(ABC):
     """One format. A subclass says which records are its own, and makes drafts of them."""
 
     name = ""
-    label = ""
+    label: str | Promise = ""  # lazy: the same class speaks to people of any language
 
     def __init__(self) -> None:
         self.notes: dict[str, None] = {}  # what an admin should know of how the file was read, each once
@@ -50,15 +50,3 @@ class Reader(ABC):
     def leave(self, names: Iterable[str]) -> None:
         """Columns that say nothing here; the dry run names them."""
         self.unread.update(sorted(map(str, names))[:20])
-
-
-def listed(value: Any, *, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise BadLine(f"{what} is a list.", code="bad_shape")
-    return value
-
-
-def text_in(value: Any, *, what: str) -> str:
-    if not isinstance(value, str):
-        raise BadLine(f"{what} is a text.", code="bad_shape")
-    return value

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from django.utils.translation import gettext
+
 from annotation.importing.complaints import BadFile
 from annotation.importing.opening import LARGEST_LINE, Reads, lines_of
 from annotation.services.texts import BadLine
@@ -16,7 +18,7 @@ BLANK = " \t\r\n"
 
 
 def not_a_number(name: str) -> None:
-    raise BadLine(f"{name} is no number in JSON.", code="not_a_number")
+    raise BadLine(gettext("%(name)s is no number in JSON.") % {"name": name}, code="not_a_number")
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise BadLine(f"\u201c{twice[:40]}\u201d stands twice in one object.", code="twice")
+        raise BadLine(gettext("“%(name)s” stands twice in one object.") % {"name": twice[:40]}, code="twice")
     return found
 
 
@@ -43,9 +45,9 @@ def value_of(line: str) -> Any:
     except BadLine as error:
         return error
     except RecursionError:
-        return BadLine("This is nested too deeply.", code="too_deep")
+        return BadLine(gettext("This is nested too deeply."), code="too_deep")
     except ValueError:
-        return BadLine("This is not JSON.", code="not_json")
+        return BadLine(gettext("This is not JSON."), code="not_json")
 
 
 def json_items(file: Reads) -> Iterator[tuple[int, Any]]:
@@ -65,7 +67,7 @@ def json_items(file: Reads) -> Iterator[tuple[int, Any]]:
     text.take("]")
     text.skip(BLANK)
     if text.peek():
-        raise BadFile("Something follows the end of the list.", code="not_json")
+        raise BadFile(gettext("Something follows the end of the list."), code="not_json")
 
 
 class Window:
@@ -87,7 +89,7 @@ class Window:
         try:
             self.text = self.text[self.at :] + self.decode.decode(raw, final=self.is_end)
         except UnicodeDecodeError as error:
-            raise BadFile("The file is not UTF-8.", code="not_utf8") from error
+            raise BadFile(gettext("The file is not UTF-8."), code="not_utf8") from error
         self.at = 0
         return bool(raw)
 
@@ -102,7 +104,7 @@ class Window:
 
     def take(self, sign: str) -> None:
         if self.peek() != sign:
-            raise torn() if not self.peek() else BadFile("The file is not one list of JSON.", code="not_json")
+            raise BadFile(gettext("The file is not one list of JSON."), code="not_json") if self.peek() else torn()
         self.at += 1
 
     def item(self, number: int) -> Any:
@@ -115,18 +117,21 @@ class Window:
                     return value
                 continue
             except BadLine as error:
-                raise BadFile(f"Item {number}: {error}", code=error.code) from error
+                told = {"number": number, "error": error}
+                raise BadFile(gettext("Item %(number)s: %(error)s") % told, code=error.code) from error
             except RecursionError as error:
-                raise BadFile(f"Item {number} is nested too deeply.", code="too_deep") from error
+                sentence = gettext("Item %(number)s is nested too deeply.")
+                raise BadFile(sentence % {"number": number}, code="too_deep") from error
             except ValueError as error:
                 if not self.grow_for(number):
                     raise torn() from error
 
     def grow_for(self, number: int) -> bool:
         if len(self.text) - self.at > LARGEST_LINE:
-            raise BadFile(f"Item {number} is broken, or longer than {LARGEST_LINE // 2**20} MiB.", code="not_json")
+            sentence = gettext("Item %(number)s is broken, or longer than %(most)s MiB.")
+            raise BadFile(sentence % {"number": number, "most": LARGEST_LINE // 2**20}, code="not_json")
         return self.grow()
 
 
 def torn() -> BadFile:
-    return BadFile("The list has no end: the file is torn or broken JSON.", code="torn_file")
+    return BadFile(gettext("The list has no end: the file is torn or broken JSON."), code="torn_file")

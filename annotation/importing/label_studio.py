@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
+
 from annotation.importing.conversations import turns_of
 from annotation.importing.drafts import Draft, Reader
 from annotation.services.texts import BadLine
@@ -27,7 +29,7 @@ SIDES = ("left", "right")
 
 class LabelStudio(Reader):
     name = "label-studio"
-    label = "Label Studio export: Ranker and Pairwise"
+    label = gettext_lazy("Label Studio export: Ranker and Pairwise")
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class LabelStudio(Reader):
     def drafts(self, record: Mapping[str, Any]) -> Iterator[Draft]:
         data, found = record.get("data"), record.get("annotations", record.get("completions"))
         if not isinstance(data, Mapping) or not isinstance(found, list):
-            raise BadLine("A task has data and a list of annotations.", code="bad_shape")
+            raise BadLine(gettext("A task has data and a list of annotations."), code="bad_shape")
         annotations = [one for one in found if isinstance(one, Mapping) and not one.get("was_cancelled")]
         told = [(one, result) for one in annotations for result in results_of(one)]
         if any(result["type"] == "ranker" for _, result in told):
@@ -54,13 +56,15 @@ class LabelStudio(Reader):
             yield self.compared(record, data, [], names=self.names)
         else:
             self.note(
-                "Tasks that nobody has annotated are left out, as long as no other says which texts are compared."
+                gettext(
+                    "Tasks that nobody has annotated are left out, as long as no other says which texts are compared."
+                )
             )
 
     def ranked(self, record: Mapping[str, Any], data: Mapping[str, Any], told: list[tuple[Any, Any]]) -> Draft:
         name = next((name for name, value in data.items() if is_items(value)), "")
         if not name:
-            raise BadLine("There is no list of items that have an id.", code="no_items")
+            raise BadLine(gettext("There is no list of items that have an id."), code="no_items")
         items = data[name]
         texts = tuple({"id": str(item["id"]), "text": text_of(item), "model": model_of(item)} for item in items)
         ids = [text["id"] for text in texts]
@@ -76,8 +80,10 @@ class LabelStudio(Reader):
             buckets = [(bucket, names) for bucket, names in order if bucket != LEFT_OUT and names]
             tiers = [names for _, names in buckets]
             self.note(
-                "Buckets are read best first, in the order in which the file has them, and the items of one are tied; what "
-                "stayed in the list is left out of the order."
+                gettext(
+                    "Buckets are read best first, in the order in which the file has them, and the items of one are tied; "
+                    "what stayed in the list is left out of the order."
+                )
             )
         ranked = {name for tier in tiers for name in tier}
         unranked = [name for name in ids if name not in ranked]
@@ -92,17 +98,21 @@ class LabelStudio(Reader):
             better = chosen_in(result, names=names)
             worse = SIDES[1 - SIDES.index(better)]
             rankings.append({"rater": rater_of(annotation), "tiers": [[better], [worse]]} | seconds_of(annotation))
-        self.note(f"The texts that are compared are the columns \u201c{names[0]}\u201d and \u201c{names[1]}\u201d.")
+        note = gettext("The texts that are compared are the columns “%(first)s” and “%(second)s”.")
+        self.note(note % {"first": names[0], "second": names[1]})
         return Draft(self.prompt(data, without=set(names)), texts, tuple(rankings), columns={"id": record.get("id")})
 
     def prompt(self, data: Mapping[str, Any], *, without: set[str]) -> Any:
         rest = [name for name in data if name not in without]
         name = next((name for name in PROMPTS if name in rest), "")
         if not name:
-            names = ", ".join(sorted(rest)) or "nothing"
-            raise BadLine(
-                f"No column is the prompt: there is {names}; one of {', '.join(PROMPTS)} is needed.", code="no_prompt"
+            told = {"names": ", ".join(sorted(rest)), "needed": ", ".join(PROMPTS)}
+            sentence = (
+                gettext("No column is the prompt: there is %(names)s; one of %(needed)s is needed.")
+                if rest
+                else gettext("No column is the prompt: there is nothing; one of %(needed)s is needed.")
             )
+            raise BadLine(sentence % told, code="no_prompt")
         self.leave(set(rest) - {name})
         return turns_of(data[name])
 
@@ -139,7 +149,7 @@ def order_of(result: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     order = []
     for name, ids in buckets.items():
         if not isinstance(ids, list) or not all(isinstance(one, str | int) for one in ids):
-            raise BadLine("A ranker's value is a list of ids, or such lists by bucket.", code="bad_ranking")
+            raise BadLine(gettext("A ranker's value is a list of ids, or such lists by bucket."), code="bad_ranking")
         order.append((name, [str(one) for one in ids]))
     return order
 
@@ -154,7 +164,10 @@ def two_texts(data: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, 
     rest = [name for name, value in data.items() if isinstance(value, str) and name not in PROMPTS]
     if len(rest) != 2:
         raise BadLine(
-            f"Which columns hold the two texts is not clear: there is {', '.join(sorted(data)) or 'nothing'}.",
+            gettext("Which columns hold the two texts is not clear: there is %(names)s.")
+            % {"names": ", ".join(sorted(data))}
+            if data
+            else gettext("Which columns hold the two texts is not clear: there is nothing."),
             code="no_items",
         )
     return rest[0], rest[1]
@@ -166,7 +179,7 @@ def chosen_in(result: Mapping[str, Any], *, names: tuple[str, str]) -> str:
         return str(selected)
     if selected in names:
         return SIDES[names.index(selected)]
-    raise BadLine("A comparison selects left or right.", code="bad_ranking")
+    raise BadLine(gettext("A comparison selects left or right."), code="bad_ranking")
 
 
 def rater_of(annotation: Mapping[str, Any]) -> str | None:

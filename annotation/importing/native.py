@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
+
+from annotation.importing.checking import MOST_COMPLETIONS
 from annotation.importing.columns import OPTIONAL
-from annotation.importing.drafts import Draft, Reader, listed
+from annotation.importing.drafts import Draft, Reader
 from annotation.services.saying import check_fields
 from annotation.services.texts import BadLine
 
@@ -18,7 +21,7 @@ FIELDS = {"prompt", "completions", "rankings"}
 
 class Native(Reader):
     name = "steadyhand"
-    label = "Steadyhand rankings"
+    label = gettext_lazy("Steadyhand rankings")
 
     @classmethod
     def fits(cls, record: Mapping[str, Any]) -> bool:
@@ -26,12 +29,16 @@ class Native(Reader):
         return "prompt" in record and isinstance(completions, list) and ("rankings" in record or has_ids(completions))
 
     def drafts(self, record: Mapping[str, Any]) -> Iterator[Draft]:
-        check_fields(record, known=FIELDS | OPTIONAL, needed={"prompt", "completions"}, what="a row")
+        check_fields(record, known=FIELDS | OPTIONAL, needed={"prompt", "completions"}, what=gettext("a row"))
         completions = record["completions"]
         if not isinstance(completions, list) or len(completions) < 2:
-            count = len(completions) if isinstance(completions, list) else "no list"
-            raise BadLine(f"There are 2 to 9 completions to a prompt, not {count}.", code="bad_completions")
-        rankings = listed(record.get("rankings", []), what='"rankings"')
+            if not isinstance(completions, list):
+                raise BadLine(gettext("There are 2 to 9 completions to a prompt, not no list."), code="bad_completions")
+            sentence = gettext("There are 2 to %(most)s completions to a prompt, not %(num)s.")
+            raise BadLine(sentence % {"most": MOST_COMPLETIONS, "num": len(completions)}, code="bad_completions")
+        rankings = record.get("rankings", [])
+        if not isinstance(rankings, list):
+            raise BadLine(gettext('"rankings" is a list.'), code="bad_shape")
         yield Draft(record["prompt"], tuple(completions), tuple(rankings), columns=record)
 
 

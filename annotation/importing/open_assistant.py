@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from annotation.importing.drafts import Draft, Reader, text_in
+from django.utils.translation import gettext, gettext_lazy
+
+from annotation.importing.drafts import Draft, Reader
 from annotation.services.texts import BadLine
 
 ROLES = {"prompter": "user", "assistant": "assistant"}
@@ -15,7 +17,7 @@ DEEPEST = 100
 
 class OpenAssistant(Reader):
     name = "open-assistant"
-    label = "Open-Assistant trees"
+    label = gettext_lazy("Open-Assistant trees")
 
     @classmethod
     def fits(cls, record: Mapping[str, Any]) -> bool:
@@ -25,18 +27,18 @@ class OpenAssistant(Reader):
     def drafts(self, record: Mapping[str, Any]) -> Iterator[Draft]:
         root = record.get("prompt")
         if not isinstance(root, Mapping):
-            raise BadLine("A tree has a prompt with its replies.", code="bad_shape")
+            raise BadLine(gettext("A tree has a prompt with its replies."), code="bad_shape")
         found = list(self.walk(root, before=[]))
         if not found:
             yield Draft([turn_of(root)], columns=columns_of(root))
             return
-        self.note("A rank is the consensus of several people: it is imported as one rater's order.")
+        self.note(gettext("A rank is the consensus of several people: it is imported as one rater's order."))
         yield from found
 
     def walk(self, node: Mapping[str, Any], *, before: list[dict[str, str]]) -> Iterator[Draft]:
         """Depth first. What was deleted or failed its review is left out, with all that follows it."""
         if len(before) >= DEEPEST:
-            raise BadLine("This is nested too deeply.", code="too_deep")
+            raise BadLine(gettext("This is nested too deeply."), code="too_deep")
         messages = [*before, turn_of(node)]
         replies = [reply for reply in replies_of(node) if is_shown(reply)]
         if node.get("role") == "prompter" and len(replies) > 1:
@@ -54,14 +56,17 @@ class OpenAssistant(Reader):
 def turn_of(node: Mapping[str, Any]) -> dict[str, str]:
     role = ROLES.get(str(node.get("role")))
     if role is None:
-        raise BadLine("A message's role is prompter or assistant.", code="bad_shape")
-    return {"role": role, "content": text_in(node.get("text"), what="A message's text")}
+        raise BadLine(gettext("A message's role is prompter or assistant."), code="bad_shape")
+    text = node.get("text")
+    if not isinstance(text, str):
+        raise BadLine(gettext("A message's text is a text."), code="bad_shape")
+    return {"role": role, "content": text}
 
 
 def replies_of(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     replies = node.get("replies") or []
     if not isinstance(replies, list) or not all(isinstance(reply, Mapping) for reply in replies):
-        raise BadLine("Replies are a list of messages.", code="bad_shape")
+        raise BadLine(gettext("Replies are a list of messages."), code="bad_shape")
     return replies
 
 

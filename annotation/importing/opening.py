@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from django.utils.translation import gettext
+
 from accounts.errors import NotFound
 from annotation.importing.complaints import BadFile
 from annotation.services.texts import BadLine
@@ -37,7 +39,8 @@ class Bounded:
     def counted(self, data: bytes) -> bytes:
         self.left -= len(data)
         if self.left < 0:
-            raise BadFile(f"The file unpacks to more than {LARGEST_UNPACKED // 2**20} MiB.", code="file_too_large")
+            sentence = gettext("The file unpacks to more than %(most)s MiB.")
+            raise BadFile(sentence % {"most": LARGEST_UNPACKED // 2**20}, code="file_too_large")
         return data
 
     def read(self, size: int = -1) -> bytes:
@@ -50,14 +53,19 @@ class Bounded:
 def check_file(path: Path) -> bytes:
     """The first bytes of a file that may be read. Raises `NotFound`, `BadFile`."""
     if not path.is_file():
-        raise NotFound(f"There is no file {path.name}.", code="no_file")
+        raise NotFound(gettext("There is no file %(name)s.") % {"name": path.name}, code="no_file")
     if path.stat().st_size > LARGEST_FILE:
-        raise BadFile(f"A file has at most {LARGEST_FILE // 2**20} MiB.", code="file_too_large")
+        raise too_large(status=400)
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head.startswith((ZIP, ZSTD)):
-        raise BadFile("This is an archive. Unpack it, or pack the one file with gzip.", code="archive")
+        raise BadFile(gettext("This is an archive. Unpack it, or pack the one file with gzip."), code="archive")
     return head
+
+
+def too_large(*, status: int) -> BadFile:
+    sentence = gettext("A file has at most %(most)s MiB.")
+    return BadFile(sentence % {"most": LARGEST_FILE // 2**20}, code="file_too_large", status=status)
 
 
 @contextmanager
@@ -72,7 +80,7 @@ def unpacked(path: Path) -> Iterator[Reads]:
             else:
                 yield raw
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadFile("The packed file is torn: bring it again, whole.", code="torn_file") from error
+            raise BadFile(gettext("The packed file is torn: bring it again, whole."), code="torn_file") from error
 
 
 def head_of(path: Path) -> str:
@@ -80,7 +88,7 @@ def head_of(path: Path) -> str:
     with unpacked(path) as file:
         head = file.read(HEAD)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadFile("This is UTF-16. Save it as UTF-8.", code="not_utf8")
+        raise BadFile(gettext("This is UTF-16. Save it as UTF-8."), code="not_utf8")
     return head.decode("utf-8-sig", errors="replace").lstrip()
 
 
@@ -92,12 +100,13 @@ def lines_of(file: Reads, *, with_blank: bool = False) -> Iterator[tuple[int, st
         if len(raw) > LARGEST_LINE:
             while raw and not raw.endswith(b"\n"):
                 raw = file.readline(LARGEST_LINE)
-            yield number, BadLine(f"This is longer than {LARGEST_LINE // 2**20} MiB.", code="line_too_long")
+            sentence = gettext("This is longer than %(most)s MiB.")
+            yield number, BadLine(sentence % {"most": LARGEST_LINE // 2**20}, code="line_too_long")
             continue
         try:
             text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
-            yield number, BadLine("This is not UTF-8.", code="not_utf8")
+            yield number, BadLine(gettext("This is not UTF-8."), code="not_utf8")
             continue
         if with_blank or text.strip():
             yield number, text

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
+
 from annotation.importing.columns import OPTIONAL
 from annotation.importing.conversations import turns_of
 from annotation.importing.drafts import Draft, Reader
@@ -17,7 +19,7 @@ SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 
 class Pairs(Reader):
     name = "pairs"
-    label = "Anthropic HH or TRL: chosen and rejected"
+    label = gettext_lazy("Anthropic HH or TRL: chosen and rejected")
 
     @classmethod
     def fits(cls, record: Mapping[str, Any]) -> bool:
@@ -26,19 +28,23 @@ class Pairs(Reader):
     def drafts(self, record: Mapping[str, Any]) -> Iterator[Draft]:
         for side in ("chosen", "rejected"):
             if side not in record:
-                raise BadLine(f"There is no {side}.", code="no_pair")
+                raise BadLine(gettext("There is no %(name)s.") % {"name": side}, code="no_pair")
         sides = [record["chosen"], record["rejected"]]
         if "prompt" in record:
             prompt, answers = turns_of(record["prompt"]), [answer_of(side) for side in sides]
         else:
             (prompt, answer), (other_prompt, other) = (split(transcript_of(side)) for side in sides)
             if prompt != other_prompt:
-                raise BadLine("Chosen and rejected do not answer the same conversation.", code="different_prompts")
+                raise BadLine(
+                    gettext("Chosen and rejected do not answer the same conversation."), code="different_prompts"
+                )
             answers = [answer, other]
         if answers[0] == answers[1]:
-            raise BadLine("Chosen and rejected say the same.", code="same_texts")
+            raise BadLine(gettext("Chosen and rejected say the same."), code="same_texts")
         rater = record.get("rater") or None
-        self.note("Each line is one rater's preference; where the file names no rater, she is one unnamed rater.")
+        self.note(
+            gettext("Each line is one rater's preference; where the file names no rater, she is one unnamed rater.")
+        )
         self.leave(set(record) - {"chosen", "rejected", "prompt", "rater"} - OPTIONAL)
         # In the order of the texts: which of them comes first must not tell which was chosen.
         better, worse = ("1", "2") if answers[0] < answers[1] else ("2", "1")
@@ -57,7 +63,7 @@ def transcript_of(side: Any) -> list[Any]:
         return turns_of(side)
     parts = TURN.split(side) if isinstance(side, str) else []
     if len(parts) < 5:
-        raise BadLine("There is neither a prompt nor a transcript of Human and Assistant.", code="no_prompt")
+        raise BadLine(gettext("There is neither a prompt nor a transcript of Human and Assistant."), code="no_prompt")
     before = [{"role": "system", "content": parts[0].strip()}] if parts[0].strip() else []
     spoken = zip(parts[1::2], parts[2::2], strict=True)
     return before + [{"role": SPEAKERS[who], "content": text.removeprefix(" ")} for who, text in spoken]
@@ -67,7 +73,7 @@ def split(messages: list[Any]) -> tuple[list[Any], str]:
     """The conversation and the answer that ends it."""
     last = messages[-1] if messages else None
     if not isinstance(last, Mapping) or last.get("role") != "assistant" or not isinstance(last.get("content"), str):
-        raise BadLine("A transcript ends with the assistant's turn.", code="no_answer")
+        raise BadLine(gettext("A transcript ends with the assistant's turn."), code="no_answer")
     return messages[:-1], last["content"]
 
 
@@ -77,4 +83,6 @@ def answer_of(side: Any) -> str:
         return side
     if isinstance(side, list) and len(side) == 1:
         return split(turns_of(side))[1]
-    raise BadLine("Beside a prompt, chosen and rejected are a text or one assistant's message.", code="no_answer")
+    raise BadLine(
+        gettext("Beside a prompt, chosen and rejected are a text or one assistant's message."), code="no_answer"
+    )

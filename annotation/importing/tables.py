@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.utils.translation import gettext
 
+from accounts.numbers import whole
 from annotation.importing.complaints import BadFile
 from annotation.importing.json_files import value_of
 from annotation.importing.opening import LARGEST_UNPACKED, MOST_ROWS, Reads, lines_of
@@ -42,17 +44,23 @@ def csv_rows(file: Reads) -> Iterator[tuple[int, Any]]:
         check_header(names)
         for row in filter(None, rows):
             if len(row) != len(names):
-                complaint = f"There are {len(row)} cells in this row and {len(names)} in the header."
-                yield rows.line_num, BadLine(complaint, code="ragged_row")
+                sentence = gettext("There are %(num)s cells in this row and %(wanted)s in the header.")
+                yield rows.line_num, BadLine(sentence % {"num": len(row), "wanted": len(names)}, code="ragged_row")
                 continue
             yield rows.line_num, {name: cell_of(cell) for name, cell in zip(names, row, strict=True) if cell}
     except csv.Error as error:
-        code, sentence = (
-            ("torn_file", "a quotation has no end") if "end of data" in str(error) else ("bad_csv", str(error))
-        )
-        raise BadFile(f"Line {rows.line_num + 1} can't be read as CSV: {sentence}.", code=code) from error
+        raise unreadable(rows.line_num + 1, error) from error
     if bad:
-        raise BadFile(f"Line {rows.line_num + 1}: {bad[0]}", code=bad[0].code)
+        told = {"number": rows.line_num + 1, "error": bad[0]}
+        raise BadFile(gettext("Line %(number)s: %(error)s") % told, code=bad[0].code)
+
+
+def unreadable(number: int, error: csv.Error) -> BadFile:
+    if "end of data" in str(error):
+        sentence = gettext("Line %(number)s can't be read as CSV: a quotation has no end.")
+        return BadFile(sentence % {"number": number}, code="torn_file")
+    sentence = gettext("Line %(number)s can't be read as CSV: %(error)s.")
+    return BadFile(sentence % {"number": number, "error": error}, code="bad_csv")
 
 
 def _with(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -66,11 +74,17 @@ def delimiter_of(header: str) -> str:
 
 def check_header(names: list[str]) -> None:
     if not any(names):
-        raise BadFile("The file has no row.", code="no_rows")
+        raise BadFile(gettext("The file has no row."), code="no_rows")
     if len(names) > MOST_COLUMNS:
-        raise BadFile(f"A table has at most {MOST_COLUMNS} columns.", code="too_many_columns")
+        raise too_wide()
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadFile(f"Two columns are called {twice[0][:40] or 'nothing'}.", code="bad_header")
+        name = twice[0][:40]
+        sentence = (
+            gettext("Two columns are called %(name)s.") % {"name": name}
+            if name
+            else gettext("Two columns are called nothing.")
+        )
+        raise BadFile(sentence, code="bad_header")
 
 
 def cell_of(cell: str) -> Any:
@@ -99,7 +113,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     yield number, without_nulls(row)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadFile(
-            "This is no readable Parquet file: it is torn, or of a kind unknown here.", code="torn_file"
+            gettext("This is no readable Parquet file: it is torn, or of a kind unknown here."), code="torn_file"
         ) from error
 
 
@@ -107,11 +121,11 @@ def check_parquet(file: pq.ParquetFile) -> None:
     """By what the footer says, before anything is unpacked."""
     about = file.metadata
     if any(isinstance(column.type, pa.BaseExtensionType) for column in file.schema_arrow):
-        raise BadFile("A column has a type that is not Parquet's own.", code="bad_column")
+        raise BadFile(gettext("A column has a type that is not Parquet's own."), code="bad_column")
     if about.num_columns > MOST_COLUMNS:
-        raise BadFile(f"A table has at most {MOST_COLUMNS} columns.", code="too_many_columns")
+        raise too_wide()
     if about.num_rows > MOST_ROWS:
-        raise BadFile(f"A file has at most {MOST_ROWS:,} rows.", code="too_many_rows")
+        raise too_long()
     groups = [about.row_group(i) for i in range(about.num_row_groups)]
     sizes = [group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns)]
     if sum(sizes) > LARGEST_UNPACKED or max(sizes, default=0) > LARGEST_COLUMN:
@@ -119,7 +133,16 @@ def check_parquet(file: pq.ParquetFile) -> None:
 
 
 def too_large() -> BadFile:
-    return BadFile(f"The table unpacks to more than {LARGEST_UNPACKED // 2**20} MiB.", code="file_too_large")
+    sentence = gettext("The table unpacks to more than %(most)s MiB.")
+    return BadFile(sentence % {"most": LARGEST_UNPACKED // 2**20}, code="file_too_large")
+
+
+def too_wide() -> BadFile:
+    return BadFile(gettext("A table has at most %(most)s columns.") % {"most": MOST_COLUMNS}, code="too_many_columns")
+
+
+def too_long() -> BadFile:
+    return BadFile(gettext("A file has at most %(most)s rows.") % {"most": whole(MOST_ROWS)}, code="too_many_rows")
 
 
 def size_of(value: Any) -> int:

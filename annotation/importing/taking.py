@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
 
 from accounts.models import Role, User
 from annotation.attributes import attributes_of
@@ -239,7 +240,8 @@ class Taking:
         known = self.bodies.get(key) or here.rankings.get(key)
         if known is not None:
             if known != says:
-                raise BadLine(f"Rater {label} has ranked these completions otherwise before.", code="ranked_otherwise")
+                sentence = gettext("Rater %(name)s has ranked these completions otherwise before.")
+                raise BadLine(sentence % {"name": label}, code="ranked_otherwise")
             self.counts.known_rankings += 1
             return
         self.bodies[key] = says

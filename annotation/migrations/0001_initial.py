@@ -823,7 +823,7 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
-                ("reason", models.TextField()),
+                ("kept_reason", models.TextField()),
                 ("at", models.DateTimeField()),
                 (
                     "by",
@@ -1186,7 +1186,7 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("after", "paused"), _negated=True),
-                    models.Q(("reason", ""), _negated=True),
+                    models.Q(("kept_reason", ""), _negated=True),
                     _connector="OR",
                 ),
                 name="a_pause_says_why",

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
 from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
-from annotation.models.campaigns import Guideline
+from annotation.models.campaigns import Guideline, Membership
 from annotation.models.money import Tariff
+from annotation.models.prompts import Completion
 from annotation.models.tasks import RankingTask, Slot
 
 
 class AssignmentState(models.TextChoices):
-    LIVE = "live", "Live"
-    DONE = "done", "Done"
-    EXPIRED = "expired", "Expired"
-    SKIPPED = "skipped", "Skipped"
-    PASSED = "passed", "Passed"  # skipped where that counts as done: the slot stays taken
-    SURPLUS = "surplus", "Surplus"  # ranked after the lease was gone and the slot given away: kept, outside the overlap
+    LIVE = "live", _("Live")
+    DONE = "done", _("Done")
+    EXPIRED = "expired", _("Expired")
+    SKIPPED = "skipped", _("Skipped")
+    PASSED = "passed", _("Passed")  # skipped where that counts as done: the slot stays taken
+    # Ranked after the lease was gone and the slot given away: kept, outside the overlap.
+    SURPLUS = "surplus", _("Surplus")
 
 
 ASSIGNMENT_TRANSITIONS: dict[str, frozenset[str]] = {
@@ -38,6 +42,10 @@ SEEN = (*HOLDS_SLOT, AssignmentState.SKIPPED, AssignmentState.SURPLUS)  # of suc
 
 class Assignment(models.Model):
     """A slot leased to one rater until a time, with the order in which she sees the completions."""
+
+    member: (
+        Membership | None
+    )  # hers in its campaign, none where she never was a rater there; set by `services.assign.own`
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slot = models.ForeignKey(Slot, on_delete=models.CASCADE, related_name="assignments")
@@ -70,6 +78,12 @@ class Assignment(models.Model):
             models.Index(fields=["rater", "state", "-leased_at"], name="assignments_of_a_rater"),
             models.Index(fields=["rater", "task", "state"], name="what_a_rater_has_seen"),  # asked of each free slot
         ]
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """Completion id -> text, of all that she sees."""
+        shown = Completion.objects.filter(pk__in=self.order).order_by()
+        return {str(pk): text for pk, text in shown.values_list("pk", "text")}
 
     def letters(self) -> dict[str, str]:
         """Letter -> completion id, as this rater sees them."""

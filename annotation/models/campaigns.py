@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from annotation.models.quality import QualityPlan
 
 
 class CampaignState(models.TextChoices):
-    DRAFT = "draft", "Draft"
-    OPEN = "open", "Open"
-    PAUSED = "paused", "Paused"
-    CLOSED = "closed", "Closed"
+    DRAFT = "draft", _("Draft")
+    OPEN = "open", _("Open")
+    PAUSED = "paused", _("Paused")
+    CLOSED = "closed", _("Closed")
 
 
 CAMPAIGN_TRANSITIONS: dict[str, frozenset[str]] = {
@@ -26,9 +31,9 @@ CAMPAIGN_TRANSITIONS: dict[str, frozenset[str]] = {
 class SkipMode(models.TextChoices):
     """What becomes of a task that a rater skips."""
 
-    OTHERS = "others", "It goes to others, and not back to her"
-    LATER = "later", "It comes back to her when nothing else waits, unless others took it"
-    DONE = "done", "Its place counts as done, and nobody is given it again"
+    OTHERS = "others", _("It goes to others, and not back to her")
+    LATER = "later", _("It comes back to her when nothing else waits, unless others took it")
+    DONE = "done", _("Its place counts as done, and nobody is given it again")
 
 
 class Campaign(models.Model):
@@ -82,16 +87,20 @@ class Campaign(models.Model):
 class Standing(models.TextChoices):
     """How far a rater's judgement is trusted in a campaign."""
 
-    TRUSTED = "trusted", "Ranks"
-    TESTED = "tested", "Takes the qualification test"
-    FAILED = "failed", "Did not pass the test"
-    PAUSED = "paused", "Paused"  # by the sequential test or by an admin, with a reason; a reviewer hears an appeal
+    TRUSTED = "trusted", _("Ranks")
+    TESTED = "tested", _("Takes the qualification test")
+    FAILED = "failed", _("Did not pass the test")
+    PAUSED = "paused", _("Paused")  # by the sequential test or by an admin, with a reason; a reviewer hears an appeal
 
 
 class Membership(models.Model):
     """A rater of a campaign. A removed one keeps her rankings and gets no more work, like one who is paused."""
 
-    newest_guideline: int | None  # of the campaign; asked for with the row by `services.assign.check_may_rank` alone
+    # Of the campaign, asked for with the row by `services.assign.members` alone.
+    newest_guideline: int | None
+    has_tariff: bool
+    asked_at: datetime  # by the database's clock
+    some_are_late: bool  # leases of anybody, in any campaign
     was_tested: bool  # judged by a test, whether she passed or not; asked for by `services.desk.members_of` alone
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
@@ -105,6 +114,11 @@ class Membership(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["campaign", "user"], name="one_membership_a_campaign")]
+
+    @property
+    def plan(self) -> QualityPlan | None:
+        """The campaign's, as it was when this row was read with it; None where it has none."""
+        return getattr(self.campaign, "quality_plan", None)
 
     @property
     def num_left(self) -> int | None:

@@ -7,14 +7,15 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.campaigns import Campaign
 
 
 class ImportState(models.TextChoices):
-    CHECKED = "checked", "Waits for your word"
-    DONE = "done", "Imported"
-    DROPPED = "dropped", "Let go"
+    CHECKED = "checked", _("Waits for your word")
+    DONE = "done", _("Imported")
+    DROPPED = "dropped", _("Let go")
 
 
 class Import(models.Model):

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.campaigns import Campaign
 
@@ -18,8 +19,8 @@ UNITS = 10**PLACES  # in one unit of currency
 
 
 class Per(models.TextChoices):
-    HOUR = "hour", "an hour"
-    RANKING = "ranking", "a ranking"
+    HOUR = "hour", _("an hour")
+    RANKING = "ranking", _("a ranking")
 
 
 class Tariff(models.Model):

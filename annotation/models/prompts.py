@@ -7,14 +7,15 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.campaigns import Campaign
 from registry.models import DatasetVersion, ModelVersion
 
 
 class Split(models.TextChoices):
-    TRAIN = "train", "Train"
-    TEST = "test", "Held out"
+    TRAIN = "train", _("Train")
+    TEST = "test", _("Held out")
 
 
 class Prompt(models.Model):

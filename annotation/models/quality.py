@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.campaigns import Campaign, Membership, Standing
 from annotation.models.tasks import RankingTask
+from annotation.quality.sentences import said
 
 FEWEST_TESTS = 4  # with fewer, not even a faultless test would tell a rater from one who guesses (Wilson, 95 %)
 
@@ -75,10 +77,10 @@ class GoldAnswer(models.Model):
 class Cause(models.TextChoices):
     """Why a standing changed."""
 
-    TEST = "test", "Qualification test"
-    CHECKS = "checks", "Checks"
-    HAND = "hand", "By hand"
-    APPEAL = "appeal", "Appeal"
+    TEST = "test", _("Qualification test")
+    CHECKS = "checks", _("Checks")
+    HAND = "hand", _("By hand")
+    APPEAL = "appeal", _("Appeal")
 
 
 STANDING_TRANSITIONS: dict[str, frozenset[str]] = {
@@ -90,13 +92,16 @@ STANDING_TRANSITIONS: dict[str, frozenset[str]] = {
 
 
 class StandingChange(models.Model):
-    """One change of a rater's standing, with its reason in words; never changed."""
+    """One change of a rater's standing, with its reason in words; never changed.
+
+    `kept_reason` is in the words of whoever changed it, or an English sentence of `annotation.quality.sentences`.
+    """
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="changes")
     before = models.CharField(max_length=8, choices=Standing)
     after = models.CharField(max_length=8, choices=Standing)
     cause = models.CharField(max_length=8, choices=Cause)
-    reason = models.TextField()
+    kept_reason = models.TextField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField()
 
@@ -104,15 +109,20 @@ class StandingChange(models.Model):
         ordering: ClassVar = ["-at", "-pk"]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=~models.Q(after=Standing.PAUSED) | ~models.Q(reason=""), name="a_pause_says_why"
+                condition=~models.Q(after=Standing.PAUSED) | ~models.Q(kept_reason=""), name="a_pause_says_why"
             )
         ]
 
+    @property
+    def reason(self) -> str:
+        """In the reader's language where the product gave it; a person's own words as they are."""
+        return said(self.kept_reason) if self.cause in (Cause.TEST, Cause.CHECKS) else self.kept_reason
+
 
 class AppealState(models.TextChoices):
-    OPEN = "open", "Open"
-    LIFTED = "lifted", "Lifted"
-    UPHELD = "upheld", "Upheld"
+    OPEN = "open", _("Open")
+    LIFTED = "lifted", _("Lifted")
+    UPHELD = "upheld", _("Upheld")
 
 
 class Appeal(models.Model):

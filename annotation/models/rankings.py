@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.assignments import Assignment
 from annotation.models.campaigns import Guideline
@@ -17,10 +18,10 @@ from annotation.models.tasks import RankingTask
 class CannotRank(models.TextChoices):
     """Why a task cannot be ranked: reasons that lie in the task. A rater who can't judge it herself skips it."""
 
-    UNCLEAR = "unclear", "the request can't be understood"
-    BROKEN = "broken", "the texts are broken or empty"
-    OUTSIDE = "outside", "the guideline does not cover it"
-    OTHER = "other", "another reason"
+    UNCLEAR = "unclear", _("the request can't be understood")
+    BROKEN = "broken", _("the texts are broken or empty")
+    OUTSIDE = "outside", _("the guideline does not cover it")
+    OTHER = "other", _("another reason")
 
 
 class Ranking(models.Model):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.campaigns import Campaign
 from annotation.models.prompts import Completion, Prompt
@@ -16,10 +17,10 @@ from annotation.models.queues import Queue
 class TaskKind(models.TextChoices):
     """What a task is for. Only rankings of work are frozen, counted as progress, and compared between raters."""
 
-    WORK = "work", "Work"
-    GOLD = "gold", "Gold"  # its right order is known: how near a rater comes to it is a measure of her
-    REPEAT = "repeat", "Repeat"  # the texts of a task that she has ranked, once more: does she agree with herself?
-    TEST = "test", "Qualification test"
+    WORK = "work", _("Work")
+    GOLD = "gold", _("Gold")  # its right order is known: how near a rater comes to it is a measure of her
+    REPEAT = "repeat", _("Repeat")  # the texts of a task that she has ranked, once more: does she agree with herself?
+    TEST = "test", _("Qualification test")
 
 
 class RankingTask(models.Model):

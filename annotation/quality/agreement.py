@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from django.utils.translation import gettext_noop
 
 from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
 from annotation.quality.judgement import Measure
@@ -27,11 +28,11 @@ from annotation.quality.table import (
 
 PAIRWISE, ALPHA, TAU_B, W, MAJORITY = "pairwise", "alpha", "tau_b", "w", "majority"
 WHY = {
-    PAIRWISE: "No two raters had a preference on the same pair of texts.",
-    ALPHA: "No text was placed by two raters, or all places are the same, so that chance can't be told.",
-    TAU_B: "No two rankings of one task both have an order.",
-    W: "No task was ranked by two raters on the same texts, with an order.",
-    MAJORITY: "No rating of a pair can be held against a majority of others.",
+    PAIRWISE: gettext_noop("No two raters had a preference on the same pair of texts."),
+    ALPHA: gettext_noop("No text was placed by two raters, or all places are the same, so that chance can't be told."),
+    TAU_B: gettext_noop("No two rankings of one task both have an order."),
+    W: gettext_noop("No task was ranked by two raters on the same texts, with an order."),
+    MAJORITY: gettext_noop("No rating of a pair can be held against a majority of others."),
 }
 COLUMNS = ("alike", "both", "tau", "taus", "w", "ws", "with_majority", "majorities")
 AT = {name: at for at, name in enumerate(COLUMNS)}

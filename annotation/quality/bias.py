@@ -10,6 +10,17 @@ from itertools import combinations
 
 from annotation.quality.intervals import binomial_tail, holm, ratio_interval, two_sided
 from annotation.quality.judgement import Judgement, by_rater, by_task, positions, votes
+from annotation.quality.sentences import (
+    ALL_TIED,
+    FAVOURS_LONGER,
+    FAVOURS_SHORTER,
+    NOTHING_TO_TEST,
+    OTHERS_BY_CHANCE,
+    PUTS_FIRST_FIRST,
+    RANKS_HASTILY,
+    TOO_FEW_COMPARED,
+    TOO_FEW_RANKINGS,
+)
 from annotation.weak_order import Tiers
 
 ALPHA = 0.05  # the chance that a report on raters without bias flags any of them
@@ -49,7 +60,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A rater's evidence before Holm: (a, n) by ranking, whose ratio is the effect, and how to tell of it."""
+    """A rater's evidence before Holm: (a, n) by ranking, whose ratio is the effect, and how to tell of it.
+
+    `sentence` has places for the effect and its p, `why` is said instead where there is no test.
+    """
 
     counts: list[tuple[float, float]]
     num: int
@@ -96,11 +110,13 @@ def haste(
     def told(mine: list[Judgement]) -> Raw:
         hasty = [_is_hasty(judgement, lengths, fastest=fastest) for judgement in mine]
         p = binomial_tail(sum(hasty), trials=len(hasty), share=HASTE_ALLOWED)
-        return Raw(
-            [(float(h), 1.0) for h in hasty], len(hasty), p, f"Ranks faster than {fastest:g} characters a second"
-        )
+        return Raw([(float(h), 1.0) for h in hasty], len(hasty), p, hasty_sentence(fastest))
 
     return _report(timed, Kind.HASTE, told, alpha=alpha)
+
+
+def hasty_sentence(fastest: float) -> str:
+    return RANKS_HASTILY.replace("%(fastest)s", f"{fastest:g}")
 
 
 def _is_hasty(judgement: Judgement, lengths: Mapping[str, int], *, fastest: float) -> bool:
@@ -127,14 +143,10 @@ def _finding(rater: str, kind: Kind, raw: Raw, adjusted: float | None, *, alpha:
     low, high = ratio_interval(counts) if pairs else (None, None)
     is_flagged = adjusted is not None and adjusted < alpha
     if adjusted is None:
-        few = (
-            f"{raw.num} of the {FEWEST} rankings that a test needs."
-            if raw.num < FEWEST
-            else "There is nothing to test."
-        )
-        sentence = raw.why or few
+        few = TOO_FEW_RANKINGS % {"num": raw.num, "fewest": FEWEST}
+        sentence = raw.why or (few if raw.num < FEWEST else NOTHING_TO_TEST)
     else:
-        sentence = f"{raw.sentence}: {effect or 0.0:.0%} ({raw.num} rankings, p = {adjusted:.2g} held over all raters)."
+        sentence = raw.sentence % {"share": f"{effect or 0.0:.0%}", "num": raw.num, "p": f"{adjusted:.2g}"}
     p = raw.p if adjusted is not None else None
     return Finding(rater, kind, effect, low, high, raw.num, p, adjusted, is_flagged, sentence)
 
@@ -154,8 +166,8 @@ def _position(mine: list[Judgement]) -> Raw:
     beyond = max(0.0, abs(covariance) - CONTINUITY)
     p = two_sided(beyond / math.sqrt(variance)) if variance else None
     counts = [_share(judgement.tiers, {name: -i for i, name in enumerate(judgement.shown)}) for judgement in mine]
-    why = "" if variance else "Every ranking ties all texts."
-    return Raw(counts, len(mine), p, "Puts the text that is shown first before the other", why)
+    why = "" if variance else ALL_TIED
+    return Raw(counts, len(mine), p, PUTS_FIRST_FIRST, why)
 
 
 def _share(tiers: Tiers, feature: Mapping[str, int]) -> tuple[float, float]:
@@ -170,16 +182,11 @@ def _length(mine: list[Judgement], tasks: dict[str, list[Judgement]], lengths: M
     compared = [leaning for leaning in found if leaning is not None]
     p, excess = _more_than_skill_explains(compared) if len(compared) >= FEWEST else (None, 0.0)
     if len(compared) < FEWEST:
-        why = f"{len(compared)} of the {FEWEST} tasks that a test needs were ranked by two others too."
+        why = TOO_FEW_COMPARED % {"num": len(compared), "fewest": FEWEST}
     else:
-        why = (
-            ""
-            if p is not None
-            else "The others agree no more than by chance, so that there is nothing to compare with."
-        )
+        why = "" if p is not None else OTHERS_BY_CHANCE
     counts = [_share(judgement.tiers, lengths) for judgement in mine]
-    more = "more" if excess > 0 else "less"
-    return Raw(counts, len(mine), p, f"Favours the longer text {more} than others on the same texts", why)
+    return Raw(counts, len(mine), p, FAVOURS_LONGER if excess > 0 else FAVOURS_SHORTER, why)
 
 
 @dataclass(frozen=True, slots=True)

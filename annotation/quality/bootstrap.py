@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from django.utils.translation import gettext_noop
 
 from annotation.quality.judgement import Measure, undefined
 from annotation.quality.table import Floats
 
 RESAMPLES = 1000
 AT_ONCE = 1 << 21  # weights in hand
-ONE_TASK = "One task alone gives no interval."
+ONE_TASK = gettext_noop("One task alone gives no interval.")
 
 Figure = Callable[[Floats], Floats]  # [B, D] sums of the statistics of tasks -> [B], nan where undefined
 
@@ -41,7 +42,9 @@ def measured(value: float, *, num: int, resampled_B: Floats | None, why: str) ->
         return Measure(float(value), num=num, why=ONE_TASK)
     defined = resampled_B[~np.isnan(resampled_B)]
     if not len(defined):
-        return Measure(float(value), num=num, why="No resample of the tasks defines it, so that it has no interval.")
+        return Measure(
+            float(value), num=num, why=gettext_noop("No resample of the tasks defines it, so that it has no interval.")
+        )
     low, high = np.percentile(defined, [2.5, 97.5])
     return Measure(float(value), num=num, low=float(low), high=float(high))
 

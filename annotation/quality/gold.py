@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.utils.translation import gettext_noop
+
 from annotation.quality.intervals import ratio_interval
 from annotation.quality.judgement import Measure, Order, shared_votes, undefined, votes
 
@@ -45,7 +47,7 @@ def credit_over_answers(answers: Iterable[tuple[Order, Order]]) -> Measure:
 
 def _over(found: Iterable[Measure]) -> Measure:
     counts = [(measure.value * measure.num, measure.num) for measure in found if measure.value is not None]
-    return _share(counts, "No gold ranking orders two texts that were ranked.")
+    return _share(counts, gettext_noop("No gold ranking orders two texts that were ranked."))
 
 
 def self_consistency(repeats: Iterable[tuple[Order, Order]]) -> Measure:
@@ -59,7 +61,7 @@ def self_consistency(repeats: Iterable[tuple[Order, Order]]) -> Measure:
         products = [x * y for x, y in shared_votes(votes(first), votes(second)) if x and y]
         if products:
             counts.append((float(products.count(1)), len(products)))
-    return _share(counts, "No pair of texts was ordered both times.")
+    return _share(counts, gettext_noop("No pair of texts was ordered both times."))
 
 
 def _share(counts: list[tuple[float, int]], why: str) -> Measure:

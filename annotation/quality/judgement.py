@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
+from annotation.quality.sentences import said
 from annotation.weak_order import Tiers
 
 Votes = dict[tuple[str, str], int]
@@ -36,6 +37,11 @@ class Measure:
 
 def undefined(why: str, *, num: int = 0) -> Measure:
     return Measure(None, num=num, why=why)
+
+
+def told(measure: Measure) -> Measure:
+    """To be shown now and kept nowhere: says in the reader's language why it is undefined."""
+    return replace(measure, why=said(measure.why))
 
 
 def in_percent(share: float) -> str:

@@ -19,11 +19,20 @@ from annotation.quality.bias import (
     Finding,
     Kind,
     Raw,
+    hasty_sentence,
     report_of,
 )
 from annotation.quality.consensus import Reliability
 from annotation.quality.intervals import binomial_tail, two_sided
 from annotation.quality.reliability import reliabilities
+from annotation.quality.sentences import (
+    ALL_TIED,
+    FAVOURS_LONGER,
+    FAVOURS_SHORTER,
+    OTHERS_BY_CHANCE,
+    PUTS_FIRST_FIRST,
+    TOO_FEW_COMPARED,
+)
 from annotation.quality.table import MOST_TEXTS, Floats, Ints, Table, columns, votes_on_columns
 
 
@@ -76,7 +85,7 @@ def position_bias_of(table: Table, *, alpha: float = ALPHA) -> list[Finding]:
         p = two_sided(max(0.0, abs(lean) - CONTINUITY) / math.sqrt(spread)) if spread else None
         raw[name] = Raw(
             list(zip(share[mine].tolist(), pairs[mine].tolist(), strict=True)), len(mine), p,
-            "Puts the text that is shown first before the other", "" if spread else "Every ranking ties all texts.",
+            PUTS_FIRST_FIRST, "" if spread else ALL_TIED,
         )  # fmt: skip
     return report_of(raw, Kind.POSITION, alpha=alpha)
 
@@ -89,7 +98,7 @@ def haste_of(table: Table, *, length_TK: Floats, alpha: float = ALPHA, fastest: 
         name: Raw(
             [(h, 1.0) for h in hasty[mine].tolist()], len(mine),
             binomial_tail(int(hasty[mine].sum()), trials=len(mine), share=HASTE_ALLOWED),
-            f"Ranks faster than {fastest:g} characters a second",
+            hasty_sentence(fastest),
         )
         for name, mine in rows_by_rater(table, rows)
     }  # fmt: skip
@@ -131,7 +140,7 @@ def length_raw(leaning: Floats, share: Floats, pairs: Floats) -> Raw:
     """`leaning` by task: to the longer text, hers and the others' mean; agreement, with them and among them."""
     p, excess, why = None, 0.0, ""
     if len(leaning) < FEWEST:
-        why = f"{len(leaning)} of the {FEWEST} tasks that a test needs were ranked by two others too."
+        why = TOO_FEW_COMPARED % {"num": len(leaning), "fewest": FEWEST}
     else:
         own, others, with_others, among = leaning.T
         if among.sum() > 0:
@@ -141,10 +150,9 @@ def length_raw(leaning: Floats, share: Floats, pairs: Floats) -> Raw:
             squares = float(np.square(parts).sum())
             p = two_sided(excess / math.sqrt(squares)) if squares else None
         else:
-            why = "The others agree no more than by chance, so that there is nothing to compare with."
-    more = "more" if excess > 0 else "less"
+            why = OTHERS_BY_CHANCE
     counts = list(zip(share.tolist(), pairs.tolist(), strict=True))
-    return Raw(counts, len(share), p, f"Favours the longer text {more} than others on the same texts", why)
+    return Raw(counts, len(share), p, FAVOURS_LONGER if excess > 0 else FAVOURS_SHORTER, why)
 
 
 def shares_in(table: Table, rows: Ints, feature_NK: Floats) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from annotation.quality.judgement import Measure
+from annotation.quality.sentences import TOO_FEW_VALUES
 from annotation.quality.table import Floats
 
 OUTSIDE = 0.025  # on either side of a 95 % interval
@@ -22,7 +23,7 @@ def median_of(values: Floats, *, why: str) -> Measure:
         return Measure(None, why=why)
     middle = float(np.median(known))
     if num < FEWEST:
-        return Measure(middle, num=num, why=f"{FEWEST} are the fewest that give an interval.")
+        return Measure(middle, num=num, why=TOO_FEW_VALUES % {"num": FEWEST})
     below = most_below(num)
     return Measure(middle, num=num, low=float(known[below]), high=float(known[num - 1 - below]))
 

@@ -17,16 +17,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from django.utils.translation import gettext_noop
 
 from annotation.quality.bootstrap import ONE_TASK
 from annotation.quality.intervals import Z
 from annotation.quality.judgement import Measure, undefined
+from annotation.quality.sentences import UNCOMPARED, UNSHOWN
 from annotation.quality.table import Floats, Ints, Table, columns, votes_on_columns
 
 SCORE_SPREAD, SHARPNESS, SHARPNESS_SPREAD, TERM_SPREAD = 3.0, 1.0, 0.5, 1.0
 MOST_ROUNDS = 200
 TOLERANCE = 1e-10  # of a Newton step: where it is squared by the next, nothing is left to gain
 ROUNDING = 1e-12  # of the likelihood, relative: less is no fall
+NOBODY_COMPARED = gettext_noop("No rater has compared texts of two models.")
+COMPARED_NONE = gettext_noop("Compared no texts of two models.")
+SAME_LENGTH = gettext_noop("All texts that were compared are equally long.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def model_scores(given: Comparisons, *, models: tuple[str, ...], raters: tuple[s
     """With intervals by the sandwich over tasks. Where nothing is compared, every figure says so."""
     num = float(given.weight.sum())
     if not len(given.task):
-        nothing = undefined("No rater has compared texts of two models.")
+        nothing = undefined(NOBODY_COMPARED)
         return ModelScores(dict.fromkeys(models, nothing), nothing, nothing, {}, 0, is_settled=True)
     point, is_settled = _fit(given)
     errors_Q, errors_R = _errors(given, point)
@@ -112,17 +117,16 @@ def model_scores(given: Comparisons, *, models: tuple[str, ...], raters: tuple[s
     counts_M += np.bincount(given.worse, given.weight, given.num_models)
     counts_R = np.bincount(given.rater, given.weight, given.num_raters)
     scores = {
-        model: _measure(point.small_Q[at], errors_Q[at], counts_M[at], "None of its texts was compared with another's.")
-        for at, model in enumerate(models)
+        model: _measure(point.small_Q[at], errors_Q[at], counts_M[at], UNCOMPARED) for at, model in enumerate(models)
     }
     placed, sized = float((given.weight * (given.first != 0)).sum()), float((given.weight * (given.longer != 0)).sum())
     m = given.num_models
     return ModelScores(
         scores=scores,
-        position=_measure(point.small_Q[m], errors_Q[m], placed, "It is not known in which order texts were shown."),
-        length=_measure(point.small_Q[m + 1], errors_Q[m + 1], sized, "All texts that were compared are equally long."),
+        position=_measure(point.small_Q[m], errors_Q[m], placed, UNSHOWN),
+        length=_measure(point.small_Q[m + 1], errors_Q[m + 1], sized, SAME_LENGTH),
         sharpness={
-            rater: _measure(point.beta_R[at], errors_R[at], counts_R[at], "Compared no texts of two models.")
+            rater: _measure(point.beta_R[at], errors_R[at], counts_R[at], COMPARED_NONE)
             for at, rater in enumerate(raters)
         },
         num_comparisons=round(num),

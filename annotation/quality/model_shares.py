@@ -14,11 +14,11 @@ import numpy as np
 from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
 from annotation.quality.dawid_skene import Coded, settle
 from annotation.quality.judgement import Measure
+from annotation.quality.sentences import UNCOMPARED
 from annotation.quality.table import Floats, Ints, Table, columns, votes_on_columns
 
 CLASSES = ("worse", "better")  # of the text whose id comes first in the alphabet
 TOLERANCE = 1e-5  # of posteriors: shares, which average thousands of them, move by less
-WHY = "None of its texts was compared with another's."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def model_shares(
     """Intervals resample tasks; Dawid & Skene's posteriors are taken as fitted to all."""
     items = items_of(table, model_TK=model_TK)
     if not len(items.item):
-        nothing = {model: Measure(None, why=WHY) for model in models}
+        nothing = {model: Measure(None, why=UNCOMPARED) for model in models}
         return Shares(nothing, nothing, 0, is_settled=True)
     totals_I = np.bincount(items.item, items.vote, minlength=len(items.task_I))
     by_majority_I = (np.sign(totals_I) + 1) / 2
@@ -90,7 +90,7 @@ def shares_of(
     sums = stats.sum(axis=0, keepdims=True)
     return {
         model: measured(
-            float(ratio(sums, of=at, over=m + at)[0]), num=round(sums[0, m + at]), why=WHY,
+            float(ratio(sums, of=at, over=m + at)[0]), num=round(sums[0, m + at]), why=UNCOMPARED,
             resampled_B=None if resampled is None else ratio(resampled, of=at, over=m + at),
         )
         for at, model in enumerate(models)

@@ -7,7 +7,7 @@ from django.db import transaction
 from accounts.hints import hint
 from accounts.models import User
 from annotation.models import Assignment, AssignmentState, Standing
-from annotation.services.assign import check_may_rank, deal, end, expire_leases, on_desk, own, put_off, whole
+from annotation.services.assign import check_may_rank, deal, end, on_desk, own, put_off, whole
 
 
 def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
@@ -16,22 +16,19 @@ def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:
     She holds two tasks of a campaign at most: this makes the second, on a slot like any other. None where nothing more
     waits for her, or where `assignment` is not in her hands any more. Raises `NotARater`, `NotOpen`.
     """
-    campaign = assignment.task.campaign
     with transaction.atomic():
-        member = check_may_rank(campaign, rater=rater)
+        member = check_may_rank(assignment.task.campaign, rater=rater)
         if member.standing not in (Standing.TRUSTED, Standing.TESTED):
             return None
-        expire_leases(campaign=campaign)
-        held = on_desk(campaign, rater=rater)
+        held = on_desk(member)
         if assignment.pk not in [one.pk for one in held]:
             return None
         for other in held:
-            if other.pk != assignment.pk and put_off(other, campaign=campaign):
+            if other.pk != assignment.pk and put_off(other, campaign=member.campaign):
                 return whole(other.pk)
         if member.num_left is not None and member.num_left <= len(held):
             return None
-        made = deal(member)
-    return whole(made.pk) if made else None
+        return deal(member)
 
 
 def give_back(assignment: Assignment, *, rater: User) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from accounts.clock import in_seconds
 from accounts.errors import Conflict, NotAllowed, NotFound, UserError
 from accounts.hints import hint
 from accounts.models import User
+from accounts.numbers import whole as written
 from annotation.models import (
     ASSIGNMENT_TRANSITIONS,
     HOLDS_SLOT,
@@ -25,6 +29,7 @@ from annotation.models import (
     SkipMode,
     Slot,
     Standing,
+    Tariff,
     TaskCompletion,
 )
 from annotation.services.money import release, reserve
@@ -85,22 +90,23 @@ def lease(campaign: Campaign, *, rater: User) -> Assignment | Membership | None:
         member = check_may_rank(campaign, rater=rater)
         if member.standing in (Standing.PAUSED, Standing.FAILED):
             return member
-        expire_leases(campaign=campaign)
-        for held in on_desk(campaign, rater=rater):  # of two, the second was fetched ahead (`ahead.lease_ahead`)
-            if put_off(held, campaign=campaign):
+        for held in on_desk(member):  # of two, the second was fetched ahead (`ahead.lease_ahead`)
+            if put_off(held, campaign=member.campaign):
                 return whole(held.pk)
         made = deal(member)
         if member.standing == Standing.FAILED:
             return member
-    return whole(made.pk) if made else None
+    return made
 
 
-def on_desk(campaign: Campaign, *, rater: User) -> list[Assignment]:
-    """What she holds, in the order in which she got it."""
+def on_desk(member: Membership) -> list[Assignment]:
+    """What she holds in the campaign, in the order in which she got it, once every lease that ran out has ended."""
+    if member.some_are_late:
+        expire_leases(campaign=member.campaign)
     # Hers are few, in all campaigns together: asked for those of one campaign, the database may begin with all of its slots,
     # and asked for an order, with all that she has ranked.
-    live = Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).select_related("slot").order_by()
-    held = [one for one in live if one.slot.campaign_id == campaign.pk]
+    live = Assignment.objects.filter(state=AssignmentState.LIVE).select_related("slot").order_by()
+    held = [one for one in live.filter(rater=member.user_id) if one.slot.campaign_id == member.campaign_id]
     return sorted(held, key=lambda one: (one.leased_at, one.pk))
 
 
@@ -120,12 +126,12 @@ def slot_for(member: Membership) -> Slot | None:
     if member.standing == Standing.TESTED:
         test = next_test(member)
         if test is not None:
-            return take_slot(Slot.objects.filter(pk=test.pk, is_free=True))
+            return take_slot(Slot.objects.filter(pk=test.pk, is_free=True).select_related("task__prompt"))
     if member.standing != Standing.TRUSTED:
         return None
     campaign, rater = member.campaign, member.user
     check = None
-    if hasattr(campaign, "quality_plan"):
+    if member.plan is not None:
         lay_out(member)
         check = take_slot(checks_due(member))
     return check or next_slot(campaign, rater=rater) or skipped_slot(campaign, rater=rater)
@@ -133,43 +139,69 @@ def slot_for(member: Membership) -> Slot | None:
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    mine = Membership.objects.select_for_update(of=("self",)).select_related("campaign__quality_plan", "user")
-    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
-    mine = mine.annotate(newest_guideline=Subquery(newest.values("pk")[:1]))  # type: ignore[no-redef]  # declared, so that others may read it
-    member = mine.filter(campaign=campaign, user=rater, is_active=True).first()
+    member = members(rater).filter(campaign=campaign, is_active=True).first()
     if member is None or not rater.is_active:
-        raise NotARater(f"You are not a rater of {campaign.name}.")
+        raise NotARater(gettext("You are not a rater of %(campaign)s.") % {"campaign": campaign.name})
     if member.campaign.state != CampaignState.OPEN:
-        raise NotOpen(f"{campaign.name} is not open to raters now.")
+        raise NotOpen(gettext("%(campaign)s is not open to raters now.") % {"campaign": campaign.name})
+    member.user = rater  # known: not asked of the database again
     return member
+
+
+def members(rater: User) -> QuerySet[Membership]:
+    """Hers, to be locked, with all that giving out and taking in ask of a campaign."""
+    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
+    hers = (
+        Membership.objects.select_for_update(of=("self",)).select_related("campaign__quality_plan").filter(user=rater)
+    )
+    return hers.annotate(
+        asked_at=Now(),
+        some_are_late=Exists(Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now())),
+        newest_guideline=Subquery(newest.values("pk")[:1]),  # type: ignore[no-redef]  # declared, so that others may read it
+        has_tariff=Exists(Tariff.objects.filter(campaign=OuterRef("campaign"))),
+    )
 
 
 def check_limit(member: Membership) -> None:
     if member.num_left == 0:
         raise LimitReached(
-            f"You have ranked {member.num_ranked:,} tasks of {member.campaign.name}: as many as one person may here."
+            ngettext(
+                "You have ranked %(num)s task of %(campaign)s: as many as one person may here.",
+                "You have ranked %(num)s tasks of %(campaign)s: as many as one person may here.",
+                member.num_ranked,
+            )
+            % {"num": written(member.num_ranked), "campaign": member.campaign.name}
         )
 
 
 def assign(slot: Slot, *, member: Membership) -> Assignment:
     campaign, rater = member.campaign, member.user
     before = Assignment.objects.filter(task=slot.task_id, rater=rater, state__in=COMES_BACK).first()
-    now = timezone.now()
-    return Assignment.objects.create(
-        slot=slot, task_id=slot.task_id, rater=rater, order=before.order if before else shuffled(slot),
-        guideline_id=member.newest_guideline, tariff=reserve(campaign, rater=rater),
-        leased_at=now, lease_until=lease_end(campaign),
+    texts = texts_of(slot.task_id)
+    made = Assignment(
+        slot=slot, task=slot.task, rater=rater, order=before.order if before else shuffled(slot, texts=texts),
+        guideline_id=member.newest_guideline, tariff=reserve(campaign, rater=rater) if member.has_tariff else None,
+        leased_at=timezone.now(), lease_until=member.asked_at + timedelta(minutes=campaign.lease_minutes),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip
+    made.save(force_insert=True)
+    made.slot.campaign = made.task.campaign = campaign
+    made.texts = texts
+    return made
 
 
-def shuffled(slot: Slot) -> list[str]:
+def texts_of(task: Any) -> dict[str, str]:
+    """Completion id -> text, in the order in which they were made."""
+    entries = TaskCompletion.objects.filter(task=task).order_by("index")
+    return {str(pk): text for pk, text in entries.values_list("completion_id", "completion__text")}
+
+
+def shuffled(slot: Slot, *, texts: Iterable[str]) -> list[str]:
     """A random order, stored with the assignment, so that a place says nothing about who wrote the text.
 
     What comes to a rater again comes in another order than before.
     """
-    entries = TaskCompletion.objects.filter(task=slot.task_id).order_by("index")
-    order = [str(pk) for pk in entries.values_list("completion_id", flat=True)]
+    order = list(texts)
     lot.shuffle(order)
     if slot.reserved_for_id is not None and slot.task.repeats_id:
         before = Assignment.objects.filter(task=slot.task.repeats_id, rater=slot.reserved_for_id)
@@ -229,23 +261,14 @@ def put_off(assignment: Assignment, *, campaign: Campaign) -> bool:
 def own(assignment: Assignment, *, rater: User) -> Assignment:
     """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
     # Her membership first, in the order in which `lease_next` locks, so that what one rater does comes one after another.
-    hers = Membership.objects.select_for_update(of=("self",)).filter(user=rater)
-    list(hers.filter(campaign__tasks=assignment.task_id).values_list("pk", flat=True))
-    mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot__campaign")
+    member = members(rater).filter(campaign__tasks=assignment.task_id).first()
+    mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot")
     found = mine.filter(pk=assignment.pk, rater=rater).first()
     if found is None:
-        raise NotFound("There is no such task on your desk.", code="no_assignment")
-    found.rater = rater
-    return found
-
-
-def member_of(assignment: Assignment) -> Membership | None:
-    """Hers, which `own` has locked; none where she never was a rater here."""
-    found: Membership | None = (
-        Membership.objects.select_related("campaign", "user")
-        .filter(campaign=assignment.slot.campaign_id, user=assignment.rater_id)
-        .first()
-    )
+        raise NotFound(gettext("There is no such task on your desk."), code="no_assignment")
+    found.rater, found.member = rater, member  # known: not asked of the database again
+    if member is not None:
+        member.user, found.slot.campaign = rater, member.campaign
     return found
 
 
@@ -254,7 +277,7 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state != AssignmentState.LIVE:
-            raise LeaseLost(AFTER[found.state], is_over=found.state != AssignmentState.EXPIRED)
+            raise LeaseLost(gettext(AFTER[found.state]), is_over=found.state != AssignmentState.EXPIRED)
         found.lease_until = lease_end(found.slot.campaign)
         found.save(update_fields=["lease_until"])
         found.refresh_from_db(fields=["lease_until"])
@@ -262,26 +285,28 @@ def renew(assignment: Assignment, *, rater: User) -> Assignment:
 
 
 AFTER: dict[str, str] = {
-    AssignmentState.EXPIRED: "This task went back after a long pause. Your ranking is still taken when you submit it.",
-    AssignmentState.DONE: "You have submitted this task already.",
-    AssignmentState.SURPLUS: "You have submitted this task already.",
-    AssignmentState.SKIPPED: "You have skipped this task.",
-    AssignmentState.PASSED: "You have skipped this task.",
+    AssignmentState.EXPIRED: gettext_noop(
+        "This task went back after a long pause. Your ranking is still taken when you submit it."
+    ),
+    AssignmentState.DONE: gettext_noop("You have submitted this task already."),
+    AssignmentState.SURPLUS: gettext_noop("You have submitted this task already."),
+    AssignmentState.SKIPPED: gettext_noop("You have skipped this task."),
+    AssignmentState.PASSED: gettext_noop("You have skipped this task."),
 }
 
 
 def save_draft(assignment: Assignment, *, rater: User, draft: dict[str, Any]) -> Assignment:
     """Keeps what she has so far, on a task that ran out too. Raises `LeaseLost` once it is submitted or skipped."""
     if not isinstance(draft, dict):
-        raise BadDraft("A draft is an object.")
+        raise BadDraft(gettext("A draft is an object."))
     if complaint := complaint_about(draft):
-        raise BadDraft(f"There is {complaint} in the draft.")
+        raise BadDraft(gettext("There is %(complaint)s in the draft.") % {"complaint": complaint})
     if len(canonical(draft)) > LARGEST_DRAFT:
-        raise BadDraft(f"A draft has at most {LARGEST_DRAFT // 1024} KiB.")
+        raise BadDraft(gettext("A draft has at most %(most)s KiB.") % {"most": LARGEST_DRAFT // 1024})
     with transaction.atomic():
         found = own(assignment, rater=rater)
         if found.state not in (AssignmentState.LIVE, AssignmentState.EXPIRED):
-            raise LeaseLost(AFTER[found.state])
+            raise LeaseLost(gettext(AFTER[found.state]))
         found.draft, found.draft_at = draft, timezone.now()
         found.save(update_fields=["draft", "draft_at"])
     return found
@@ -298,16 +323,18 @@ def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment
         if found.state in (AssignmentState.SKIPPED, AssignmentState.PASSED):
             return found
         if AssignmentState.SKIPPED not in ASSIGNMENT_TRANSITIONS[found.state]:
-            raise LeaseLost(AFTER[found.state])
+            raise LeaseLost(gettext(AFTER[found.state]))
         campaign = found.slot.campaign
         if campaign.skip_needs_reason and not reason:
-            raise NeedsReason(f"Say why you skip a task of {campaign.name}.", field="reason")
+            raise NeedsReason(
+                gettext("Say why you skip a task of %(campaign)s.") % {"campaign": campaign.name}, field="reason"
+            )
         is_work = found.slot.reserved_for_id is None  # a check ends as ever, and nobody sees a difference
         counts = is_work and campaign.skip_mode == SkipMode.DONE and found.state == AssignmentState.LIVE
         to = AssignmentState.PASSED if counts else AssignmentState.SKIPPED
         end(found, to=to, skip_reason=reason, draft=None, draft_at=None)
-        if (member := member_of(found)) is not None:
-            judge(member)
+        if found.member is not None:
+            judge(found.member)
         hint(f"campaign:{found.slot.campaign_id}")
         found.refresh_from_db()
     return found

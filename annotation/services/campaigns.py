@@ -8,10 +8,12 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.text import slugify
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict, UserError
 from accounts.hints import hint
 from accounts.models import Capability, User
+from accounts.numbers import whole
 from annotation.attributes import Attribute, BadAttributes, as_json, attributes_of, parse_attributes
 from annotation.examples import Example
 from annotation.examples import as_json as examples_as_json
@@ -80,22 +82,37 @@ def checked_name(name: str) -> tuple[str, str]:
     slug = slugify(name)[:LONGEST_NAME]
     if not slug or len(name) > LONGEST_NAME:
         raise BadCampaign(
-            f"A name has 1 to {LONGEST_NAME} characters, with a letter or a digit among them.", field="name"
+            gettext("A name has 1 to %(most)s characters, with a letter or a digit among them.")
+            % {"most": LONGEST_NAME},
+            field="name",
         )
     if slug in RESERVED:
-        raise BadCampaign(f"A campaign can't be called {name}: an address has that word. Choose another.", field="name")
+        raise BadCampaign(
+            gettext("A campaign can't be called %(name)s: an address has that word. Choose another.") % {"name": name},
+            field="name",
+        )
     if (Campaign.objects.filter(name=name) | Campaign.objects.filter(slug=slug)).exists():
-        raise NameTaken(f"A campaign is called {name} or much like it. Choose another name.", field="name")
+        raise NameTaken(
+            gettext("A campaign is called %(name)s or much like it. Choose another name.") % {"name": name},
+            field="name",
+        )
     return name, slug
 
 
 def check_campaign(*, k: int, overlap: int, lease_minutes: int) -> None:
     if not 2 <= k <= 9:
-        raise BadCampaign(f"K is 2 to 9 completions a task, not {k}.", field="k")
+        raise BadCampaign(gettext("K is 2 to 9 completions a task, not %(k)s.") % {"k": k}, field="k")
     if not 1 <= overlap <= MOST_RATERS:
-        raise BadCampaign(f"1 to {MOST_RATERS} raters rank a task, not {overlap}.", field="overlap")
+        raise BadCampaign(
+            gettext("1 to %(most)s raters rank a task, not %(num)s.") % {"most": MOST_RATERS, "num": overlap},
+            field="overlap",
+        )
     if not 1 <= lease_minutes <= LONGEST_LEASE:
-        raise BadCampaign(f"A lease lasts 1 to {LONGEST_LEASE} minutes, not {lease_minutes}.", field="lease_minutes")
+        raise BadCampaign(
+            gettext("A lease lasts 1 to %(most)s minutes, not %(num)s.")
+            % {"most": LONGEST_LEASE, "num": lease_minutes},
+            field="lease_minutes",
+        )
 
 
 def attributes_told(lines: Iterable[str]) -> tuple[Attribute, ...]:
@@ -126,7 +143,10 @@ def add_raters(campaign: Campaign, *, raters: Iterable[User], user: User | None)
     people = list(raters)
     for person in people:
         if not person.can(Capability.RANK):
-            raise BadCampaign(f"{person.username} may not rank: only raters and reviewers do.", field="raters")
+            raise BadCampaign(
+                gettext("%(name)s may not rank: only raters and reviewers do.") % {"name": person.username},
+                field="raters",
+            )
     with transaction.atomic():
         known = Membership.objects.filter(campaign=campaign, user__in=people, is_active=True)
         new = sorted({person.username for person in people} - set(known.values_list("user__username", flat=True)))
@@ -152,7 +172,9 @@ def revise_guideline(
 ) -> Guideline:
     """A new version; what is not given stays as it was. Who is ranking now finishes under the one that she was shown."""
     if text is not None and len(text) > LONGEST_GUIDELINE:
-        raise BadGuideline(f"A guideline has at most {LONGEST_GUIDELINE:,} characters.", field="text")
+        raise BadGuideline(
+            gettext("A guideline has at most %(most)s characters.") % {"most": whole(LONGEST_GUIDELINE)}, field="text"
+        )
     with transaction.atomic():
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # two admins at once get two numbers
         last = campaign.guidelines.first()
@@ -176,7 +198,12 @@ def set_state(campaign: Campaign, *, to: str, user: User | None) -> Campaign:
         campaign.refresh_from_db(fields=["state"])
         if not moved:
             known = ", ".join(sorted(CAMPAIGN_TRANSITIONS[campaign.state]))
-            raise NoSuchMove(f"A campaign that is {campaign.state} can become {known}, not {to or 'nothing'}.")
+            sentence = (
+                gettext("A campaign that is %(state)s can become %(known)s, not %(to)s.")
+                if to
+                else gettext("A campaign that is %(state)s can become %(known)s, not nothing.")
+            )
+            raise NoSuchMove(sentence % {"state": campaign.state, "known": known, "to": to})
         record("campaign.state", actor=user, target=campaign, before=before, after=to)
         hint(f"campaign:{campaign.pk}")
     return campaign

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict, UserError
 from accounts.hints import hint
@@ -62,9 +63,9 @@ def request_completions(
     Raises `NoModel`, `NoPrompts`, `UnderWay`, and what `start_run` does.
     """
     if model is None and after is None:
-        raise NoModel("Choose the model that should write the completions.")
+        raise NoModel(gettext("Choose the model that should write the completions."))
     if model is not None and model.role == ModelRole.REWARD:
-        raise NoModel(f"{model.name} is a reward model: it writes nothing.")
+        raise NoModel(gettext("%(name)s is a reward model: it writes nothing.") % {"name": model.name})
     fields = {"k": campaign.k, **(recipe or {})}
     check_recipe("generate", fields)  # before a dataset is written for it
     source = model.artifact if model is not None else after
@@ -75,7 +76,9 @@ def request_completions(
         waiting = unanswered(campaign, model=model)
         if not waiting.exists():
             raise NoPrompts(
-                "Every prompt has completions of this model." if campaign.prompts.exists() else "Add prompts first."
+                gettext("Every prompt has completions of this model.")
+                if campaign.prompts.exists()
+                else gettext("Add prompts first.")
             )
         prompts = freeze_dataset(
             f"{campaign.slug[:80]}-prompts-{uuid.uuid4().hex[:8]}",
@@ -97,7 +100,9 @@ def refuse_under_way(campaign: Campaign, *, source: Any) -> None:
     )
     same = {"inputs__after": source} if isinstance(source, Run) else {"inputs__artifact": source}
     if running.filter(**same).exists():
-        raise UnderWay("This model is writing completions for this campaign now. Wait for that run, or cancel it.")
+        raise UnderWay(
+            gettext("This model is writing completions for this campaign now. Wait for that run, or cancel it.")
+        )
 
 
 def unanswered(campaign: Campaign, *, model: ModelVersion | None) -> QuerySet[Prompt]:
@@ -206,7 +211,7 @@ def entries_of(task: RankingTask, completions: Iterable[Completion]) -> list[Tas
     """The texts of a task, in their places. Raises `BetterVersion`: one is its rater's own, and nobody else is shown it."""
     texts = list(completions)
     if any(completion.parent_id for completion in texts):
-        raise BetterVersion("A rater's better version of a text can't be a text of a task.")
+        raise BetterVersion(gettext("A rater's better version of a text can't be a text of a task."))
     return [TaskCompletion(task=task, completion=one, index=index) for index, one in enumerate(texts)]
 
 

@@ -12,7 +12,8 @@ from django.db.models import Q, QuerySet
 
 from annotation.models import Membership, QualityPlan, Ranking, Standing, StandingChange, TaskKind
 from annotation.quality.gold import credit_of_answer, self_consistency
-from annotation.quality.judgement import Measure, Order, in_percent
+from annotation.quality.judgement import Measure, Order, in_percent, told
+from annotation.quality.sentences import PAUSED_BY_CREDIT, PAUSED_BY_HASTE, PAUSED_BY_LEANING
 from annotation.quality.sequential import PauseTest, update
 from annotation.quality.watch import Timed, Watched, watch_haste, watch_leaning
 from annotation.services.gold_credit import credit_on_gold
@@ -46,22 +47,16 @@ class Evidence:
 
     @property
     def reason(self) -> str:
-        """Why she is to be paused, as a sentence to her; empty where she is not."""
+        """Why she is to be paused, as a sentence to her, as it is kept (`quality.sentences`); empty where she is not."""
         if self.test.is_paused:
-            return (
-                f"{self.test.num} of your tasks were checks, whose order is known or that you had ranked before:"
-                f" {in_percent(self.test.credit / self.test.num)} of the pairs came as expected, where guessing gives 50 %."
-            )
+            return PAUSED_BY_CREDIT % {
+                "num": self.test.num,
+                "share": in_percent(self.test.credit / self.test.num),
+            }
         if self.haste is not None and self.haste.decided_at is not None:
-            return (
-                f"{in_percent(self.haste.share)} of your {self.haste.num} rankings took less time than anybody needs to read"
-                " the texts."
-            )
+            return PAUSED_BY_HASTE % {"num": self.haste.num, "share": in_percent(self.haste.share)}
         if self.leaning is not None and self.leaning.decided_at is not None:
-            return (
-                f"In your {self.leaning.num} rankings {in_percent(self.leaning.share)} of the pairs stand as they were shown on"
-                " the page, and the page shows them in random order."
-            )
+            return PAUSED_BY_LEANING % {"num": self.leaning.num, "share": in_percent(self.leaning.share)}
         return ""
 
 
@@ -101,8 +96,8 @@ def weighed(
     habits = habits_of(member, since=since) if looks_at_habits else None
     alpha = plan.false_alarm
     return Evidence(
-        gold=credit_on_gold((one.tiers, one.expected) for _, one in checks if one.kind == TaskKind.GOLD),
-        repeats=self_consistency((one.tiers, one.expected) for _, one in checks if one.kind == TaskKind.REPEAT),
+        gold=told(credit_on_gold((one.tiers, one.expected) for _, one in checks if one.kind == TaskKind.GOLD)),
+        repeats=told(self_consistency((one.tiers, one.expected) for _, one in checks if one.kind == TaskKind.REPEAT)),
         test=test,
         haste=watch_haste(habits.timed, alpha=alpha * HASTE_PART) if habits else None,
         leaning=watch_leaning(habits.shown, alpha=alpha * LEAN_PART) if habits else None,

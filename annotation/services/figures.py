@@ -9,14 +9,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
+from django.utils.translation import get_language, gettext, gettext_noop
 from kombu.exceptions import OperationalError
 
 from accounts.hints import hint
 from annotation.models import Campaign, Figures, Ranking, TaskKind
+from annotation.quality.sentences import said
 from annotation.services.gold_credit import gold_state
+from annotation.services.reading import UNNAMED
 from annotation.services.report import as_json, report_of
 from annotation.services.wall import wall_of
 
@@ -24,7 +28,9 @@ COUNT = "annotation.tasks.count_figures"
 ASK_AGAIN = timedelta(minutes=5)  # after which a count that was asked for is taken to be lost
 REST = timedelta(seconds=15)  # between two counts, and ten times as long as one takes: people rank all day
 EMPTY = "0:"
+SENTENCES = ("why", "sentence")  # where a report has them
 AT_ONCE = 100  # so few rankings are counted while one waits, in less than a third of a second
+BROKE = gettext_noop("The last count broke; what broke is written down in the worker's log.")
 logger = logging.getLogger(__name__)
 
 
@@ -62,9 +68,34 @@ def figures_of(campaign: Campaign) -> Shown:
     if is_due:
         ask(campaign)
     return Shown(
-        report=kept.report if kept.counted_at else None, counted_at=kept.counted_at, took_seconds=kept.took_seconds,
-        is_current=is_current, is_counting=is_due, failure=kept.failure,
+        report=in_words(kept.report) if kept.counted_at else None, counted_at=kept.counted_at, took_seconds=kept.took_seconds,
+        is_current=is_current, is_counting=is_due, failure=said(kept.failure),
     )  # fmt: skip
+
+
+def in_words(report: dict[str, Any]) -> dict[str, Any]:
+    """A kept report with its sentences in the reader's language."""
+    language = get_language()
+    if language is None or language.partition("-")[0] == settings.LANGUAGE_CODE:
+        return report
+    known: dict[str, str] = {}
+
+    def read(value: Any, name: str = "") -> Any:
+        if isinstance(value, dict):
+            return {key: read(one, key) for key, one in value.items()}
+        if isinstance(value, list):
+            return [read(one) for one in value]
+        if not value or name not in SENTENCES:
+            return value
+        if value not in known:
+            known[value] = said(value)
+        return known[value]
+
+    told: dict[str, Any] = read(report)
+    for part in (told[who] for who in ("people", "programs") if told[who]):
+        for kind in part["kinds"]:
+            kind["name"] = gettext(UNNAMED) if kind["name"] == UNNAMED else kind["name"]
+    return told
 
 
 def rest_after(kept: Figures) -> timedelta:
@@ -95,9 +126,7 @@ def count(campaign: Campaign) -> Figures:
     try:
         report = as_json(report_of(campaign)) | {"wall": asdict(wall_of(campaign))}
     except Exception:
-        Figures.objects.filter(campaign=campaign).update(
-            asked_at=None, failure="The last count broke; what broke is written down in the worker's log."
-        )
+        Figures.objects.filter(campaign=campaign).update(asked_at=None, failure=BROKE)
         raise
     kept, _ = Figures.objects.update_or_create(
         campaign=campaign,

@@ -11,9 +11,11 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict, UserError
 from accounts.models import User
+from accounts.numbers import whole
 from annotation import weak_order
 from annotation.importing.checking import completions_of
 from annotation.importing.complaints import Complaints
@@ -71,7 +73,7 @@ def make_gold(
         # Locked, so that two reviewers at once make one.
         RankingTask.objects.select_for_update(no_key=True).get(pk=source.pk)
         if GoldAnswer.objects.filter(source=source, retired_at=None, task__kind=kind).exists():
-            raise GoldTwice("This task is gold already. Retire that one first.")
+            raise GoldTwice(gettext("This task is gold already. Retire that one first."))
         made = save(
             source.campaign, prompt=source.prompt, names=names, tiers=told,
             explanation=checked_explanation(explanation), kind=kind, user=user, source=source,
@@ -106,7 +108,7 @@ def checked_tiers(tiers: Sequence[Sequence[str]], *, names: Sequence[str]) -> li
         raise BadGold(str(error), field="order") from error
     if not any(votes(order.tiers).values()):
         raise BadGold(
-            "A right order has two places at least: where all are tied, nothing can be checked.", field="order"
+            gettext("A right order has two places at least: where all are tied, nothing can be checked."), field="order"
         )
     return [list(tier) for tier in order.tiers]
 
@@ -123,9 +125,14 @@ def tiers_typed(line: str, *, task: RankingTask) -> list[list[str]]:
 def checked_explanation(words: str) -> str:
     told = words.replace("\r\n", "\n").strip()
     if len(told) > LONGEST_EXPLANATION:
-        raise BadGold(f"An explanation has at most {LONGEST_EXPLANATION:,} characters.", field="explanation")
+        raise BadGold(
+            gettext("An explanation has at most %(most)s characters.") % {"most": whole(LONGEST_EXPLANATION)},
+            field="explanation",
+        )
     if complaint := complaint_about(told):
-        raise BadGold(f"There is {complaint} in the explanation.", field="explanation")
+        raise BadGold(
+            gettext("There is %(complaint)s in the explanation.") % {"complaint": complaint}, field="explanation"
+        )
     return told
 
 
@@ -158,7 +165,7 @@ def import_gold(campaign: Campaign, *, path: Path, user: User | None) -> GoldImp
                 complaints.add(number, BadLine(str(error), code=error.code))
     complaints.refuse()
     if not rows:
-        raise BadGold("The file has no row.", code="no_rows")
+        raise BadGold(gettext("The file has no row."), code="no_rows")
     with transaction.atomic():
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # one import at a time
         made = [row.kind for _, row in rows if save_row(campaign, row, user=user)]
@@ -181,24 +188,27 @@ def import_upload(campaign: Campaign, file: UploadedFile[bytes], *, user: User |
 def row_of(given: Any) -> GoldRow:
     """Raises `BadLine`, `BadGold`."""
     if not isinstance(given, dict):
-        raise BadLine("This is not an object with a prompt.")
+        raise BadLine(gettext("This is not an object with a prompt."))
     if missing := sorted({"prompt", "completions", "gold"} - set(given)):
-        raise BadLine(f"There is no {missing[0]} in a row.")
+        raise BadLine(gettext("There is no %(field)s in a row.") % {"field": missing[0]})
     if unknown := sorted(set(given) - ROW):
-        raise BadLine(f"There is no field {unknown[0]} in a row; there are {', '.join(sorted(ROW))}.")
+        raise BadLine(
+            gettext("There is no field %(field)s in a row; there are %(known)s.")
+            % {"field": unknown[0], "known": ", ".join(sorted(ROW))}
+        )
     if complaint := complaint_about(given):
-        raise BadLine(f"There is {complaint}.", code="bad_text")
+        raise BadLine(gettext("There is %(complaint)s.") % {"complaint": complaint}, code="bad_text")
     if not isinstance(given["completions"], list) or len(given["completions"]) < 2:
-        raise BadLine("A prompt has two completions at least.", code="bad_completions")
+        raise BadLine(gettext("A prompt has two completions at least."), code="bad_completions")
     completions = tuple(completions_of(given["completions"]))
     texts = [text.strip() for _, text, _ in completions]
     if len(set(texts)) != len(texts):
-        raise BadLine("Two completions say the same.")
+        raise BadLine(gettext("Two completions say the same."))
     order, explanation, use = given["gold"], given.get("explanation", ""), given.get("use", "gold")
     if not isinstance(order, str) or not isinstance(explanation, str):
-        raise BadLine("A gold order and its explanation are texts.")
+        raise BadLine(gettext("A gold order and its explanation are texts."))
     if use not in USES:
-        raise BadLine('"use" is "gold" or "test".')
+        raise BadLine(gettext('"use" is "gold" or "test".'))
     letters = {chr(ord("a") + i): name for i, (name, _, _) in enumerate(completions)}
     return GoldRow(
         conversation(given["prompt"]), completions, tiers_told(order, letters=letters),

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count
+from django.utils.translation import gettext
 
 from accounts.models import User
 from annotation.differences import Change, changes
@@ -49,7 +50,8 @@ def add_example(
         Campaign.objects.select_for_update().get(pk=campaign.pk)
         here = examples_in(campaign)
         if len(here) >= MOST:
-            raise BadGuideline(f"{MOST} examples are the most: remove one first.", code="too_many_examples")
+            sentence = gettext("%(most)s examples are the most: remove one first.")
+            raise BadGuideline(sentence % {"most": MOST}, code="too_many_examples")
         return revise_guideline(campaign, user=user, examples=[*here, example])
 
 
@@ -59,7 +61,7 @@ def remove_example(campaign: Campaign, *, index: int, user: User | None) -> Guid
         Campaign.objects.select_for_update().get(pk=campaign.pk)
         here = list(examples_in(campaign))
         if not 0 <= index < len(here):
-            raise BadGuideline("This example is not there any more.", code="no_example", status=404)
+            raise BadGuideline(gettext("This example is not there any more."), code="no_example", status=404)
         del here[index]
         return revise_guideline(campaign, user=user, examples=here)
 

@@ -13,12 +13,12 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict
 from accounts.models import User
 from annotation.importing.bringing import Report, as_dict, bring, dry_run
-from annotation.importing.complaints import BadFile
-from annotation.importing.opening import LARGEST_FILE
+from annotation.importing.opening import LARGEST_FILE, too_large
 from annotation.models import Campaign, Import, ImportState
 from audit.services import record
 from registry.services.artifacts import told_if_full
@@ -70,7 +70,7 @@ def bring_upload(
 
 def refuse_large(file: UploadedFile[Any]) -> None:
     if (file.size or 0) > LARGEST_FILE:
-        raise BadFile(f"A file has at most {LARGEST_FILE // 2**20} MiB.", code="file_too_large", status=413)
+        raise too_large(status=413)
 
 
 def name_of(file: UploadedFile[Any]) -> str:
@@ -82,7 +82,7 @@ def name_of(file: UploadedFile[Any]) -> str:
 def kept(chunks: Iterable[bytes], *, at: Path) -> tuple[str, int]:
     """Its sha256 and its size."""
     sha256, size = hashlib.sha256(), 0
-    with told_if_full("uploads"):
+    with told_if_full(gettext("uploads")):
         at.parent.mkdir(parents=True)
         with at.open("xb") as out:
             for chunk in chunks:
@@ -107,11 +107,11 @@ def confirm(brought: Import, *, user: User | None, leaves_bad_out: bool = False)
     """Imports the file that was checked, once however often it is asked for. Raises `NotWaiting`, `BadFile`, `BadLines`."""
     path = path_of(brought)
     if brought.state == ImportState.CHECKED and not path.is_file():
-        raise NotWaiting(f"{brought.file_name} is not here any more: bring it again.")
+        raise NotWaiting(gettext("%(name)s is not here any more: bring it again.") % {"name": brought.file_name})
     with transaction.atomic():
         waiting = Import.objects.filter(pk=brought.pk, state=ImportState.CHECKED)
         if waiting.update(state=ImportState.DONE, ended_at=timezone.now()) != 1:
-            raise NotWaiting(f"{brought.file_name} was imported or let go before.")
+            raise spoken_of(brought)
         report = bring(
             path, campaign=brought.campaign, user=user, format=brought.format, is_simulated=brought.is_simulated,
             leaves_bad_out=leaves_bad_out,
@@ -126,9 +126,13 @@ def let_go(brought: Import, *, user: User | None) -> None:
     with transaction.atomic():
         waiting = Import.objects.filter(pk=brought.pk, state=ImportState.CHECKED)
         if waiting.update(state=ImportState.DROPPED, ended_at=timezone.now()) != 1:
-            raise NotWaiting(f"{brought.file_name} was imported or let go before.")
+            raise spoken_of(brought)
         record("campaign.import_dropped", actor=user, target=brought.campaign, file=brought.file_name)
     shutil.rmtree(folder_of(brought), ignore_errors=True)
+
+
+def spoken_of(brought: Import) -> NotWaiting:
+    return NotWaiting(gettext("%(name)s was imported or let go before.") % {"name": brought.file_name})
 
 
 def sweep_imports() -> int:

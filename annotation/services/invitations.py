@@ -12,10 +12,12 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
 
 from accounts.clock import in_seconds
 from accounts.errors import Conflict, NotAllowed, NotFound, UserError
 from accounts.models import Capability, Role, User
+from accounts.numbers import whole
 from accounts.services import create_person
 from annotation.models import Campaign, CampaignState, Invitation, JoinAttempt, Membership, Redemption
 from annotation.services.campaigns import add_raters
@@ -60,11 +62,13 @@ def invite(
 ) -> tuple[Invitation, str]:
     """A link's row and its token, which is nowhere else in readable form. Raises `BadInvitation`."""
     if not 1 <= max_uses <= MOST_USES:
-        raise BadInvitation(f"A link is for 1 to {MOST_USES:,} people, not {max_uses:,}.", field="max_uses")
+        sentence = gettext("A link is for 1 to %(most)s people, not %(num)s.")
+        raise BadInvitation(sentence % {"most": whole(MOST_USES), "num": whole(max_uses)}, field="max_uses")
     if not 1 <= days <= MOST_DAYS:
-        raise BadInvitation(f"A link holds for 1 to {MOST_DAYS} days, not {days:,}.", field="days")
+        sentence = gettext("A link holds for 1 to %(most)s days, not %(num)s.")
+        raise BadInvitation(sentence % {"most": MOST_DAYS, "num": whole(days)}, field="days")
     if campaign.state == CampaignState.CLOSED:
-        raise BadInvitation(f"{campaign.name} is closed. Reopen it first.")
+        raise BadInvitation(gettext("%(name)s is closed. Reopen it first.") % {"name": campaign.name})
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with transaction.atomic():
         made = Invitation.objects.create(
@@ -98,7 +102,9 @@ def invitation_of(token: str, *, is_locked: bool = False) -> Invitation:
     valid = invitations.filter(token_hash=hash_of(token), revoked_at=None, expires_at__gt=Now())
     found = valid.exclude(campaign__state=CampaignState.CLOSED).first()
     if found is None or found.uses >= found.max_uses:
-        raise NotInvited("This link is used up, has run out, or was never given. Ask who gave it to you for a new one.")
+        raise NotInvited(
+            gettext("This link is used up, has run out, or was never given. Ask who gave it to you for a new one.")
+        )
     return found
 
 
@@ -111,14 +117,15 @@ def join(token: str, *, user: User) -> Joined:
         if known is not None and known.is_active:
             return Joined(user, campaign, is_new=False)
         if known is not None:
-            raise CannotJoin(
-                f"An admin has taken you out of {campaign.name}: ask to be let in again.", code="taken_out"
-            )
+            sentence = gettext("An admin has taken you out of %(name)s: ask to be let in again.")
+            raise CannotJoin(sentence % {"name": campaign.name}, code="taken_out")
         if not user.can(Capability.RANK):
-            role = user.get_role_display().lower()
-            raise CannotJoin(
-                f"You are logged in as {role}, and only raters and reviewers rank.", code="role_ranks_nothing"
+            sentence = (
+                gettext("You are logged in as admin, and only raters and reviewers rank.")
+                if user.role == Role.ADMIN
+                else gettext("You are logged in as researcher, and only raters and reviewers rank.")
             )
+            raise CannotJoin(sentence, code="role_ranks_nothing")
         add(invitation, user=user, is_new=False)
     return Joined(user, campaign, is_new=False)
 
@@ -152,7 +159,9 @@ def knock(address: str) -> None:
     recent = JoinAttempt.objects.filter(address_hash=lot, at__gt=timezone.now() - KNOCKS_WITHIN)
     if recent.count() >= MOST_KNOCKS:
         minutes = round(KNOCKS_WITHIN.total_seconds() / 60)
-        raise TooManyKnocks(f"That were too many attempts from where you are. Wait {minutes} minutes.")
+        raise TooManyKnocks(
+            gettext("That were too many attempts from where you are. Wait %(minutes)s minutes.") % {"minutes": minutes}
+        )
     JoinAttempt.objects.create(address_hash=lot)
 
 

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
+
 from accounts.errors import UserError
+from accounts.numbers import whole
 from annotation import weak_order
 from annotation.attributes import Attribute, BadRatings, checked_ratings
 from annotation.models import CannotRank, Completion
@@ -15,7 +18,11 @@ from annotation.services.texts import complaint_about
 
 LONGEST_REASON = 4000
 LONGEST_EDIT = 50_000  # characters
-FLAGS = {"unsafe": "Unsafe", "personal_data": "Personal data", "wrong_language": "Wrong language"}
+FLAGS: dict[str, Any] = {  # lazy: read in as many languages as there are raters
+    "unsafe": gettext_lazy("Unsafe"),
+    "personal_data": gettext_lazy("Personal data"),
+    "wrong_language": gettext_lazy("Wrong language"),
+}
 
 
 class BadRanking(UserError):
@@ -119,32 +126,35 @@ def order_of(
 def no_order(submission: Submission) -> weak_order.WeakOrder:
     if submission.cannot_rank not in CannotRank.values:
         raise BadRanking(
-            f"There is no reason called {submission.cannot_rank} why something cannot be ranked; "
-            f"there are {', '.join(CannotRank.values)}."
+            gettext("There is no reason called %(name)s why something cannot be ranked; there are %(known)s.")
+            % {"name": submission.cannot_rank, "known": ", ".join(CannotRank.values)}
         )
     if submission.tiers or submission.strengths or submission.unranked or submission.all_bad:
-        raise BadRanking("It is ranked, or it cannot be ranked: take back the one or the other.")
+        raise BadRanking(gettext("It is ranked, or it cannot be ranked: take back the one or the other."))
     if submission.edit is not None:
-        raise BadRanking("A better version leads an order, and what cannot be ranked has none.")
+        raise BadRanking(gettext("A better version leads an order, and what cannot be ranked has none."))
     return weak_order.WeakOrder((), ())
 
 
 def checked_flags(flags: Mapping[str, Sequence[str]], *, known: Mapping[str, str]) -> dict[str, list[str]]:
     for name, given in flags.items():
         if name not in known:
-            raise BadRanking(f"There is no text {name} to flag.")
+            raise BadRanking(gettext("There is no text %(name)s to flag.") % {"name": name})
         if unknown := sorted(set(given) - set(FLAGS)):
-            raise BadRanking(f"There is no flag called {unknown[0]}; there are {', '.join(FLAGS)}.")
+            raise BadRanking(
+                gettext("There is no flag called %(name)s; there are %(known)s.")
+                % {"name": unknown[0], "known": ", ".join(FLAGS)}
+            )
     return {name: sorted(set(given)) for name, given in sorted(flags.items()) if given}
 
 
 def checked_reason(reason: str, *, is_needed: bool) -> str:
     if len(reason) > LONGEST_REASON:
-        raise BadRanking(f"A reason has at most {LONGEST_REASON} characters.")
+        raise BadRanking(gettext("A reason has at most %(most)s characters.") % {"most": LONGEST_REASON})
     if complaint := complaint_about(reason):
-        raise BadRanking(f"There is {complaint} in the reason.")
+        raise BadRanking(gettext("There is %(complaint)s in the reason.") % {"complaint": complaint})
     if is_needed and not reason.strip():
-        raise BadRanking("Say in the reason why this cannot be ranked.")
+        raise BadRanking(gettext("Say in the reason why this cannot be ranked."))
     return reason.strip()
 
 
@@ -161,22 +171,28 @@ def checked_edit(
         return None
     of, text = completion(edit.of), as_written(edit.text)
     if of not in shown:
-        raise BadRanking(f"There is no text {edit.of} to better.")
+        raise BadRanking(gettext("There is no text %(name)s to better.") % {"name": edit.of})
     name = shown[of].upper()
     if not text:
-        raise BadRanking(f"Your better version of {name} is empty.")
+        raise BadRanking(gettext("Your better version of %(name)s is empty.") % {"name": name})
     if len(text) > LONGEST_EDIT:
-        raise BadRanking(f"A better version has at most {LONGEST_EDIT:,} characters.")
+        raise BadRanking(gettext("A better version has at most %(most)s characters.") % {"most": whole(LONGEST_EDIT)})
     if complaint := complaint_about(text):
-        raise BadRanking(f"There is {complaint} in your better version of {name}.")
+        raise BadRanking(
+            gettext("There is %(complaint)s in your better version of %(name)s.")
+            % {"complaint": complaint, "name": name}
+        )
     if of not in ranked:
-        raise BadRanking(f"Rank {name}, or take back your better version of it.")
+        raise BadRanking(gettext("Rank %(name)s, or take back your better version of it.") % {"name": name})
     said = {pk for pk, other in texts(list(shown)).items() if as_written(other) == text}
     if of in said:
-        raise BadRanking(f"Your better version of {name} says the same as {name}.")
+        raise BadRanking(gettext("Your better version of %(name)s says the same as %(name)s.") % {"name": name})
     if said:
         other = min(shown[pk] for pk in said).upper()
-        raise BadRanking(f"Your better version of {name} says the same as {other}: rank {other} higher instead.")
+        raise BadRanking(
+            gettext("Your better version of %(name)s says the same as %(other)s: rank %(other)s higher instead.")
+            % {"name": name, "other": other}
+        )
     return {"of": of, "text": text}
 
 

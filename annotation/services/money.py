@@ -14,10 +14,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.errors import Conflict, UserError
 from accounts.hints import hint
 from accounts.models import User
+from accounts.numbers import whole
 from annotation.models import Assignment, Campaign, Per, Purse, Ranking, Tariff, TaskKind
 from annotation.models.money import PLACES, UNITS
 from audit.services import record
@@ -26,6 +28,14 @@ MOST_PRICE = Decimal("99999999")
 MOST_SECONDS = 24 * 60 * 60
 DEFAULT_MOST_SECONDS = 15 * 60
 QUANTUM = Decimal(1).scaleb(-PLACES)
+OF_PRICES = (
+    gettext_noop("A price is between 0 and %(most)s."),
+    gettext_noop("A price has at most %(most)s digits after the point."),
+)
+OF_BUDGETS = (
+    gettext_noop("A budget is between 0 and %(most)s."),
+    gettext_noop("A budget has at most %(most)s digits after the point."),
+)
 
 
 class BudgetSpent(Conflict):
@@ -117,7 +127,10 @@ def reserve(campaign: Campaign, *, rater: User) -> Tariff | None:
     most = most_of(tariff)
     fits = Q(budget__isnull=True) | Q(budget__gte=F("spent") + F("reserved") + most)
     if Purse.objects.filter(fits, campaign=campaign).update(reserved=F("reserved") + most) != 1:
-        raise BudgetSpent(f"{campaign.name} gives out no more tasks for now: its budget is used up or spoken for.")
+        raise BudgetSpent(
+            gettext("%(campaign)s gives out no more tasks for now: its budget is used up or spoken for.")
+            % {"campaign": campaign.name}
+        )
     return tariff
 
 
@@ -182,7 +195,11 @@ def set_tariff(
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # two admins at once get two numbers
         last = tariff_of(campaign.pk)
         if last is not None and last.currency != currency and campaign_has_spent(campaign):
-            raise BadTariff(f"What was spent here was spent in {last.currency}: the currency stays.", field="currency")
+            raise BadTariff(
+                gettext("What was spent here was spent in %(currency)s: the currency stays.")
+                % {"currency": last.currency},
+                field="currency",
+            )
         same = {"per": per, "price": price, "currency": currency, "most_seconds": most_seconds}
         if last is None or any(getattr(last, name) != value for name, value in same.items()):
             Tariff.objects.create(campaign=campaign, number=last.number + 1 if last else 1, created_by=user, **same)
@@ -205,27 +222,32 @@ def set_budget(campaign: Campaign, *, budget: Decimal | None) -> None:
     except IntegrityError as error:
         purse = Purse.objects.get(campaign=campaign)
         raise BudgetTooSmall(
-            f"{amount_of(purse.spent)} is spent and {amount_of(purse.reserved)} put aside for tasks on a desk: "
-            f"the budget can't be smaller than both.",
+            gettext(
+                "%(spent)s is spent and %(reserved)s put aside for tasks on a desk: "
+                "the budget can't be smaller than both."
+            )
+            % {"spent": amount_of(purse.spent), "reserved": amount_of(purse.reserved)},
             field="budget",
         ) from error
 
 
 def check_tariff(*, per: str, price: Decimal, currency: str, most_seconds: int, budget: Decimal | None) -> None:
     if per not in Per.values:
-        raise BadTariff(f"A price is per {' or '.join(Per.values)}, not per {per}.", field="per")
+        raise BadTariff(gettext("A price is per hour or ranking, not per %(per)s.") % {"per": per}, field="per")
     if not re.fullmatch(r"[A-Z]{3}", currency):
-        raise BadTariff("A currency is three capital letters, such as EUR.", field="currency")
-    for name, amount in (("price", price), ("budget", budget)):
+        raise BadTariff(gettext("A currency is three capital letters, such as EUR."), field="currency")
+    for name, amount, bound, digits in (("price", price, *OF_PRICES), ("budget", budget, *OF_BUDGETS)):
         if amount is None:
             continue
         if not amount.is_finite() or not 0 <= amount <= MOST_PRICE:
-            raise BadTariff(f"A {name} is between 0 and {MOST_PRICE:,}.", field=name)
+            raise BadTariff(gettext(bound) % {"most": whole(int(MOST_PRICE))}, field=name)
         if amount != amount.quantize(QUANTUM):
-            raise BadTariff(f"A {name} has at most {PLACES} digits after the point.", field=name)
+            raise BadTariff(gettext(digits) % {"most": PLACES}, field=name)
     if not 1 <= most_seconds <= MOST_SECONDS:
         raise BadTariff(
-            f"1 to {MOST_SECONDS:,} seconds of a ranking are paid, not {most_seconds}.", field="most_seconds"
+            gettext("1 to %(most)s seconds of a ranking are paid, not %(num)s.")
+            % {"most": whole(MOST_SECONDS), "num": most_seconds},
+            field="most_seconds",
         )
 
 

@@ -8,13 +8,14 @@ from datetime import datetime
 
 import numpy as np
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotation.quality.judgement import Measure
 from annotation.quality.medians import median_of
 from annotation.quality.table import Floats
 
 EDGES = (0, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900, 1800)  # seconds; the last class is open
-UNTIMED = "No browser said how long a ranking took."
+UNTIMED = gettext_noop("No browser said how long a ranking took.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from typing import Any
 from django.db.models import Count, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import ngettext
 
 from accounts.models import User
+from accounts.numbers import whole
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -57,7 +59,8 @@ class Progress:
 
     @property
     def words(self) -> str:
-        return f"{self.slots_done:,} of {self.slots:,} rankings"
+        sentence = ngettext("%(done)s of %(wanted)s ranking", "%(done)s of %(wanted)s rankings", self.slots)
+        return sentence % {"done": whole(self.slots_done), "wanted": whole(self.slots)}
 
 
 @dataclass(frozen=True, slots=True)

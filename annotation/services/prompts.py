@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from accounts.abilities import BadAbility, language_of, skill_of
 from accounts.errors import UserError
@@ -44,21 +45,24 @@ def add_prompts(campaign: Campaign, *, rows: Iterable[dict[str, Any]], user: Use
         try:
             prompts.append(prompt_of(campaign, row))
         except BadLine as error:
-            raise BadPrompt(f"Prompt {number}: {error}", row=number) from error
+            raise BadPrompt(
+                gettext("Prompt %(number)s: %(error)s") % {"number": number, "error": error}, row=number
+            ) from error
     return save(campaign, prompts, user=user)
 
 
 def prompt_of(campaign: Campaign, row: Any) -> Prompt:
     """Raises `BadLine`."""
     if not isinstance(row, dict):
-        raise BadLine("This is not an object with a prompt.")
+        raise BadLine(gettext("This is not an object with a prompt."))
     if unknown := sorted(set(row) - FIELDS):
-        raise BadLine(f"There is no field {unknown[0]} in a prompt; there are {', '.join(sorted(FIELDS))}.")
+        sentence = gettext("There is no field %(name)s in a prompt; there are %(known)s.")
+        raise BadLine(sentence % {"name": unknown[0], "known": ", ".join(sorted(FIELDS))})
     if ("prompt" in row) == ("messages" in row):
-        raise BadLine('Give either "prompt" or "messages".')
+        raise BadLine(gettext('Give either "prompt" or "messages".'))
     messages = conversation(row.get("messages", row.get("prompt")))
     if complaint := complaint_about(row):
-        raise BadLine(f"There is {complaint}.")
+        raise BadLine(gettext("There is %(complaint)s.") % {"complaint": complaint})
     kind = kind_of(row.get("kind", ""))
     sha256 = conversation_sha256(messages)
     return Prompt(
@@ -71,7 +75,8 @@ def prompt_of(campaign: Campaign, row: Any) -> Prompt:
 def kind_of(given: Any) -> str:
     """What sort of prompt it is, in a word or two; empty where nobody says. Raises `BadLine`."""
     if not isinstance(given, str) or len(given.strip()) > LONGEST_KIND:
-        raise BadLine(f'A prompt\'s "kind" is a text of at most {LONGEST_KIND} characters.')
+        sentence = gettext('A prompt\'s "kind" is a text of at most %(most)s characters.')
+        raise BadLine(sentence % {"most": LONGEST_KIND})
     return given.strip()
 
 
@@ -81,7 +86,7 @@ def needs_of(row: Mapping[str, Any]) -> dict[str, str]:
     for name, read in (("language", language_of), ("skill", skill_of)):
         given = row.get(name)
         if given is not None and not isinstance(given, str):
-            raise BadLine(f"A {name} is a text.")
+            raise BadLine(gettext("A language is a text.") if name == "language" else gettext("A skill is a text."))
         try:
             needs[name] = read(given) if given and given.strip() else ""
         except BadAbility as error:
@@ -94,7 +99,8 @@ def priority_of(given: Any) -> int:
     if given is None:
         return USUAL_PRIORITY
     if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= LOWEST_PRIORITY:
-        raise BadLine(f"A priority is a whole number from 0, which goes first, to {LOWEST_PRIORITY}.")
+        sentence = gettext("A priority is a whole number from 0, which goes first, to %(last)s.")
+        raise BadLine(sentence % {"last": LOWEST_PRIORITY})
     return given
 
 
@@ -102,18 +108,18 @@ def conversation(given: Any) -> list[dict[str, str]]:
     """Messages, the last by a user, from a text or a list of messages. Raises `BadLine`."""
     messages = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if not isinstance(messages, list) or not messages:
-        raise BadLine("A prompt is a text or a list of messages.")
+        raise BadLine(gettext("A prompt is a text or a list of messages."))
     for message in messages:
         if not isinstance(message, dict) or set(message) != {"role", "content"}:
-            raise BadLine("A message has a role and a content, and nothing else.")
+            raise BadLine(gettext("A message has a role and a content, and nothing else."))
         if message["role"] not in ROLES:
-            raise BadLine(f"A role is {', '.join(ROLES)}.")
+            raise BadLine(gettext("A role is %(known)s.") % {"known": ", ".join(ROLES)})
         if not isinstance(message["content"], str) or not message["content"].strip():
-            raise BadLine("A message's content is a text that isn't blank.")
+            raise BadLine(gettext("A message's content is a text that isn't blank."))
     if messages[-1]["role"] != "user":
-        raise BadLine("A prompt ends with a user's turn.")
+        raise BadLine(gettext("A prompt ends with a user's turn."))
     if sum(len(message["content"]) for message in messages) > LARGEST_PROMPT:
-        raise BadLine(f"A prompt has at most {LARGEST_PROMPT} characters.")
+        raise BadLine(gettext("A prompt has at most %(most)s characters.") % {"most": LARGEST_PROMPT})
     return messages
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext, ngettext
 
 from accounts.errors import Conflict
 from accounts.models import User
@@ -29,6 +30,7 @@ from annotation.models import (
 )
 from annotation.quality.gold import credit_over_answers
 from annotation.quality.judgement import Measure, in_percent
+from annotation.quality.sentences import TEST_FAILED, TEST_GONE, TEST_PASSED, TEST_TOO_FEW, TEST_UNDEFINED
 from annotation.quality.sequential import CHANCE
 from annotation.services.standing import change, locked
 from annotation.services.stream import fresh, laid_out, lay_out_test, tests_of
@@ -71,13 +73,13 @@ def next_test(member: Membership) -> Slot | None:
     num = plan.num_tests if plan else 0
     attempt = attempt_of(member)
     if plan is None or num == 0:  # the campaign has given its test up meanwhile
-        change(
-            member, to=Standing.TRUSTED, cause=Cause.TEST, reason="The campaign has no test any more: you may rank.",
-            by=None,
-        )  # fmt: skip
+        change(member, to=Standing.TRUSTED, cause=Cause.TEST, reason=TEST_GONE, by=None)
         return None
     if lay_out_test(member, num=num, attempt=attempt) == 0:
-        raise TooFewTests(f"{member.campaign.name} begins with a test, and it has no task for you yet.")
+        raise TooFewTests(
+            gettext("%(campaign)s begins with a test, and it has no task for you yet.")
+            % {"campaign": member.campaign.name}
+        )
     seen = Assignment.objects.filter(rater=member.user_id, state__in=SEEN).values("task")
     found = tests_of(member, attempt=attempt).filter(is_free=True).exclude(task__in=seen).first()
     if found is None:
@@ -87,7 +89,7 @@ def next_test(member: Membership) -> Slot | None:
 
 def judge(member: Membership, *, plan: QualityPlan | None = None) -> None:
     """After the last task of her test, however it ended. `member` is locked."""
-    if member.standing != Standing.TESTED or (plan := plan or plan_of(member.campaign)) is None:
+    if member.standing != Standing.TESTED or (plan := plan or member.plan) is None:
         return
     slots = list(tests_of(member, attempt=attempt_of(member)).values_list("task", flat=True))
     over = Assignment.objects.filter(rater=member.user_id, task__in=slots, state__in=SEEN).exclude(
@@ -109,17 +111,14 @@ def passes(measure: Measure, *, mark: float) -> bool:
 
 
 def told(measure: Measure, *, num: int, mark: float, has_passed: bool) -> str:
+    """As it is kept: `annotation.quality.sentences.said` has it in the reader's language."""
     if measure.value is None or measure.low is None or measure.high is None:
-        return f"The test can't be judged: {measure.why}"
-    found = (
-        f"you ordered {in_percent(measure.value)} of {measure.num} pairs as expected in {num} tasks"
-        f" (95 % interval {in_percent(measure.low)} to {in_percent(measure.high)})"
-    )
-    if has_passed:
-        return f"You passed the test: {found}; {in_percent(mark)} were needed."
-    if measure.value >= mark:
-        return f"You did not pass the test: {found}, and so few can't be told from guessing."
-    return f"You did not pass the test: {found}; {in_percent(mark)} were needed."
+        return TEST_UNDEFINED % {"why": measure.why}
+    not_passed = TEST_TOO_FEW if measure.value >= mark else TEST_FAILED
+    return (TEST_PASSED if has_passed else not_passed) % {
+        "share": in_percent(measure.value), "pairs": measure.num, "tasks": num, "low": in_percent(measure.low),
+        "high": in_percent(measure.high), "mark": in_percent(mark),
+    }  # fmt: skip
 
 
 def answered(member: Membership) -> list[Answered]:
@@ -173,7 +172,12 @@ def try_again(campaign: Campaign, *, rater: User, user: User | None) -> None:
         num, left = plan.num_tests if plan else 0, len(fresh(member, kind=TaskKind.TEST))
         if left < num:
             raise TooFewTests(
-                f"The test has {num} tasks, and there are {left} that {rater.username} has not had. Add test tasks first."
+                ngettext(
+                    "The test has %(num)s tasks, and there is %(left)s that %(name)s has not had. Add test tasks first.",
+                    "The test has %(num)s tasks, and there are %(left)s that %(name)s has not had. Add test tasks first.",
+                    left,
+                )
+                % {"num": num, "left": left, "name": rater.username}
             )
         change(member, to=Standing.TESTED, cause=Cause.HAND, reason="", by=user)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from accounts.errors import UserError
 from accounts.models import User
@@ -13,7 +14,20 @@ from annotation.models.quality import FEWEST_TESTS, as_facts
 from audit.services import record
 
 MOST_CHECKS = 0.5  # of a rater's stream, gold and repeats together
-SHARES = {"gold_share": "Gold", "repeat_share": "Repeats"}
+SHARES = {
+    "gold_share": gettext_noop("Gold are 0 to 50 % of the tasks."),
+    "repeat_share": gettext_noop("Repeats are 0 to 50 % of the tasks."),
+}
+MARKS = {  # field: the most that it may be, and what is said of others
+    "pass_mark": (
+        1.0,
+        gettext_noop("The pass mark is more than 50 %, which guessing gives, and at most 100 %."),
+    ),
+    "floor": (
+        0.95,
+        gettext_noop("The honest credit is more than 50 %, which guessing gives, and at most 95 %."),
+    ),
+}
 
 
 class BadPlan(UserError):
@@ -39,24 +53,32 @@ def set_plan(campaign: Campaign, *, user: User | None, **fields: Any) -> Quality
 
 
 def check(plan: QualityPlan) -> None:
-    for name, what in SHARES.items():
+    for name, sentence in SHARES.items():
         if not 0 <= getattr(plan, name) <= MOST_CHECKS:
-            raise BadPlan(f"{what} are 0 to 50 % of the tasks.", field=name)
+            raise BadPlan(gettext(sentence), field=name)
     if plan.gold_share + plan.repeat_share > MOST_CHECKS:
-        raise BadPlan("Gold and repeats together are at most half of the tasks.", field="repeat_share")
+        raise BadPlan(gettext("Gold and repeats together are at most half of the tasks."), field="repeat_share")
     if not 1 <= plan.repeat_after <= 1000:
-        raise BadPlan("Between a task and its repeat lie 1 to 1,000 others.", field="repeat_after")
-    for name, what in (("pass_mark", "The pass mark"), ("floor", "The honest credit")):
-        if not 0.5 < getattr(plan, name) <= (1 if name == "pass_mark" else 0.95):
-            most = "100" if name == "pass_mark" else "95"
-            raise BadPlan(f"{what} is more than 50 %, which guessing gives, and at most {most} %.", field=name)
+        raise BadPlan(gettext("Between a task and its repeat lie 1 to 1,000 others."), field="repeat_after")
+    for name, (most, sentence) in MARKS.items():
+        if not 0.5 < getattr(plan, name) <= most:
+            raise BadPlan(gettext(sentence), field=name)
     if not 0 < plan.false_alarm <= 0.2:
-        raise BadPlan("The rate of false alarms is above 0 and at most 20 %.", field="false_alarm")
+        raise BadPlan(gettext("The rate of false alarms is above 0 and at most 20 %."), field="false_alarm")
     if plan.num_tests and not FEWEST_TESTS <= plan.num_tests <= 100:
         raise BadPlan(
-            f"A test has {FEWEST_TESTS} to 100 tasks, or there is none (0): fewer can't be told from luck.",
+            gettext("A test has %(fewest)s to 100 tasks, or there is none (0): fewer can't be told from luck.")
+            % {"fewest": FEWEST_TESTS},
             field="num_tests",
         )
     here = GoldAnswer.objects.filter(task__campaign=plan.campaign, task__kind=TaskKind.TEST, retired_at=None).count()
     if plan.num_tests > here:
-        raise BadPlan(f"There are {here} test tasks, fewer than {plan.num_tests}. Add some first.", field="num_tests")
+        raise BadPlan(
+            ngettext(
+                "There is %(num)s test task, fewer than %(wanted)s. Add some first.",
+                "There are %(num)s test tasks, fewer than %(wanted)s. Add some first.",
+                here,
+            )
+            % {"num": here, "wanted": plan.num_tests},
+            field="num_tests",
+        )

@@ -19,7 +19,7 @@ from annotation.models import (
     TaskKind,
 )
 from annotation.quality.gold import credit_over_answers
-from annotation.quality.judgement import Measure
+from annotation.quality.judgement import Measure, told
 from annotation.rails import Rail, rail_of, review_letters
 from annotation.services.evidence import Evidence, evidence_for
 
@@ -86,7 +86,7 @@ def gold_rows(golds: Sequence[GoldAnswer]) -> list[GoldRow]:
     return [
         GoldRow(
             gold=gold, rail=rail_of(gold.tiers, letters=review_letters(gold.task)),
-            credit=credit_over_answers((tiers, gold.tiers) for tiers in answers[gold.task_id]),
+            credit=told(credit_over_answers((tiers, gold.tiers) for tiers in answers[gold.task_id])),
             num_answers=len(answers[gold.task_id]),
         )
         for gold in golds

@@ -28,7 +28,7 @@ class FreeSlots(QuerySet[Slot]):
 
 def free_slots() -> FreeSlots:
     """Those that anybody may take."""
-    return FreeSlots(Slot).filter(is_free=True, reserved_for=None)
+    return FreeSlots(Slot).filter(is_free=True, reserved_for=None).select_related("task__prompt")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Length
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict, NotFound
 from accounts.hints import hint
 from accounts.models import User
 from annotation.attributes import attributes_of
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Membership, Ranking, Slot
-from annotation.services.assign import AFTER, end, member_of, own
+from annotation.services.assign import AFTER, end, own
 from annotation.services.disagreement import note_agreement
 from annotation.services.extra import add_if_they_differ, lock_task
 from annotation.services.judge import Submission, judgement
@@ -48,7 +49,6 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
     try:
         with transaction.atomic():
             found = own(assignment, rater=rater)
-            found.rater = rater  # known: not asked of the database again
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
@@ -56,16 +56,17 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             was_live = found.state == AssignmentState.LIVE
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
-            cost = settle(found, was_live=was_live, seconds=seconds)
+            is_paid = found.member is None or found.member.has_tariff
+            cost = settle(found, was_live=was_live, seconds=seconds) if is_paid else 0
             made = store(found, submission, judged=judged, seconds=seconds, cost=cost)
             add_if_they_differ(found)
-            if (member := member_of(found)) is not None:
-                judge(member)
-                weigh(member)
+            if found.member is not None:
+                judge(found.member)
+                weigh(found.member)
             return made
     except IntegrityError as error:
         if Ranking.objects.filter(client_uuid=submission.client_uuid).exists():
-            raise UuidReused("This client_uuid was used for another ranking at the same time.") from error
+            raise UuidReused(gettext("This client_uuid was used for another ranking at the same time.")) from error
         raise
 
 
@@ -79,20 +80,22 @@ def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str
     known = Ranking.objects.filter(client_uuid=client_uuid).first()
     if known is not None:
         if known.assignment_id != assignment.pk or known.body != judged:
-            raise UuidReused("This client_uuid came with another ranking before. Make a new one for a new ranking.")
+            raise UuidReused(
+                gettext("This client_uuid came with another ranking before. Make a new one for a new ranking.")
+            )
         return known
     if assignment.state not in (AssignmentState.DONE, AssignmentState.SURPLUS):
         return None
     stored = Ranking.objects.get(assignment=assignment, is_live=True)
     if stored.body != judged:  # a second tab: which of the two she means, only she can say
-        raise AlreadyRanked("You have submitted another order of this task. Correct that one if it is wrong.")
+        raise AlreadyRanked(gettext("You have submitted another order of this task. Correct that one if it is wrong."))
     return stored
 
 
 def hold(assignment: Assignment) -> None:
     """Marks the assignment done on a slot of its own, or surplus where none is left."""
     if assignment.state in (AssignmentState.SKIPPED, AssignmentState.PASSED):
-        raise Conflict(AFTER[assignment.state], code="skipped")
+        raise Conflict(gettext(AFTER[assignment.state]), code="skipped")
     fields: dict[str, Any] = {"ended_at": timezone.now(), "draft": None, "draft_at": None}
     if assignment.state == AssignmentState.LIVE:
         move(assignment, to=AssignmentState.DONE, **fields)
@@ -118,9 +121,9 @@ def give_back_other(assignment: Assignment) -> None:
     others = Assignment.objects.filter(task=assignment.task_id, rater=assignment.rater_id).exclude(pk=assignment.pk)
     for other in others.select_for_update().filter(state__in=[*HOLDS_SLOT, AssignmentState.SURPLUS]):
         if other.state == AssignmentState.PASSED:
-            raise Conflict(AFTER[AssignmentState.PASSED], code="skipped")
+            raise Conflict(gettext(AFTER[AssignmentState.PASSED]), code="skipped")
         if other.state != AssignmentState.LIVE:
-            raise AlreadyRanked("You have ranked this task already. Correct that ranking if it is wrong.")
+            raise AlreadyRanked(gettext("You have ranked this task already. Correct that ranking if it is wrong."))
         end(other, to=AssignmentState.EXPIRED)
 
 
@@ -188,16 +191,18 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
     with transaction.atomic():
         mine = Ranking.objects.select_for_update().filter(pk=ranking.pk, rater=rater).first()
         if mine is None:
-            raise NotFound("There is no such ranking of yours.", code="no_ranking")
+            raise NotFound(gettext("There is no such ranking of yours."), code="no_ranking")
         assignment = own(mine.assignment, rater=rater)
         judged = judged_of(assignment, submission)
         known = Ranking.objects.filter(client_uuid=submission.client_uuid).first()
         if known is not None:
             if known.supersedes_id != mine.pk or known.body != judged:
-                raise UuidReused("This client_uuid came with another ranking before. Make a new one for a correction.")
+                raise UuidReused(
+                    gettext("This client_uuid came with another ranking before. Make a new one for a correction.")
+                )
             return known
         if Ranking.objects.filter(pk=mine.pk, is_live=True).update(is_live=False) != 1:
-            raise Superseded("This ranking was corrected already. Correct the newer one.")
+            raise Superseded(gettext("This ranking was corrected already. Correct the newer one."))
         lock_task(assignment)
         seconds = capped(submission.seconds, assignment=assignment)
         made = store(assignment, submission, judged=judged, seconds=seconds, supersedes=mine)

@@ -12,12 +12,13 @@ import numpy as np
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Length
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotation.models import Campaign, Ranking, TaskCompletion, TaskKind
 from annotation.quality.table import MOST_TEXTS, Floats, Ints, Table, TableBuilder
 
 CHUNK = 2000
-UNNAMED = "unnamed"  # the kind of prompts of which nobody said any
+UNNAMED = gettext_noop("unnamed")  # the kind of prompts of which nobody said any
 COLUMNS = (
     "task_id", "rater__username", "tiers", "edit_id", "seconds", "created_at", "guideline__number", "assignment__order",
     "task__prompt__kind", "cannot_rank", "assignment__leased_at", "assignment__ended_at", "is_simulated",

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from django.utils.translation import gettext_noop
 
 from annotation.models import Campaign
 from annotation.quality.agreement import Agreement, Agreements
@@ -31,11 +32,13 @@ from annotation.quality.many import (
 from annotation.quality.medians import median_of
 from annotation.quality.model_scores import ModelScores, comparisons_of, model_scores
 from annotation.quality.model_shares import Shares, model_shares
+from annotation.quality.sentences import UNSHOWN
 from annotation.quality.table import Floats, Ints
 from annotation.services.gold_credit import NO_GOLD, gold_credits
 from annotation.services.pace import UNTIMED, Pace, pace_of
 from annotation.services.reading import Read, named_day, read_rankings
 
+SAME_LENGTH = gettext_noop("All texts are equally long.")
 MOST_PAIRS = 5000  # of raters that are told one by one: those with most tasks in common
 
 
@@ -215,8 +218,8 @@ def models_of(models: tuple[str, ...], scores: ModelScores, shares: Shares) -> t
 def biases_of(read: Read, raters: tuple[OfRater, ...]) -> tuple[OfBias, ...]:
     """Over all raters, with intervals in which a ranking is what is sampled."""
     told = (
-        (Kind.POSITION, "position", shares_by_position(read.table), "It is not known in which order texts were shown."),
-        (Kind.LENGTH, "length", shares_by_length(read.table, length_TK=read.length_TK), "All texts are equally long."),
+        (Kind.POSITION, "position", shares_by_position(read.table), UNSHOWN),
+        (Kind.LENGTH, "length", shares_by_length(read.table, length_TK=read.length_TK), SAME_LENGTH),
         (Kind.HASTE, "haste", shares_by_haste(read.table, length_TK=read.length_TK), UNTIMED),
     )
     return tuple(

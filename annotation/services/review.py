@@ -11,13 +11,14 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from accounts.errors import Conflict, NotAllowed, UserError
 from accounts.hints import hint
 from accounts.models import User
 from annotation.models import Adjudication, Campaign, GoldAnswer, Ranking, RankingTask, Remark, TaskKind
 from annotation.rails import Rail, order_told, rail_of_ranking, rail_of_settled, review_letters
-from annotation.services.standing import checked_words
+from annotation.services.standing import REASON, REMARK, checked_words
 from annotation.weak_order import BadOrder, WeakOrder
 from audit.services import record
 
@@ -130,7 +131,7 @@ def adjudicate(
     Raises `BadAdjudication`, `SettledMeanwhile`.
     """
     order = read_order(task, line)
-    words = checked_words(reason, what="A reason", may_be_empty=True)
+    words = checked_words(reason, what=REASON, may_be_empty=True)
     try:
         with transaction.atomic():
             withdraw(task, seen=over)
@@ -141,7 +142,7 @@ def adjudicate(
             record("task.settled", actor=user, target=task.campaign, task=str(task.pk), adjudication=str(made.pk))
             hint(f"campaign:{task.campaign_id}")
     except IntegrityError as error:  # the one live row of the task is another reviewer's
-        raise SettledMeanwhile("Somebody else has settled this task just now. Look at it again.") from error
+        raise SettledMeanwhile(gettext("Somebody else has settled this task just now. Look at it again.")) from error
     return made
 
 
@@ -158,7 +159,7 @@ def withdraw(task: RankingTask, *, seen: Adjudication | None) -> None:
         return
     live = Adjudication.objects.filter(pk=seen.pk, task=task, is_live=True)
     if live.update(is_live=False) != 1:
-        raise SettledMeanwhile("Somebody else has settled this task just now. Look at it again.")
+        raise SettledMeanwhile(gettext("Somebody else has settled this task just now. Look at it again."))
 
 
 def read_order(task: RankingTask, line: str) -> WeakOrder:
@@ -173,12 +174,12 @@ def remark(ranking: Ranking, *, words: str, returns: bool, user: User) -> Remark
 
     Raises `BadWords`, `NotLive`, `NotAllowed` (it is one's own).
     """
-    told = checked_words(words, what="A remark")
+    told = checked_words(words, what=REMARK)
     if ranking.rater_id == user.pk:
-        raise NotAllowed("This ranking is your own: correct it on My work.")
+        raise NotAllowed(gettext("This ranking is your own: correct it on My work."))
     with transaction.atomic():
         if not Ranking.objects.select_for_update().filter(pk=ranking.pk, is_live=True).exists():
-            raise NotLive("She has corrected this ranking meanwhile. Look at it again.")
+            raise NotLive(gettext("She has corrected this ranking meanwhile. Look at it again."))
         made = Remark.objects.create(ranking=ranking, words=told, returns=returns, by=user)
         record(
             "ranking.returned" if returns else "ranking.remarked", actor=user, target=ranking.task.campaign,

@@ -8,10 +8,12 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
+from django.utils.translation import gettext
 
 from accounts.errors import NotFound
 from accounts.hints import hint
 from accounts.models import User
+from accounts.numbers import whole
 from annotation.models import Campaign, Membership, Prompt, Queue, RankingTask, Slot
 from annotation.rules import BadRules, check_limit, rules_of
 from annotation.services.campaigns import BadCampaign, checked_rules
@@ -47,7 +49,10 @@ def set_limit(campaign: Campaign, *, rater: User, most: int | None, user: User |
     with transaction.atomic():
         member = Membership.objects.select_for_update(of=("self",)).filter(campaign=campaign, user=rater).first()
         if member is None:
-            raise NotFound(f"{rater.username} is no rater of {campaign.name}.", code="not_a_rater")
+            raise NotFound(
+                gettext("%(name)s is no rater of %(campaign)s.") % {"name": rater.username, "campaign": campaign.name},
+                code="not_a_rater",
+            )
         if member.most_rankings != most:
             member.most_rankings = most
             member.save(update_fields=["most_rankings"])
@@ -63,9 +68,13 @@ def set_priority(campaign: Campaign, *, of: Iterable[str], priority: int, user: 
     """
     names = [name for given in of if (name := given.strip())]
     if not 0 <= priority <= LOWEST_PRIORITY:
-        raise BadCampaign(f"A priority is 0, which goes first, to {LOWEST_PRIORITY}, not {priority}.", field="priority")
+        raise BadCampaign(
+            gettext("A priority is 0, which goes first, to %(lowest)s, not %(num)s.")
+            % {"lowest": LOWEST_PRIORITY, "num": priority},
+            field="priority",
+        )
     if not 1 <= len(names) <= MOST_IDS:
-        raise BadCampaign(f"Name 1 to {MOST_IDS:,} tasks or prompts.", field="ids")
+        raise BadCampaign(gettext("Name 1 to %(most)s tasks or prompts.") % {"most": whole(MOST_IDS)}, field="ids")
     with transaction.atomic():
         Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)  # one admin at a time
         named = [found for some in in_batches(names, BATCH) for found in tasks_named(campaign, some)]
@@ -84,7 +93,9 @@ def tasks_named(campaign: Campaign, names: list[str]) -> list[uuid.UUID]:
     rows = list(found.order_by("pk").values_list("pk", "prompt__external_id"))
     known = {str(pk) for pk, _ in rows} | {external for _, external in rows}
     if missing := [name for name in names if name not in known and str(as_uuid(name)) not in known]:
-        raise BadCampaign(f"There is no task or prompt {missing[0][:80]} with a task here.", field="ids")
+        raise BadCampaign(
+            gettext("There is no task or prompt %(name)s with a task here.") % {"name": missing[0][:80]}, field="ids"
+        )
     return [pk for pk, _ in rows]
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
 from annotation.attributes import Attribute
 from annotation.services.judge import BadRanking, Edit, Submission, judgement
 from annotation.services.texts import BadLine
@@ -45,23 +47,23 @@ def is_edit(value: Any) -> bool:
 SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "tiers": (
         lambda value: is_list_of(value, list) and all(is_list_of(tier, str) for tier in value),
-        "is a list of lists of completion ids, the best first",
+        gettext_noop('"tiers" is a list of lists of completion ids, the best first.'),
     ),
-    "strengths": (lambda value: is_list_of(value, int), "is a list of whole numbers"),
-    "unranked": (lambda value: is_list_of(value, str), "is a list of completion ids"),
-    "all_bad": (lambda value: type(value) is bool, "is true or false"),
-    "cannot_rank": (lambda value: type(value) is str, "is a text"),
+    "strengths": (lambda value: is_list_of(value, int), gettext_noop('"strengths" is a list of whole numbers.')),
+    "unranked": (lambda value: is_list_of(value, str), gettext_noop('"unranked" is a list of completion ids.')),
+    "all_bad": (lambda value: type(value) is bool, gettext_noop('"all_bad" is true or false.')),
+    "cannot_rank": (lambda value: type(value) is str, gettext_noop('"cannot_rank" is a text.')),
     "flags": (
         lambda value: isinstance(value, dict) and all(is_list_of(flags, str) for flags in value.values()),
-        "has a list of flags for a completion id",
+        gettext_noop('"flags" has a list of flags for a completion id.'),
     ),
     "ratings": (
         lambda value: isinstance(value, dict) and all(isinstance(levels, dict) for levels in value.values()),
-        "has levels by attribute for a completion id",
+        gettext_noop('"ratings" has levels by attribute for a completion id.'),
     ),
-    "edit": (is_edit, "has the id of a completion as \u201cof\u201d, and a text"),
-    "reason": (lambda value: type(value) is str, "is a text"),
-    "seconds": (is_duration, "is a number, 0 or more"),
+    "edit": (is_edit, gettext_noop('"edit" has the id of a completion as “of”, and a text.')),
+    "reason": (lambda value: type(value) is str, gettext_noop('"reason" is a text.')),
+    "seconds": (is_duration, gettext_noop('"seconds" is a number, 0 or more.')),
 }
 
 
@@ -72,18 +74,18 @@ def said_of(given: Any, *, texts: Mapping[str, str], attributes: Sequence[Attrib
     told = dict(given)
     rater = told.pop("rater")
     if not isinstance(rater, str) or not 1 <= len(rater) <= LONGEST:
-        raise BadLine(f"A rater is a text of 1 to {LONGEST} characters.")
+        raise BadLine(gettext("A rater is a text of 1 to %(most)s characters.") % {"most": LONGEST})
     for name, value in told.items():
-        fits, shape = SHAPES[name]
+        fits, sentence = SHAPES[name]
         if not fits(value):
-            raise BadLine(f'"{name}" {shape}.')
+            raise BadLine(gettext(sentence))
     if told.get("edit"):
         told["edit"] = Edit(**told["edit"])
     submission = Submission(client_uuid=NOBODY, **told)
     try:
         body_of(submission, names={name: name for name in texts}, attributes=attributes, texts=texts)
     except BadRanking as error:
-        raise BadLine(f"Rater {rater}: {error}") from error
+        raise BadLine(gettext("Rater %(name)s: %(complaint)s") % {"name": rater, "complaint": error}) from error
     return Said(rater, submission)
 
 
@@ -93,10 +95,21 @@ def body_of(
     return judgement(submission, names=names, attributes=attributes, texts=lambda _: texts)
 
 
+KINDS = (gettext_noop("a ranking"), gettext_noop("a row"), gettext_noop("a completion"))  # of `what` has fields
+
+
 def check_fields(given: Any, *, known: set[str], needed: set[str], what: str) -> None:
+    """`what` is one of `KINDS`. Raises `BadLine`."""
+    kind = gettext(what)
     if not isinstance(given, dict):
-        raise BadLine(f"This is not an object: {what} has {', '.join(sorted(needed))}.")
+        raise BadLine(
+            gettext("This is not an object: %(what)s has %(fields)s.")
+            % {"what": kind, "fields": ", ".join(sorted(needed))}
+        )
     if missing := sorted(needed - set(given)):
-        raise BadLine(f"There is no {missing[0]} in {what}.")
+        raise BadLine(gettext("There is no %(field)s in %(what)s.") % {"field": missing[0], "what": kind})
     if unknown := sorted(set(given) - known):
-        raise BadLine(f"There is no field {unknown[0]} in {what}; there are {', '.join(sorted(known))}.")
+        raise BadLine(
+            gettext("There is no field %(field)s in %(what)s; there are %(known)s.")
+            % {"field": unknown[0], "what": kind, "known": ", ".join(sorted(known))}
+        )

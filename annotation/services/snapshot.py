@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
 
 from accounts.errors import UserError
 from accounts.models import User
+from accounts.numbers import whole
 from annotation.models import (
     Adjudication,
     Assignment,
@@ -142,7 +144,7 @@ def freeze_snapshot(
     told += [settled_row(one) for one in settled.select_related("task__prompt")]
     chosen = sorted(told, key=lambda row: (row[8], row[9], row[0]))  # those of a prompt together
     if not chosen:
-        raise NoRankings(f"{campaign.name} has no ranking yet.")
+        raise NoRankings(gettext("%(campaign)s has no ranking yet.") % {"campaign": campaign.name})
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
     snapshot = Snapshot(name, campaign, ids, shuffled_seed)
     refuse_without_comparisons(snapshot, chosen)
@@ -163,8 +165,11 @@ def refuse_without_comparisons(snapshot: Snapshot, chosen: list[Any]) -> None:
         return
     cannot = sum(row[6] != "" for row in chosen)
     raise NoComparisons(
-        f"No ranking of {snapshot.campaign.name} prefers one text to another yet, so there is nothing to freeze "
-        f"(all texts tied: {len(chosen) - cannot:,}; cannot be ranked: {cannot:,}).",
+        gettext(
+            "No ranking of %(campaign)s prefers one text to another yet, so there is nothing to freeze "
+            "(all texts tied: %(tied)s; cannot be ranked: %(cannot)s)."
+        )
+        % {"campaign": snapshot.campaign.name, "tied": whole(len(chosen) - cannot), "cannot": whole(cannot)},
         num_rankings=len(chosen), num_cannot_rank=cannot,
     )  # fmt: skip
 

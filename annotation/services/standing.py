@@ -5,12 +5,16 @@ Her membership is locked first, in the order in which `assign` and `rank` lock, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.errors import Conflict, NotAllowed, NotFound, UserError
 from accounts.hints import hint
 from accounts.models import User
+from accounts.numbers import whole
 from annotation.models import (
     STANDING_TRANSITIONS,
     Appeal,
@@ -24,7 +28,6 @@ from annotation.models import (
     Slot,
     Standing,
     StandingChange,
-    plan_of,
 )
 from annotation.services.evidence import evidence_of
 from annotation.services.texts import complaint_about
@@ -32,6 +35,20 @@ from audit.services import record
 
 LONGEST_WORDS = 4000
 HABITS_EVERY = 5  # rankings: haste and leaning read all of a rater's rankings
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is wrong with words of one kind."""
+
+    empty: str
+    too_long: str
+
+
+REASON = Kind(gettext_noop("A reason has words."), gettext_noop("A reason has at most %(most)s characters."))
+REMARK = Kind(gettext_noop("A remark has words."), gettext_noop("A remark has at most %(most)s characters."))
+APPEAL = Kind(gettext_noop("An appeal has words."), gettext_noop("An appeal has at most %(most)s characters."))
+ANSWER = Kind(gettext_noop("An answer has words."), gettext_noop("An answer has at most %(most)s characters."))
 
 
 class Paused(NotAllowed):
@@ -58,9 +75,14 @@ def refuse_work(member: Membership) -> None:
     """Raises `Paused` or `DidNotPass`, with a sentence to her."""
     name = member.campaign.name
     if member.standing == Standing.PAUSED:
-        raise Paused(f"You are paused in {name}. My work says why, and there you can appeal.")
+        raise Paused(
+            gettext("You are paused in %(campaign)s. My work says why, and there you can appeal.") % {"campaign": name}
+        )
     if member.standing == Standing.FAILED:
-        raise DidNotPass(f"You did not pass the test of {name}. My work shows each of its tasks with its right order.")
+        raise DidNotPass(
+            gettext("You did not pass the test of %(campaign)s. My work shows each of its tasks with its right order.")
+            % {"campaign": name}
+        )
 
 
 def weigh(member: Membership) -> None:
@@ -68,7 +90,7 @@ def weigh(member: Membership) -> None:
 
     Asks the same of the database after work and after a check, so that time tells nothing.
     """
-    if member.standing != Standing.TRUSTED or (plan := plan_of(member.campaign)) is None:
+    if member.standing != Standing.TRUSTED or (plan := member.plan) is None:
         return
     num = Ranking.objects.filter(rater=member.user_id, task__campaign=member.campaign_id, supersedes=None).count()
     evidence = evidence_of(member, plan=plan, looks_at_habits=num % HABITS_EVERY == 0)
@@ -77,18 +99,23 @@ def weigh(member: Membership) -> None:
 
 
 def change(member: Membership, *, to: str, cause: Cause, reason: str, by: User | None) -> StandingChange:
-    """One move along `STANDING_TRANSITIONS`, kept and audited, in the caller's transaction. Raises `NoSuchStanding`."""
+    """One move along `STANDING_TRANSITIONS`, kept and audited, in the caller's transaction. Raises `NoSuchStanding`.
+
+    `reason` is kept as it is given: English, where it is not somebody's own words.
+    """
     before = member.standing
     moved = 0
     if to in STANDING_TRANSITIONS[before]:
         moved = Membership.objects.filter(pk=member.pk, standing=before).update(standing=to)
     if not moved:
-        raise NoSuchStanding(f"The standing of {member.user.username} is otherwise now. Look again.")
+        raise NoSuchStanding(
+            gettext("The standing of %(name)s is otherwise now. Look again.") % {"name": member.user.username}
+        )
     member.standing = to
     if to == Standing.PAUSED:
         clear_desk(member)
     made = StandingChange.objects.create(
-        membership=member, before=before, after=to, cause=cause, reason=reason, by=by, at=timezone.now()
+        membership=member, before=before, after=to, cause=cause, kept_reason=reason, by=by, at=timezone.now()
     )
     record(
         f"rater.{to}", actor=by, target=member.campaign, rater=member.user.username, before=before, cause=str(cause),
@@ -111,7 +138,7 @@ def clear_desk(member: Membership) -> None:
 
 def pause(campaign: Campaign, *, rater: User, reason: str, user: User | None) -> StandingChange:
     """By hand. Raises `BadWords` without a reason, `NotFound`, `NoSuchStanding`."""
-    words = checked_words(reason, what="A reason")
+    words = checked_words(reason, what=REASON)
     with transaction.atomic():
         member = locked(campaign, rater)
         return change(member, to=Standing.PAUSED, cause=Cause.HAND, reason=words, by=user)
@@ -123,7 +150,7 @@ def lift(campaign: Campaign, *, rater: User, user: User | None, reason: str = ""
         member = locked(campaign, rater)
         paused = last_pause(member)
         if member.standing != Standing.PAUSED or paused is None:
-            raise NoSuchStanding(f"{rater.username} is not paused.")
+            raise NoSuchStanding(gettext("%(name)s is not paused.") % {"name": rater.username})
         open_one = Appeal.objects.filter(pause=paused, state=AppealState.OPEN).first()
         if open_one is not None:
             settle(open_one, to=AppealState.LIFTED, answer=reason, by=user)
@@ -133,14 +160,14 @@ def lift(campaign: Campaign, *, rater: User, user: User | None, reason: str = ""
 
 def appeal(campaign: Campaign, *, rater: User, words: str) -> Appeal:
     """Once a pause. Raises `BadWords`, `NotFound`, `NoAppeal`."""
-    told = checked_words(words, what="An appeal")
+    told = checked_words(words, what=APPEAL)
     with transaction.atomic():
         member = locked(campaign, rater)
         paused = last_pause(member)
         if member.standing != Standing.PAUSED or paused is None:
-            raise NoAppeal("You are not paused here.")
+            raise NoAppeal(gettext("You are not paused here."))
         if Appeal.objects.filter(pause=paused).exists():
-            raise NoAppeal("You have appealed against this pause already.")
+            raise NoAppeal(gettext("You have appealed against this pause already."))
         made = Appeal.objects.create(pause=paused, words=told)
         record("appeal.made", actor=rater, target=campaign, appeal=str(made.pk))
         hint(f"campaign:{campaign.pk}")
@@ -151,17 +178,17 @@ def decide(appeal: Appeal, *, lifts: bool, answer: str, user: User) -> Appeal:
     """A reviewer's decision, once. Raises `BadWords` where it is upheld without words, `NotAllowed` on one's own, `NoAppeal`."""
     member = appeal.pause.membership
     if member.user_id == user.pk:
-        raise NotAllowed("Your own appeal is for somebody else to decide.")
+        raise NotAllowed(gettext("Your own appeal is for somebody else to decide."))
     if lifts:
-        words = checked_words(answer, what="An answer", may_be_empty=True)
+        words = checked_words(answer, what=ANSWER, may_be_empty=True)
         with transaction.atomic():
             held = locked(member.campaign, member.user)
             if Appeal.objects.filter(pk=appeal.pk, state=AppealState.OPEN).exists():
                 lift(held.campaign, rater=held.user, user=user, reason=words)
                 appeal.refresh_from_db()
                 return appeal
-        raise NoAppeal("This appeal was decided already.")
-    words = checked_words(answer, what="An answer")
+        raise NoAppeal(gettext("This appeal was decided already."))
+    words = checked_words(answer, what=ANSWER)
     with transaction.atomic():
         locked(member.campaign, member.user)
         settle(appeal, to=AppealState.UPHELD, answer=words, by=user)
@@ -173,7 +200,7 @@ def decide(appeal: Appeal, *, lifts: bool, answer: str, user: User) -> Appeal:
 def settle(appeal: Appeal, *, to: AppealState, answer: str, by: User | None) -> None:
     still = Appeal.objects.filter(pk=appeal.pk, state=AppealState.OPEN)
     if still.update(state=to, answer=answer, decided_at=timezone.now(), decided_by=by) != 1:
-        raise NoAppeal("This appeal was decided already.")
+        raise NoAppeal(gettext("This appeal was decided already."))
     member = appeal.pause.membership
     record(f"appeal.{to}", actor=by, target=member.campaign, appeal=str(appeal.pk), rater=member.user.username)
 
@@ -188,16 +215,18 @@ def locked(campaign: Campaign, rater: User) -> Membership:
     mine = Membership.objects.select_for_update(of=("self",)).select_related("campaign", "user")
     found = mine.filter(campaign=campaign, user=rater).first()
     if found is None:
-        raise NotFound(f"{rater.username} is no rater of {campaign.name}.")
+        raise NotFound(
+            gettext("%(name)s is no rater of %(campaign)s.") % {"name": rater.username, "campaign": campaign.name}
+        )
     return found
 
 
-def checked_words(words: str, *, what: str, may_be_empty: bool = False) -> str:
+def checked_words(words: str, *, what: Kind, may_be_empty: bool = False) -> str:
     told = words.replace("\r\n", "\n").strip()
     if not told and not may_be_empty:
-        raise BadWords(f"{what} has words.", field="words")
+        raise BadWords(gettext(what.empty), field="words")
     if len(told) > LONGEST_WORDS:
-        raise BadWords(f"{what} has at most {LONGEST_WORDS:,} characters.", field="words")
+        raise BadWords(gettext(what.too_long) % {"most": whole(LONGEST_WORDS)}, field="words")
     if complaint := complaint_about(told):
-        raise BadWords(f"There is {complaint} in it.", field="words")
+        raise BadWords(gettext("There is %(complaint)s in it.") % {"complaint": complaint}, field="words")
     return told

@@ -75,6 +75,7 @@ def reserved(member: Membership) -> QuerySet[Slot]:
     """What is laid out for her and not given yet, without gold that was retired."""
     seen = Assignment.objects.filter(rater=member.user_id, state__in=SEEN).values("task")
     mine = Slot.objects.filter(reserved_for=member.user_id, campaign=member.campaign_id, is_free=True)
+    mine = mine.select_related("task__prompt")  # as from a queue: a check costs the same questions as work
     return mine.filter(task__gold__retired_at=None).exclude(task__in=seen).order_by("order_key", "pk")
 
 

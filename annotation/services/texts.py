@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
+
 from registry.services.schemas import canonical
 
 
@@ -16,11 +18,14 @@ class BadLine(ValueError):
 
 
 def complaint_about(value: Any) -> str:
-    """Why a JSON value can't be stored; empty where it can. PostgreSQL refuses NUL, and half characters are no text."""
+    """What of a JSON value can't be stored, in the reader's language; empty where all can.
+
+    PostgreSQL refuses NUL, and half characters are no text.
+    """
     try:
         written = canonical(value)
     except UnicodeEncodeError:
-        return "half a character (a lone surrogate)"
+        return gettext("half a character (a lone surrogate)")
     except (ValueError, TypeError, RecursionError):
-        return "a value that is neither text nor number"
-    return "a NUL character" if b"\\u0000" in written else ""
+        return gettext("a value that is neither text nor number")
+    return gettext("a NUL character") if b"\\u0000" in written else ""

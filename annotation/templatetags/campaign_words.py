@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from django import template
+from django.utils.formats import number_format
 
 register = template.Library()
 
@@ -17,5 +18,5 @@ def percent(share: float) -> str:
 @register.filter
 def money(amount: Decimal) -> str:
     """All digits that there are, two at least."""
-    whole, _, parts = f"{amount:,.4f}".partition(".")
-    return f"{whole}.{parts[:2]}{parts[2:].rstrip('0')}"
+    whole, _, parts = f"{amount:.4f}".partition(".")
+    return number_format(f"{whole}.{parts[:2]}{parts[2:].rstrip('0')}", force_grouping=True)

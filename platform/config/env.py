@@ -35,6 +35,11 @@ RUN_TIMES: dict[str, float] = {
 TRAINING_COMMAND: list[str] = shlex.split(
     read.str("STEADYHAND_TRAINING_COMMAND", default=f"{shlex.quote(sys.executable)} -m training run")
 )
+# Hints reach other processes by Redis or by the SQLite database; with neither, one process serves all pages.
+_HINTS_TRAVEL = bool(REDIS_URL) or DATABASE_URL.startswith("sqlite")
+WEB_PROCESSES: int = read.int(
+    "STEADYHAND_WEB_PROCESSES", default=min(4, len(os.sched_getaffinity(0))) if _HINTS_TRAVEL else 1
+)
 WEB_REQUESTS: int = read.int("STEADYHAND_WEB_REQUESTS", default=4)  # that one web process works on at once ...
 WEB_WAITING: int = read.int("STEADYHAND_WEB_WAITING", default=500)  # ... and that wait before the next is refused
 TRAINING_THREADS: int = read.int("STEADYHAND_TRAINING_THREADS", default=len(os.sched_getaffinity(0)))

@@ -12,48 +12,76 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[..., Awaitable[None]]  # (scope, receive, send), which every library types in its own way
 
 FULL = b'{"error": {"code": "busy", "message": "Too many are waiting now. Try again in a moment."}}'
+PATIENCE_S = 0.05
 
 
 class Gate:
-    """Lets `at_once` requests in, in the order in which they came; beyond `waiting` more answers 503 at once.
+    """Lets requests in in the order in which they came: one after the other while they are quick, `at_once` where not.
 
-    Django gives each request that it works on a thread and a connection of its own, however many there are: two hundred
-    on one core wait for each other's locks until they fail. A request gives its place on as soon as its answer begins,
-    so that a slow reader of a long download keeps nobody out.
+    Beyond `waiting` more answers 503 at once. Python runs one thread at a time, so requests that share it are no sooner
+    done; and whoever holds the database's write lock would hold it for longer, for everybody. A request that takes longer
+    than `patience_s` lets the next one in beside it, so that a page of statistics keeps nobody waiting. It gives its place
+    on as soon as its answer begins, so that a slow reader of a long download keeps nobody out.
     """
 
-    def __init__(self, app: App, *, at_once: int, waiting: int) -> None:
+    def __init__(self, app: App, *, at_once: int, waiting: int, patience_s: float = PATIENCE_S) -> None:
         self.app = app
         self.places = asyncio.Semaphore(at_once)
+        self.turn = asyncio.Semaphore(1)
         self.waiting = waiting
+        self.patience_s = patience_s
         self.num_waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.num_waiting >= self.waiting:
             await refuse(send)
             return
+        visit = Visit(self)
         self.num_waiting += 1
         try:
-            await self.places.acquire()
+            await visit.begin()
         finally:
             self.num_waiting -= 1
-        is_held = True
-
-        def let_next_in() -> None:
-            nonlocal is_held
-            if is_held:
-                is_held = False
-                self.places.release()
 
         async def send_and_let_in(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                let_next_in()
+                visit.end()
             await send(message)
 
         try:
             await self.app(scope, receive, send_and_let_in)
         finally:
-            let_next_in()
+            visit.end()
+
+
+class Visit:
+    """One request's place and turn, each given on once."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.has_place = self.has_turn = False
+
+    async def begin(self) -> None:
+        """Cancelled while it waits, it leaves nothing taken."""
+        try:
+            self.has_place = await self.gate.places.acquire()
+            self.has_turn = await self.gate.turn.acquire()
+        except asyncio.CancelledError:
+            self.end()
+            raise
+        self.timer = asyncio.get_running_loop().call_later(self.gate.patience_s, self.give_turn_on)
+
+    def give_turn_on(self) -> None:
+        if self.has_turn:
+            self.has_turn = False
+            self.gate.turn.release()
+            self.timer.cancel()
+
+    def end(self) -> None:
+        self.give_turn_on()
+        if self.has_place:
+            self.has_place = False
+            self.gate.places.release()
 
 
 async def refuse(send: Send) -> None:

@@ -51,7 +51,7 @@ def commands(port: int) -> dict[str, list[str]]:
     ]
     beat = str(settings.STEADYHAND_HOME / "beat")
     return {
-        "web": [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0", "config.asgi:application"],
+        "web": [sys.executable, "-m", "config.server", "-p", str(port)],
         # Runs have a worker of their own: a sweep or an import must not wait behind an hour of training.
         "runs": [*celery, "--pool", "threads", "-c", "1", "-Q", "runs", "-n", "runs@%h"],
         "tasks": [*celery, "-c", "1", "-B", "-Q", "default", "-n", "tasks@%h", "--schedule", beat],

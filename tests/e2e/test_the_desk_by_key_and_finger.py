@@ -44,6 +44,7 @@ def test_nine_texts_are_ranked_by_keys_alone(opened, complaints):
     page.keyboard.press("Escape")
     page.keyboard.press(SUBMIT)
     await_next(page, after=first)
+    expect(page.locator("#sent")).to_have_text("sent")
     assert lines(page) == ["b=i > g=h > f > e > d > c"]
     assert complaints == []
 

@@ -140,7 +140,7 @@ def in_order() -> None:
     """Shows texts in the order of their models."""
     from annotation.services import assign
 
-    def shuffled(slot: Any) -> list[str]:
+    def shuffled(slot: Any, *, texts: Any) -> list[str]:
         entries = slot.task.entries.order_by("completion__model_label")
         return [str(pk) for pk in entries.values_list("completion_id", flat=True)]
 

@@ -45,9 +45,11 @@ async def settled() -> None:
 @pytest.mark.asyncio
 async def test_those_who_wait_come_in_one_by_one_in_their_order_once_an_answer_begins():
     pages = Pages()
-    gate = Gate(pages, at_once=2, waiting=10)
+    gate = Gate(pages, at_once=2, waiting=10, patience_s=0.02)
     tasks = [(await come(gate, number))[0] for number in range(5)]
     await settled()
+    assert pages.begun == [0]  # it may yet be quick
+    await asyncio.sleep(0.1)
     assert pages.begun == [0, 1]
     pages.may_answer.set()
     await settled()

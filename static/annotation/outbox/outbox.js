@@ -190,7 +190,11 @@ async function post(entry) {
   if (code === "other_person") return { kind: "later", error: "other_person" };
   if (answer.status >= 500 || LATER.includes(answer.status)) return later(answer);
   if (code === "csrf") return { kind: "later", error: "stale" };
-  return { kind: "refused", error: { message: told.error?.message ?? `The server refused it (${answer.status}).`, code } };
+  return { kind: "refused", error: { message: told.error?.message ?? refusedWords(answer), code } };
+}
+
+function refusedWords({ status }) {
+  return interpolate(gettext("The server refused it (%(status)s)."), { status }, true);
 }
 
 function later(answer) {
@@ -198,7 +202,7 @@ function later(answer) {
 }
 
 function refusal(answer) {
-  return { kind: "refused", error: { message: `The server refused it (${answer.status}).`, code: "" } };
+  return { kind: "refused", error: { message: refusedWords(answer), code: "" } };
 }
 
 /** The newest one: another tab may have logged in anew since this page was made. */

@@ -6,11 +6,11 @@ import { howMany } from "./words.js";
 const FLASH_MS = 1_000; // what is sent within this time is not worth a word
 
 const WHY = {
-  offline: "You are offline.",
-  unreachable: "The server can't be reached.",
-  stale: "This page is too old for the server: reload it, and they are sent.",
-  logged_out: "You are logged out: log in again, and they are sent.",
-  other_person: "Somebody else is logged in in this browser: they are sent when you log in again.",
+  offline: gettext("You are offline."),
+  unreachable: gettext("The server can't be reached."),
+  stale: gettext("This page is too old for the server: reload it, and they are sent."),
+  logged_out: gettext("You are logged out: log in again, and they are sent."),
+  other_person: gettext("Somebody else is logged in in this browser: they are sent when you log in again."),
 };
 
 const place = document.querySelector("#outbox");
@@ -33,11 +33,11 @@ function draw() {
 
 function sentences(waiting) {
   if (!waiting.length) return [];
-  const words = make("p", `${howMany(waiting.length)}. ${WHY[outbox.why] ?? ""}`.trim());
+  const words = make("p", `${howMany(waiting.length)} ${WHY[outbox.why] ?? ""}`.trim());
   const kept = outbox.isKept
-    ? "Kept in this browser, also when you leave this page."
-    : "This browser keeps nothing: leave this page open until they are sent.";
-  const button = make("button", outbox.flying ? "Sending" : "Send now", "btn small");
+    ? gettext("Kept in this browser, also when you leave this page.")
+    : gettext("This browser keeps nothing: leave this page open until they are sent.");
+  const button = make("button", outbox.flying ? gettext("Sending") : gettext("Send now"), "btn small");
   button.type = "button";
   button.disabled = outbox.flying !== null;
   button.addEventListener("click", () => outbox.hurry());
@@ -48,20 +48,18 @@ function sentences(waiting) {
 
 /** One that was not taken: her sentence to read, and her choice what becomes of it. */
 function refusal(entry) {
-  const what = { ranking: "Your ranking", correction: "Your correction", skip: "Your skip" }[entry.kind];
-  const line = entry.draft?.line ? ` ${entry.draft.line}` : "";
   const box = make("div", "", "refused");
   box.append(
-    make("p", `${what}${line} was not taken: ${entry.refused}`),
+    make("p", notTaken(entry)),
     make("p", `${entry.campaign}: ${entry.asked}`, "tiny"),
   );
   const deeds = make("div", "", "row");
   const isOver = ["already_ranked", "superseded", "skipped", "lease_lost"].includes(entry.code);
-  const way = make("a", isOver ? "See my work" : "Open it again", "btn small");
+  const way = make("a", isOver ? gettext("See my work") : gettext("Open it again"), "btn small");
   way.href = isOver ? place.dataset.workUrl : entry.kind === "correction" ? entry.url : `${entry.rankUrl}?task=${entry.assignment}`;
-  const again = make("button", "Send again", "btn small");
+  const again = make("button", gettext("Send again"), "btn small");
   again.addEventListener("click", () => outbox.again(entry.id));
-  const away = make("button", "Throw it away", "btn small danger");
+  const away = make("button", gettext("Throw it away"), "btn small danger");
   away.addEventListener("click", () => outbox.remove(entry.id));
   for (const button of [again, away]) button.type = "button";
   deeds.append(way, again, away);
@@ -69,9 +67,20 @@ function refusal(entry) {
   return box;
 }
 
+function notTaken({ kind, draft, refused }) {
+  const told = { line: draft?.line, why: refused };
+  const WORDS = {
+    ranking: [gettext("Your ranking was not taken: %(why)s"), gettext("Your ranking %(line)s was not taken: %(why)s")],
+    correction: [gettext("Your correction was not taken: %(why)s"), gettext("Your correction %(line)s was not taken: %(why)s")],
+    skip: [gettext("Your skip was not taken: %(why)s")],
+  };
+  const [plain, withLine] = WORDS[kind];
+  return interpolate((told.line && withLine) || plain, told, true);
+}
+
 function guard(form, number) {
   if (!number) delete form.dataset.confirm;
-  else form.dataset.confirm = `${howMany(number)}. Log out all the same? They stay in this browser, and are sent when you log in here again.`;
+  else form.dataset.confirm = `${howMany(number)} ${gettext("Log out all the same? They stay in this browser, and are sent when you log in here again.")}`;
 }
 
 function make(tag, text = "", className = "") {

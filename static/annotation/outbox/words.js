@@ -1,5 +1,6 @@
-// How many submissions wait, in words.
+// How many submissions wait, in a sentence.
 
 export function howMany(number) {
-  return number === 1 ? "1 ranking waits here to be sent" : `${number} rankings wait here to be sent`;
+  const words = ngettext("%(num)s ranking waits here to be sent.", "%(num)s rankings wait here to be sent.", number);
+  return interpolate(words, { num: number }, true);
 }

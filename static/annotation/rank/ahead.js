@@ -72,7 +72,9 @@ export class Ahead {
   }
 
   words() {
-    return this.id ? `next task ready, kept ${clock(Math.max(0, Math.round((this.until - Date.now()) / 1_000)))}` : "";
+    if (!this.id) return "";
+    const left = clock(Math.max(0, Math.round((this.until - Date.now()) / 1_000)));
+    return interpolate(gettext("next task ready, kept %(left)s"), { left }, true);
   }
 
   /** She leaves: nobody should wait for a task that she never saw. Another tab of hers may be about to show it. */

@@ -27,9 +27,9 @@ function show(url, [left, right]) {
   });
 }
 
-/** Letters pressed while the panel is open: the pair it shows next; null where the key is none of ours. */
-export function keyInPanel(event, letters) {
+/** `key` is a letter pressed while the panel is open: the pair it shows next; null where it is none of ours. */
+export function keyInPanel(event, key, letters) {
   if (!panel()?.open || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return null;
   const chosen = ["left", "right"].map((side) => panel().querySelector(`[name=${side}]`)?.value);
-  return letters.includes(event.key) && chosen.every(Boolean) ? paired(chosen, event.key) : null;
+  return letters.includes(key) && chosen.every(Boolean) ? paired(chosen, key) : null;
 }

@@ -24,7 +24,7 @@ export class Draft {
     if (!this.url) return;
     write(this.key, draft);
     this.savedAt = null;
-    this.tell("not saved yet");
+    this.tell(gettext("not saved yet"));
     this.soon(AFTER_MS);
   }
 
@@ -46,7 +46,7 @@ export class Draft {
       this.tick();
     } catch {
       if (this.isOver) return;
-      this.tell("offline: kept in this tab, will be sent");
+      this.tell(gettext("offline: kept in this tab, will be sent"));
       this.soon(AGAIN_MS);
     }
   }
@@ -54,7 +54,7 @@ export class Draft {
   tick() {
     if (this.savedAt === null) return;
     const seconds = Math.round((Date.now() - this.savedAt) / 1000);
-    this.tell(seconds < 2 ? "saved" : seconds < 60 ? `saved ${seconds} s ago` : `saved ${Math.floor(seconds / 60)} min ago`);
+    this.tell(savedWords(seconds));
   }
 
   /** The page is being left: what waits is sent on its way. */
@@ -71,6 +71,12 @@ export class Draft {
   }
 }
 
+function savedWords(seconds) {
+  if (seconds < 2) return gettext("saved");
+  if (seconds < 60) return interpolate(gettext("saved %(seconds)s s ago"), { seconds }, true);
+  return interpolate(gettext("saved %(minutes)s min ago"), { minutes: Math.floor(seconds / 60) }, true);
+}
+
 export function post(url, body, options = {}) {
   return fetch(url, { method: "POST", body, headers: { Accept: "application/json" }, ...options });
 }
@@ -78,7 +84,7 @@ export function post(url, body, options = {}) {
 /** What the server said against it, in a sentence. */
 export async function told(answer) {
   const { error } = await answer.json().catch(() => ({ error: null }));
-  return error?.message ?? `The server could not keep it (${answer.status}).`;
+  return error?.message ?? interpolate(gettext("The server could not keep it (%(status)s)."), { status: answer.status }, true);
 }
 
 function sessionStorageText(key) {

@@ -1,11 +1,13 @@
 // The list of keys: hers to change, kept on the server; and the switch that turns single keys off, which this browser keeps.
 
 import { post, told } from "./draft.js";
+import { inReadingOrder, pressed } from "./keys.js";
 
 const NO_KEYS = "rank.no-single-keys";
 const dialog = document.querySelector("#keys");
 
-let shown = {}; // action -> the key as it is shown
+// action -> the key as it is shown
+let shown = Object.fromEntries([...dialog.querySelectorAll("kbd[data-key]")].map((kbd) => [kbd.dataset.key, inReadingOrder(kbd.textContent)]));
 
 /** Her keys: action -> key, as browsers name it. */
 export const keys = JSON.parse(dialog.dataset.keys);
@@ -22,7 +24,7 @@ export function keysAreOff() {
 export function hint(action) {
   const kbd = document.createElement("kbd");
   kbd.dataset.key = action;
-  kbd.textContent = shown[action] ?? dialog.querySelector(`kbd[data-key=${action}]`).textContent;
+  kbd.textContent = shown[action];
   return kbd;
 }
 
@@ -47,9 +49,9 @@ export function wireHelp() {
 let asking = null; // the button of the action whose new key is awaited
 
 function ask(button) {
-  if (asking) label(asking, "Change", false);
+  if (asking) label(asking, gettext("Change"), false);
   asking = asking === button ? null : button;
-  if (asking) label(asking, "Press a key", true);
+  if (asking) label(asking, gettext("Press a key"), true);
   say("");
 }
 
@@ -61,12 +63,13 @@ function label(button, words, isPressed) {
 /** The next key is the new one. Tab, Enter, Space and Escape keep their meaning here: one must get around, and out. */
 function heard(event) {
   if (!asking || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (["Shift", "Tab", "Enter", " ", "AltGraph", "CapsLock", "Dead"].includes(event.key)) return;
+  const key = pressed(event);
+  if (["Shift", "Tab", "Enter", " ", "AltGraph", "CapsLock", "Dead"].includes(key)) return;
   event.preventDefault();
   event.stopPropagation();
   const { action } = asking.dataset;
   ask(null);
-  if (event.key !== "Escape") send({ action, key: event.key });
+  if (key !== "Escape") send({ action, key });
 }
 
 async function send(fields) {
@@ -74,11 +77,11 @@ async function send(fields) {
   for (const [name, value] of Object.entries(fields)) body.set(name, value);
   body.set("csrfmiddlewaretoken", document.querySelector("[name=csrfmiddlewaretoken]").value);
   const answer = await post(dialog.dataset.url, body).catch(() => null);
-  if (!answer?.ok) return say(answer ? await told(answer) : "The server can't be reached: your keys are as they were.");
+  if (!answer?.ok) return say(answer ? inReadingOrder(await told(answer)) : gettext("The server can't be reached: your keys are as they were."));
   const { keys: now } = await answer.json();
   for (const [action, { key, shown: name }] of Object.entries(now)) {
     keys[action] = key;
-    shown = { ...shown, [action]: name };
+    shown = { ...shown, [action]: inReadingOrder(name) };
   }
   writeHints(document);
   say("");

@@ -4,6 +4,26 @@ import { leaveOut, letGo, operate, pickUp, step, strengthen, takeBack, toTier, w
 
 const FIXED_STEPS = { ArrowUp: -1, ArrowDown: 1 };
 
+const OTHER_SIDE = { ArrowLeft: "ArrowRight", ArrowRight: "ArrowLeft", "←": "→", "→": "←" };
+const isRtl = () => document.documentElement.dir === "rtl";
+
+/**
+ * The key of an event as this page means it. Left and right are named as where lines run from left to right: where they run
+ * the other way, a letter goes where the arrow points. On a keyboard that writes no Latin letters, the place of a key counts.
+ */
+export function pressed({ key, code = "", shiftKey }) {
+  if (isRtl() && key in OTHER_SIDE) return OTHER_SIDE[key];
+  if (/^[ -~]+$/.test(key)) return key;
+  if (/\p{Nd}/u.test(key)) return code.match(/^(?:Digit|Numpad)(\d)$/)?.[1] ?? key;
+  const letter = code.match(/^Key([A-Z])$/)?.[1] ?? key;
+  return shiftKey ? letter : letter.toLowerCase();
+}
+
+/** Arrows in what is shown of keys, as they are pressed on this page. */
+export function inReadingOrder(words) {
+  return isRtl() ? words.replaceAll(/[←→]/g, (arrow) => OTHER_SIDE[arrow]) : words;
+}
+
 /** What the keys of actions do to the state; null where there is nothing to do it to. */
 const DOES = {
   tie: (state) => state.held && operate(state, "="),

@@ -46,9 +46,10 @@ export class Lease {
   }
 
   words(left) {
-    if (this.isOfNext) return left ? `the task that waits is kept ${clock(left)}` : "The task that waits may go to somebody else.";
-    if (!left) return "The time is over: the task may go to somebody else. What you submit is still kept.";
-    return `${clock(left)} left, renews while you work`;
+    if (this.isOfNext && !left) return gettext("The task that waits may go to somebody else.");
+    if (this.isOfNext) return interpolate(gettext("the task that waits is kept %(left)s"), { left: clock(left) }, true);
+    if (!left) return gettext("The time is over: the task may go to somebody else. What you submit is still kept.");
+    return interpolate(gettext("%(left)s left, renews while you work"), { left: clock(left) }, true);
   }
 
   async renew() {

@@ -5,7 +5,7 @@
  * between tier i and i+1; `leftOut` are not ranked on purpose
  */
 
-export const STRENGTHS = ["a little better", "better", "much better", "far better"];
+export const STRENGTHS = [gettext("a little better"), gettext("better"), gettext("much better"), gettext("far better")];
 export const FEWEST = 2; // ranked texts: of one alone nothing follows
 export const EMPTY = Object.freeze({ tiers: [], strengths: [], leftOut: [] });
 
@@ -44,12 +44,12 @@ export function parseOrder(line, letters) {
 
 /** What follows "not", of which there is one at most. */
 function parseLeftOut(parts, { letters, seen }) {
-  if (parts.length > 1) return { error: "Write “not” once, at the end: not c d." };
+  if (parts.length > 1) return { error: gettext("Write “not” once, at the end: not c d.") };
   const leftOut = (parts[0] ?? "").match(/[^\s,]/g) ?? [];
   for (const letter of leftOut) {
-    if (!/[a-z]/.test(letter)) return { error: `“${letter}” means nothing after “not”: name letters alone.` };
-    if (!letters.includes(letter)) return { error: `There is no text ${letter.toUpperCase()}.` };
-    if (seen.has(letter)) return { error: `${letter.toUpperCase()} stands twice.` };
+    if (!/[a-z]/.test(letter)) return { error: interpolate(gettext("“%(letter)s” means nothing after “not”: name letters alone."), { letter }, true) };
+    if (!letters.includes(letter)) return { error: noText(letter) };
+    if (seen.has(letter)) return { error: standsTwice(letter) };
     seen.add(letter);
   }
   return { leftOut: leftOut.sort(), error: "" };
@@ -60,20 +60,23 @@ function refused(error) {
 }
 
 function operatorError(token, previous, tiers) {
-  if (!tiers.length) return `Start with a letter, not with ${token}.`;
-  if (previous) return `Put a letter between ${previous} and ${token}.`;
-  if (token.startsWith("=") && token.length > 1) return "One = ties two letters.";
-  if (token.length > STRENGTHS.length) return "Four > are the most.";
+  if (!tiers.length) return interpolate(gettext("Start with a letter, not with %(token)s."), { token }, true);
+  if (previous) return interpolate(gettext("Put a letter between %(previous)s and %(token)s."), { previous, token }, true);
+  if (token.startsWith("=") && token.length > 1) return gettext("One = ties two letters.");
+  if (token.length > STRENGTHS.length) return gettext("Four > are the most.");
   return "";
 }
 
 function letterError(token, { letters, seen, operator, tiers }) {
-  if (!/[a-z]/.test(token)) return `“${token}” means nothing here: use letters, > and =.`;
-  if (!letters.includes(token)) return `There is no text ${token.toUpperCase()}.`;
-  if (seen.has(token)) return `${token.toUpperCase()} stands twice.`;
-  if (tiers.length && !operator) return `Put > or = before ${token.toUpperCase()}.`;
+  if (!/[a-z]/.test(token)) return interpolate(gettext("“%(token)s” means nothing here: use letters, > and =."), { token }, true);
+  if (!letters.includes(token)) return noText(token);
+  if (seen.has(token)) return standsTwice(token);
+  if (tiers.length && !operator) return interpolate(gettext("Put > or = before %(letter)s."), { letter: token.toUpperCase() }, true);
   return "";
 }
+
+const noText = (letter) => interpolate(gettext("There is no text %(letter)s."), { letter: letter.toUpperCase() }, true);
+const standsTwice = (letter) => interpolate(gettext("%(letter)s stands twice."), { letter: letter.toUpperCase() }, true);
 
 /** The line of an order, as a person would type it. */
 export function formatOrder({ tiers, strengths, leftOut }) {

@@ -3,7 +3,7 @@
 import { outbox } from "../outbox/outbox.js";
 import { Ahead } from "./ahead.js";
 import { keys, keysAreOff, wireHelp, writeHints } from "./help.js";
-import { actionOf } from "./keys.js";
+import { actionOf, pressed } from "./keys.js";
 import { clonesOf, partsOnPage, swapIn, takenBack } from "./parts.js";
 import { Task, say } from "./task.js";
 import { sentWords, uuid } from "./words.js";
@@ -119,7 +119,7 @@ function next() {
   const parts = ahead.take();
   if (!parts) return between();
   show(parts);
-  say("The next task is here.");
+  say(gettext("The next task is here."));
 }
 
 function between() {
@@ -143,7 +143,7 @@ function obey(command) {
   aside = { parts: shown, draft, workedMs: task?.lease.workedMs ?? 0 };
   if (task) keepLease(task.lease);
   show(takenBack(previous.parts, { ids: previous.ids, id: uuid() }), { draft: previous.draft });
-  say("What you submitted last is here again. Submit it anew, or leave it as it is.");
+  say(gettext("What you submitted last is here again. Submit it anew, or leave it as it is."));
 }
 
 /** From a correction to the task that waited meanwhile. */
@@ -155,7 +155,7 @@ function backToDesk() {
   task.close({ isOver: true });
   show(parts, { draft });
   if (task) task.lease.workedMs = workedMs;
-  say(form ? "Back at the next task." : "No task waits for you.");
+  say(form ? gettext("Back at the next task.") : gettext("No task waits for you."));
 }
 
 /** Writes what is left of a lease into the form that waits, for when it is shown again. */
@@ -182,7 +182,7 @@ outbox.addEventListener("refused", ({ detail: { entry } }) => {
     task.complain(entry.refused);
   }
   goOn();
-  say(`Not taken: ${entry.refused}`);
+  say(interpolate(gettext("Not taken: %(why)s"), { why: entry.refused }, true));
 });
 
 outbox.addEventListener("change", tellSent);
@@ -229,7 +229,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   open();
   if (event.target.id !== "task" || (shown.id === null && !before.task.matches("[data-next]"))) return;
   $("#task").focus({ preventScroll: true });
-  say(task ? "The next task is here." : "No task waits for you.");
+  say(task ? gettext("The next task is here.") : gettext("No task waits for you."));
 });
 
 // The page
@@ -243,7 +243,7 @@ async function tick() {
 
 addEventListener("keydown", (event) => {
   if (task) return task.key(event);
-  if (!document.querySelector("dialog[open]") && !keysAreOff() && actionOf(keys, "", event.key) === "undo") obey("undo");
+  if (!document.querySelector("dialog[open]") && !keysAreOff() && actionOf(keys, "", pressed(event)) === "undo") obey("undo");
 });
 document.addEventListener("click", (event) => {
   if (!event.target.closest("#undo") || !previous || aside) return;

@@ -32,13 +32,13 @@ export function takenBack(parts, { ids, id }) {
   form.querySelector("[name=client_uuid]").value = id;
   form.querySelector("[name=client_uuid]").after(...ids.map((before) => hidden("instead_of", before)));
   const leave = document.createElement("button");
-  Object.assign(leave, { type: "button", id: "leave-it", className: "btn quiet", textContent: "Leave it as it is" });
+  Object.assign(leave, { type: "button", id: "leave-it", className: "btn quiet", textContent: gettext("Leave it as it is") });
   form.querySelector("[data-open='#skip']").replaceWith(leave);
   const submit = form.querySelector("#submit");
-  submit.replaceChildren("Correct ", submit.querySelector("kbd"));
+  submit.replaceChildren(`${gettext("Correct")} `, submit.querySelector("kbd"));
   for (const place of form.querySelectorAll(".mine, #saving")) place.textContent = "";
   const heading = task.querySelector("h2#texts");
-  heading.textContent = `You take back what you submitted last. ${heading.textContent}`;
+  heading.textContent = `${gettext("You take back what you submitted last.")} ${heading.textContent}`;
   return { id: parts.id, task, bar };
 }
 

@@ -14,7 +14,8 @@ export function drawRail(root, state, { change, hold }) {
     if (i < strengths.length) order.push(gap(i, strengths[i], (strength) => change(withStrength(state, i, strength))));
     else order.push(place(`slot ${tiers.length}`, "slot"));
   });
-  const ends = tiers.length ? [word("Best"), ...order, word("Worst")] : [word("Best"), firstPlace(), word("Worst")];
+  const [best, worst] = [gettext("Best"), gettext("Worst")];
+  const ends = tiers.length ? [word(best), ...order, word(worst)] : [word(best), firstPlace(), word(worst)];
   root.replaceChildren(tray(state), ...ends, ...outside(state));
   for (const button of root.querySelectorAll("button.letter")) {
     const { letter } = button.dataset;
@@ -60,7 +61,7 @@ function group(where, className, label) {
 
 function firstPlace() {
   const box = place("slot 0", "slot first tiny");
-  box.append("drag a letter here, or press one and click here");
+  box.append(gettext("drag a letter here, or press one and click here"));
   return box;
 }
 
@@ -70,15 +71,15 @@ function letterButton(letter, state) {
   button.dataset.letter = letter;
   button.dataset.key = letter;
   button.setAttribute("aria-pressed", String(state.held === letter));
-  button.setAttribute("aria-label", `Text ${letter.toUpperCase()}`);
+  button.setAttribute("aria-label", interpolate(gettext("Text %(letter)s"), { letter: letter.toUpperCase() }, true));
   return button;
 }
 
 function tray(state) {
-  const box = group("tray", "tray", "Not ranked yet");
+  const box = group("tray", "tray", gettext("Not ranked yet"));
   const rest = unranked(state.order, state.letters);
   box.append(...rest.map((letter) => letterButton(letter, state)));
-  if (!rest.length) box.append(make("span", "tiny", "all placed"));
+  if (!rest.length) box.append(make("span", "tiny", gettext("all placed")));
   return box;
 }
 
@@ -86,13 +87,13 @@ function tray(state) {
 function outside(state) {
   const { tiers, leftOut } = state.order;
   if (!tiers.length && !leftOut.length) return [];
-  const box = group("out", "tray out", "Left out of the order");
-  box.append(make("span", "tiny", "left out"), ...leftOut.map((letter) => letterButton(letter, state)));
+  const box = group("out", "tray out", gettext("Left out of the order"));
+  box.append(make("span", "tiny", gettext("left out")), ...leftOut.map((letter) => letterButton(letter, state)));
   return [box];
 }
 
 function tierBox(tier, index, state) {
-  const box = group(`tier ${index}`, "tier", `Place ${index + 1}`);
+  const box = group(`tier ${index}`, "tier", interpolate(gettext("Place %(number)s"), { number: index + 1 }, true));
   box.append(...tier.map((letter) => letterButton(letter, state)));
   return box;
 }
@@ -103,8 +104,10 @@ function gap(index, strength, choose) {
   const button = make("button", "notches");
   button.type = "button";
   button.dataset.key = `gap ${index}`;
-  button.title = "How much better? Press to change";
-  button.setAttribute("aria-label", `Place ${index + 1} is ${STRENGTHS[strength - 1]} than place ${index + 2}: press to change`);
+  button.title = gettext("How much better? Press to change");
+  const places = { better: index + 1, strength: STRENGTHS[strength - 1], worse: index + 2 };
+  const words = gettext("Place %(better)s is %(strength)s than place %(worse)s: press to change");
+  button.setAttribute("aria-label", interpolate(words, places, true));
   for (let i = 0; i < STRENGTHS.length; i += 1) button.append(make("i", i < strength ? "on" : ""));
   button.addEventListener("click", (event) => {
     event.stopPropagation();

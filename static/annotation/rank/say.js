@@ -25,7 +25,8 @@ export class Say {
       const scale = text.querySelector(".scale[data-needed]:not(:has(:checked))");
       if (!scale) continue;
       text.scrollIntoView({ block: "nearest", inline: "center" });
-      return `Rate text ${letter.toUpperCase()} on ${scale.dataset.needed}: this campaign asks for it.`;
+      const words = gettext("Rate text %(letter)s on %(scale)s: this campaign asks for it.");
+      return interpolate(words, { letter: letter.toUpperCase(), scale: scale.dataset.needed }, true);
     }
     return "";
   }

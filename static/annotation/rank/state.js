@@ -152,41 +152,52 @@ export function fromDraft(letters, draft) {
 
 /** Where a letter stands, in words for a screen reader: "B placed 1st of 3, tied with D." */
 export function placeInWords(state, letter) {
-  const name = letter.toUpperCase();
   const { tiers } = state.order;
   const at = tierOf(state.order, letter);
-  if (at < 0) return state.order.leftOut.includes(letter) ? `${name} is left out.` : `${name} is not ranked.`;
-  const others = tiers[at].filter((x) => x !== letter).map((x) => x.toUpperCase());
-  const place = `${name} placed ${ordinal(at + 1)} of ${tiers.length}`;
-  return others.length ? `${place}, tied with ${others.join(" and ")}.` : `${place}.`;
+  const others = tiers[at]?.filter((x) => x !== letter).map((x) => x.toUpperCase()) ?? [];
+  const told = { letter: letter.toUpperCase(), place: ordinals()[at], num: tiers.length, others: joined(others) };
+  if (at < 0) return interpolate(state.order.leftOut.includes(letter) ? gettext("%(letter)s is left out.") : gettext("%(letter)s is not ranked."), told, true);
+  if (others.length) return interpolate(gettext("%(letter)s placed %(place)s of %(num)s, tied with %(others)s."), told, true);
+  return interpolate(gettext("%(letter)s placed %(place)s of %(num)s."), told, true);
 }
 
-function ordinal(number) {
-  return `${number}${["st", "nd", "rd"][number - 1] ?? "th"}`; // of nine places at most
+/** Of nine places at most. */
+function ordinals() {
+  return [
+    gettext("1st"), gettext("2nd"), gettext("3rd"), gettext("4th"), gettext("5th"), gettext("6th"), gettext("7th"), gettext("8th"), gettext("9th"),
+  ];
+}
+
+/** "B", "B and C", "B and C and D". */
+function joined(names) {
+  return names.slice(1).reduce((first, second) => interpolate(gettext("%(first)s and %(second)s"), { first, second }, true), names[0] ?? "");
 }
 
 /** What a change says beyond where the letter in hand stands: the operator that waits, a gap that grew; else "". */
 export function changeInWords(before, after) {
-  if (after.held === null && before.held !== null) return `${before.held.toUpperCase()} let go.`;
+  if (after.held === null && before.held !== null) return interpolate(gettext("%(letter)s let go."), { letter: before.held.toUpperCase() }, true);
   if (after.held && after.pending && after.pending !== before.pending) {
-    const name = after.held.toUpperCase();
-    return after.pending === "=" ? `Tied with ${name}: which letter?` : `${name} is ${STRENGTHS[after.pending.length - 1]} than: which letter?`;
+    const told = { letter: after.held.toUpperCase(), strength: STRENGTHS[after.pending.length - 1] };
+    const words = after.pending === "=" ? gettext("Tied with %(letter)s: which letter?") : gettext("%(letter)s is %(strength)s than: which letter?");
+    return interpolate(words, told, true);
   }
   const isMoved = JSON.stringify(before.order.tiers) !== JSON.stringify(after.order.tiers);
   const gap = isMoved ? -1 : after.order.strengths.findIndex((strength, i) => strength !== before.order.strengths[i]);
   if (gap < 0) return "";
-  return `Place ${gap + 1} is ${STRENGTHS[after.order.strengths[gap] - 1]} than place ${gap + 2}.`;
+  const places = { better: gap + 1, strength: STRENGTHS[after.order.strengths[gap] - 1], worse: gap + 2 };
+  return interpolate(gettext("Place %(better)s is %(strength)s than place %(worse)s."), places, true);
 }
 
 /** What is left to do, in words. */
 export function restInWords(state) {
   const rest = unranked(state.order, state.letters);
-  if (rest.length === state.letters.length) return "None is ranked.";
-  if (rest.length) return `Not ranked: ${listed(rest)}.`;
-  if (state.order.tiers.flat().length < FEWEST) return "Rank two texts at least, or say why this cannot be ranked.";
-  return state.order.leftOut.length ? `Left out: ${listed(state.order.leftOut)}.` : "All are ranked.";
+  if (rest.length === state.letters.length) return gettext("None is ranked.");
+  if (rest.length) return interpolate(gettext("Not ranked: %(letters)s."), { letters: listed(rest) }, true);
+  if (state.order.tiers.flat().length < FEWEST) return gettext("Rank two texts at least, or say why this cannot be ranked.");
+  if (!state.order.leftOut.length) return gettext("All are ranked.");
+  return interpolate(gettext("Left out: %(letters)s."), { letters: listed(state.order.leftOut) }, true);
 }
 
 export function listed(letters) {
-  return letters.map((letter) => letter.toUpperCase()).join(", ");
+  return letters.map((letter) => letter.toUpperCase()).join(gettext(", "));
 }

@@ -3,7 +3,7 @@
 import { compare, firstPair, keyInPanel } from "./compare.js";
 import { Draft } from "./draft.js";
 import { keys, keysAreOff } from "./help.js";
-import { afterKey, commandOf } from "./keys.js";
+import { afterKey, commandOf, pressed } from "./keys.js";
 import { Lease } from "./lease.js";
 import { EMPTY, formatOrder, tierOf } from "./order.js";
 import { drawRail, dropped } from "./rail.js";
@@ -105,7 +105,8 @@ export class Task {
   hold(letter) {
     const held = this.state.held === letter ? null : letter;
     this.state = { ...this.state, held, pending: "" };
-    if (held) say(`${letter.toUpperCase()} in hand. ${placeInWords(this.state, letter)}`);
+    const inHand = interpolate(gettext("%(letter)s in hand."), { letter: letter.toUpperCase() }, true);
+    if (held) say(`${inHand} ${placeInWords(this.state, letter)}`);
     this.writeLine();
     this.draw({ scroll: held !== null });
   }
@@ -162,11 +163,16 @@ export class Task {
   /** Once for the same letters: the next Submit leaves them out. */
   ask(rest) {
     this.asked = rest.join("");
-    return `Not ranked: ${listed(rest)}. Submit once more to leave ${rest.length === 1 ? "it" : "them"} out of the order.`;
+    const words = ngettext(
+      "Not ranked: %(letters)s. Submit once more to leave it out of the order.",
+      "Not ranked: %(letters)s. Submit once more to leave them out of the order.",
+      rest.length,
+    );
+    return interpolate(words, { letters: listed(rest) }, true);
   }
 
   key(event) {
-    const pair = keysAreOff() ? null : keyInPanel(event, this.letters);
+    const pair = keysAreOff() ? null : keyInPanel(event, pressed(event), this.letters);
     if (pair) this.compare(pair);
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -181,9 +187,10 @@ export class Task {
       return;
     }
     if (keysAreOff()) return;
-    if (this.beside !== null && this.choose(event.key)) return;
-    const next = afterKey(this.state, event.key, keys);
-    const command = next ? null : commandOf(this.state, event.key, keys);
+    const key = pressed(event);
+    if (this.beside !== null && this.choose(key)) return;
+    const next = afterKey(this.state, key, keys);
+    const command = next ? null : commandOf(this.state, key, keys);
     if (!next && !command) return;
     event.preventDefault();
     if (next) this.change(next, { scroll: true });
@@ -199,7 +206,7 @@ export class Task {
     if (command === "undo") this.obeyElsewhere("undo");
     if (command === "help") $("#keys").showModal();
     if (command === "cannot_rank") this.form.elements.cannot_rank.focus();
-    if (["flag", "better"].includes(command) && !this.state.held) this.complain("Take a text in hand first: press its letter.");
+    if (["flag", "better"].includes(command) && !this.state.held) this.complain(gettext("Take a text in hand first: press its letter."));
     if (command === "better" && this.state.held) this.say.better(this.state.held);
     if (command === "flag" && this.state.held) {
       const flags = $(`#text-${this.state.held} details.flags`);
@@ -222,7 +229,9 @@ export class Task {
 
   tellBeside() {
     const [first] = this.beside;
-    const words = first ? `${first.toUpperCase()} beside which text? Press its letter.` : "Which two texts? Press their letters.";
+    const words = first
+      ? interpolate(gettext("%(letter)s beside which text? Press its letter."), { letter: first.toUpperCase() }, true)
+      : gettext("Which two texts? Press their letters.");
     write("#order-error")(words);
     say(words);
   }

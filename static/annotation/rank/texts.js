@@ -22,12 +22,12 @@ export function openTexts(rail, { hold, drop, compare, assignment }) {
     button.type = "button";
     button.className = "letter";
     button.textContent = letter.toUpperCase();
-    button.setAttribute("aria-label", `Take text ${letter.toUpperCase()} in hand`);
+    button.setAttribute("aria-label", interpolate(gettext("Take text %(letter)s in hand"), { letter: letter.toUpperCase() }, true));
     button.addEventListener("click", () => hold(letter));
     draggable(button, rail, (where) => drop(letter, where));
     const heading = text.querySelector("h3.letter");
     heading.classList.add("visually-hidden");
-    heading.textContent = `Text ${letter.toUpperCase()}`;
+    heading.textContent = interpolate(gettext("Text %(letter)s"), { letter: letter.toUpperCase() }, true);
     heading.after(button);
   }
 }
@@ -65,7 +65,7 @@ function reachFormulas(text) {
     if (formula.scrollWidth <= formula.clientWidth) continue;
     formula.tabIndex = 0;
     formula.setAttribute("role", "group");
-    formula.setAttribute("aria-label", "A wide formula");
+    formula.setAttribute("aria-label", gettext("A wide formula"));
   }
 }
 
@@ -78,7 +78,7 @@ function fold(text, open) {
   const { letter } = text.dataset;
   const show = (isFolded) => {
     words.classList.toggle("folded", isFolded);
-    button.replaceChildren(isFolded ? "Show all " : "Show less ", hint("unfold"));
+    button.replaceChildren(`${isFolded ? gettext("Show all") : gettext("Show less")} `, hint("unfold"));
     button.setAttribute("aria-expanded", String(!isFolded));
   };
   button.addEventListener("click", () => {
@@ -112,12 +112,19 @@ function calm() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
+/** Labels within a sentence; German nouns keep their capitals. */
+function inSentence(labels) {
+  return document.documentElement.lang === "de" ? labels : labels.toLocaleLowerCase();
+}
+
 /** Says on each text what is flagged there. */
 export function markFlags() {
   for (const text of document.querySelectorAll("#task .text")) {
     const labels = [...text.querySelectorAll("input[name=flag]:checked")].map((box) => box.labels[0].textContent);
     const words = text.querySelector(".flag-words");
-    words.textContent = labels.length ? `Flagged: ${labels.join(", ").toLowerCase()}` : "Flag";
+    words.textContent = labels.length
+      ? interpolate(gettext("Flagged: %(flags)s"), { flags: inSentence(labels.join(gettext(", "))) }, true)
+      : gettext("Flag");
     text.querySelector(".flags").classList.toggle("set", labels.length > 0);
   }
 }

@@ -1,15 +1,22 @@
 // What the page says of what was submitted, and the names under which it is sent.
 
-import { howMany } from "../outbox/words.js";
-
 /** The state of what was submitted. `isStored` says that the server confirmed the last one: nothing else is called sent. */
 export function sentWords(outbox, { isStored }) {
   const number = outbox.waiting().length;
-  if (number && outbox.why === "offline") return `offline: ${howMany(number)}`;
-  if (number && outbox.why) return `${howMany(number)}: tried again by itself`;
-  if (number) return number === 1 ? "sending the last one" : `sending ${number}`;
-  if (outbox.refused().length) return "one was not taken: see the top of the page";
-  return isStored ? "sent" : "";
+  if (number) return interpolate(waitingWords(outbox.why, number), { num: number }, true);
+  if (outbox.refused().length) return gettext("one was not taken: see the top of the page");
+  return isStored ? gettext("sent") : "";
+}
+
+function waitingWords(why, number) {
+  if (!why) return ngettext("sending the last one", "sending %(num)s", number);
+  if (why === "offline")
+    return ngettext("offline: %(num)s ranking waits here to be sent", "offline: %(num)s rankings wait here to be sent", number);
+  return ngettext(
+    "%(num)s ranking waits here to be sent: tried again by itself",
+    "%(num)s rankings wait here to be sent: tried again by itself",
+    number,
+  );
 }
 
 /** A random one, also where the page came without HTTPS and `crypto.randomUUID` is not there. */
