@@ -9,14 +9,22 @@ from __future__ import annotations
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Ranking, RankingTask, Slot, TaskKind
 from annotation.quality.measures import mean_agreement
 from annotation.services.completions import order_key
-from annotation.services.queues import lock_queue, next_turn
+from annotation.services.queues import lock_queues, next_turn
 
 
-def lock_task(assignment: Assignment) -> None:
-    """Before any queue or slot is locked, where slots may be added."""
-    if assignment.slot.campaign.extra_below is not None:
+def lock_task(assignment: Assignment, *, is_paid: bool = False) -> None:
+    """Before any slot is locked: the task where slots may be added; and queues, which come before the purse.
+
+    Where what she submits may pause her, they are those of all that she holds, since a pause gives that back.
+    """
+    adds = assignment.slot.campaign.extra_below is not None
+    may_pause = assignment.member is not None and hasattr(assignment.member.campaign, "quality_plan")
+    if adds:
         RankingTask.objects.select_for_update(no_key=True).get(pk=assignment.task_id)
-        lock_queue(assignment.slot)  # before the purse, which is settled in between
+    if not adds and not (is_paid and may_pause):
+        return
+    held = Assignment.objects.filter(rater=assignment.rater_id, state=AssignmentState.LIVE).select_related("slot")
+    lock_queues([assignment.slot, *(one.slot for one in held.order_by() if may_pause)])
 
 
 def add_if_they_differ(assignment: Assignment) -> Slot | None:

@@ -52,11 +52,11 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
-            lock_task(found)
+            is_paid = found.member is None or found.member.has_tariff
+            lock_task(found, is_paid=is_paid)
             was_live = found.state == AssignmentState.LIVE
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
-            is_paid = found.member is None or found.member.has_tariff
             cost = settle(found, was_live=was_live, seconds=seconds) if is_paid else 0
             made = store(found, submission, judged=judged, seconds=seconds, cost=cost)
             add_if_they_differ(found)
