@@ -39,7 +39,7 @@ bench-%: $(VENV)/ready-dev ## one measurement of benchmarks/, beside its peer: `
 vendor: ## copy fonts and charts from their npm packages into static/vendor
 	npm ci --ignore-scripts && node scripts/vendor.mjs
 
-screenshots: $(VENV)/ready-dev ## the pictures in docs/images, taken from a running demo
+screenshots: $(VENV)/ready-dev ## the pictures in docs/images: of the guides, and of the demo's runs where there are any
 	@$(BIN)/python scripts/screenshots.py
 
 # What runs need; two packages carry the demo's data and are wanted without what they depend on.

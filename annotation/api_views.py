@@ -177,7 +177,7 @@ def my_campaign(slug: str, rater: User) -> Campaign:
 
 
 def my_assignment(pk: uuid.UUID, rater: User) -> Assignment:
-    return get_object_or_404(Assignment.objects.only("task"), pk=pk, rater=rater)
+    return get_object_or_404(Assignment.objects.only("task", "order"), pk=pk, rater=rater)
 
 
 class NextView(APIView):

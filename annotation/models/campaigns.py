@@ -96,7 +96,7 @@ class Standing(models.TextChoices):
 class Membership(models.Model):
     """A rater of a campaign. A removed one keeps her rankings and gets no more work, like one who is paused."""
 
-    # Of the campaign, asked for with the row by `services.assign.members` alone.
+    # Asked for with the row by `services.assign.check_may_rank` and, of the tariff, by `own` as well.
     newest_guideline: int | None
     has_tariff: bool
     asked_at: datetime  # by the database's clock

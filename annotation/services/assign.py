@@ -139,7 +139,13 @@ def slot_for(member: Membership) -> Slot | None:
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    member = members(rater).filter(campaign=campaign, is_active=True).first()
+    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
+    asked = members(rater).annotate(
+        asked_at=Now(),
+        some_are_late=Exists(Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now())),
+        newest_guideline=Subquery(newest.values("pk")[:1]),  # type: ignore[no-redef]  # declared, so that others may read it
+    )
+    member = next(iter(asked.filter(campaign=campaign, is_active=True)), None)
     if member is None or not rater.is_active:
         raise NotARater(gettext("You are not a rater of %(campaign)s.") % {"campaign": campaign.name})
     if member.campaign.state != CampaignState.OPEN:
@@ -149,17 +155,11 @@ def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
 
 
 def members(rater: User) -> QuerySet[Membership]:
-    """Hers, to be locked, with all that giving out and taking in ask of a campaign."""
-    newest = Guideline.objects.filter(campaign=OuterRef("campaign")).order_by("-number")
+    """Hers, to be locked, with what giving out and taking in ask of a campaign."""
     hers = (
         Membership.objects.select_for_update(of=("self",)).select_related("campaign__quality_plan").filter(user=rater)
     )
-    return hers.annotate(
-        asked_at=Now(),
-        some_are_late=Exists(Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now())),
-        newest_guideline=Subquery(newest.values("pk")[:1]),  # type: ignore[no-redef]  # declared, so that others may read it
-        has_tariff=Exists(Tariff.objects.filter(campaign=OuterRef("campaign"))),
-    )
+    return hers.annotate(has_tariff=Exists(Tariff.objects.filter(campaign=OuterRef("campaign"))))  # type: ignore[no-redef]
 
 
 def check_limit(member: Membership) -> None:
@@ -261,9 +261,9 @@ def put_off(assignment: Assignment, *, campaign: Campaign) -> bool:
 def own(assignment: Assignment, *, rater: User) -> Assignment:
     """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
     # Her membership first, in the order in which `lease_next` locks, so that what one rater does comes one after another.
-    member = members(rater).filter(campaign__tasks=assignment.task_id).first()
+    member = next(iter(members(rater).filter(campaign__tasks=assignment.task_id)), None)
     mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot")
-    found = mine.filter(pk=assignment.pk, rater=rater).first()
+    found = next(iter(mine.filter(pk=assignment.pk, rater=rater).order_by()), None)
     if found is None:
         raise NotFound(gettext("There is no such task on your desk."), code="no_assignment")
     found.rater, found.member = rater, member  # known: not asked of the database again

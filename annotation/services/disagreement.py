@@ -31,7 +31,7 @@ def note_agreements(tasks: Collection[Any]) -> None:
 
 
 def agreement_in(task: Any) -> float | None:
-    return agreement_of(Ranking.objects.filter(task=task, is_live=True, cannot_rank=""))
+    return agreement_of(Ranking.objects.filter(task=task, is_live=True, cannot_rank="").only("tiers", "edit_id"))
 
 
 def agreement_of(rankings: Iterable[Ranking]) -> float | None:

@@ -6,7 +6,7 @@ looked at that came back since, by another. So a slot that she may not take agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -65,7 +65,7 @@ class Find:
     """The first slot of a walk for its rater, and where to look on if somebody takes that at this moment."""
 
     slot: Slot
-    rest: FreeSlots
+    rest: Callable[[], FreeSlots]
 
 
 def walks_of(campaigns: Iterable[Campaign], *, rater: User) -> dict[int, list[Walk]]:
@@ -103,9 +103,10 @@ def looked_through(walk: Walk) -> Iterator[Find]:
     returned = walk.returned().exclude_seen(walk.rater).first() if walk.has_returned() else None
     ahead = walk.ahead().exclude_seen(walk.rater).first()
     if returned is not None:
-        yield Find(returned, walk.returned().exclude_seen(walk.rater))
+        yield Find(returned, lambda: walk.returned().exclude_seen(walk.rater))
     if ahead is not None:
-        yield Find(ahead, walk.ahead().filter(order_key__gte=ahead.order_key).exclude_seen(walk.rater))
+        from_there = ahead.order_key
+        yield Find(ahead, lambda: walk.ahead().filter(order_key__gte=from_there).exclude_seen(walk.rater))
     place = {
         "order_key": ahead.order_key if ahead else END,
         "turn": returned.turn - 1 if returned else walk.turn,
@@ -126,7 +127,7 @@ def take_found(find: Find) -> Slot | None:
     # SQLite has one writer at a time, and we are it: what was found is still there.
     if not connection.features.has_select_for_update_skip_locked and taken(find.slot):
         return find.slot
-    return take_slot(find.rest)
+    return take_slot(find.rest())
 
 
 def take_slot(slots: QuerySet[Slot]) -> Slot | None:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Length
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.errors import Conflict, NotFound
 from accounts.hints import hint
@@ -26,6 +26,8 @@ from annotation.services.money import settle
 from annotation.services.qualification import judge
 from annotation.services.queues import lock_queue, take_slot
 from annotation.services.standing import weigh
+
+OTHER_RANKING = gettext_noop("This client_uuid came with another ranking before. Make a new one for a new ranking.")
 
 
 class AlreadyRanked(Conflict):
@@ -46,6 +48,7 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
     Late, when the lease was given away: takes a slot of the task that is free, else is kept as surplus. Raises `NotFound`,
     `BadRanking`, `UuidReused` (that uuid came with another body), `AlreadyRanked` (another order was submitted), `Conflict`.
     """
+    length = num_characters(assignment)  # before anything is locked: what was shown never changes
     try:
         with transaction.atomic():
             found = own(assignment, rater=rater)
@@ -58,7 +61,7 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
             cost = settle(found, was_live=was_live, seconds=seconds) if is_paid else 0
-            made = store(found, submission, judged=judged, seconds=seconds, cost=cost)
+            made = store(found, submission, judged=judged, num_characters=length, seconds=seconds, cost=cost)
             add_if_they_differ(found)
             if found.member is not None:
                 judge(found.member)
@@ -66,7 +69,7 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             return made
     except IntegrityError as error:
         if Ranking.objects.filter(client_uuid=submission.client_uuid).exists():
-            raise UuidReused(gettext("This client_uuid was used for another ranking at the same time.")) from error
+            raise UuidReused(gettext(OTHER_RANKING)) from error
         raise
 
 
@@ -77,12 +80,14 @@ def judged_of(assignment: Assignment, submission: Submission) -> dict[str, Any]:
 
 def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str, Any]) -> Ranking | None:
     """The stored row of this submission, if it has come before."""
+    if (
+        assignment.state == AssignmentState.LIVE
+    ):  # none has: a uuid of another ranking is refused where the row is stored
+        return None
     known = Ranking.objects.filter(client_uuid=client_uuid).first()
     if known is not None:
         if known.assignment_id != assignment.pk or known.body != judged:
-            raise UuidReused(
-                gettext("This client_uuid came with another ranking before. Make a new one for a new ranking.")
-            )
+            raise UuidReused(gettext(OTHER_RANKING))
         return known
     if assignment.state not in (AssignmentState.DONE, AssignmentState.SURPLUS):
         return None
@@ -132,20 +137,21 @@ def store(
     submission: Submission,
     *,
     judged: dict[str, Any],
+    num_characters: int,
     seconds: float | None,
     cost: int = 0,
     supersedes: Ranking | None = None,
 ) -> Ranking:
     made = write(
         assignment, body=judged, client_uuid=submission.client_uuid, guideline_id=assignment.guideline_id, supersedes=supersedes,
-        seconds=seconds, cost=cost, is_simulated=assignment.rater.is_simulated,
+        num_characters=num_characters, seconds=seconds, cost=cost, is_simulated=assignment.rater.is_simulated,
     )  # fmt: skip
     hint(f"campaign:{assignment.slot.campaign_id}")
     return made
 
 
 def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ranking:
-    ranking, edit = drawn_up(assignment, body=body, num_characters=num_characters(assignment), **fields)
+    ranking, edit = drawn_up(assignment, body=body, **fields)
     if edit is not None:
         edit.save(force_insert=True)
     ranking.save(force_insert=True)
@@ -205,7 +211,8 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
             raise Superseded(gettext("This ranking was corrected already. Correct the newer one."))
         lock_task(assignment)
         seconds = capped(submission.seconds, assignment=assignment)
-        made = store(assignment, submission, judged=judged, seconds=seconds, supersedes=mine)
+        length = num_characters(assignment)
+        made = store(assignment, submission, judged=judged, num_characters=length, seconds=seconds, supersedes=mine)
         add_if_they_differ(assignment)
         return made
 

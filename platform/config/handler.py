@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextvars import copy_context
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import ThreadSensitiveContext
+from django.core import signals
 from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.urls import set_script_prefix
 
 from accounts.hints import messenger
 
@@ -19,54 +19,65 @@ from accounts.hints import messenger
 class Handler(ASGIHandler):
     """Django's own, for views and middleware that are all synchronous.
 
-    Django's would go to the thread and back for each step that may be asynchronous, nine times a request, and would open a
-    new thread, and so a new connection to the database, for each request.
+    Django's goes to a thread and back for each step that may be asynchronous, seven times a request, and opens a new thread,
+    and so a new connection to the database, for each request.
     """
 
     def __init__(self, *, threads: int) -> None:
         super().__init__()
         self.threads = threads
         self.idle: asyncio.Queue[ThreadPoolExecutor] | None = None
-        self.ears: dict[Any, asyncio.Task[Any]] = {}  # by the request's `receive`: who waits for its client to leave
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """A server that ends cancels this; what the request has begun is finished first, as if the client had left.
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        idle = self.threads_of_this_loop()
+        thread = await idle.get()
+        try:
+            await self.answer(scope, body, send, thread=thread)
+        finally:
+            idle.put_nowait(thread)
+            body.close()
 
-        Django's handler would be gone at once, and leave a thread at work and two tasks that nobody ends.
-        """
-        if self.idle is None:  # made here, since a queue belongs to the loop that it is used in
+    def threads_of_this_loop(self) -> asyncio.Queue[ThreadPoolExecutor]:
+        if self.idle is None:  # made with the first request, since a queue belongs to the loop that it is used in
             self.idle = asyncio.Queue()
             messenger.serve(asyncio.get_running_loop())
             for number in range(self.threads):
                 self.idle.put_nowait(ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"requests-{number}"))
-        thread = await self.idle.get()
-        work = asyncio.create_task(self.in_thread(thread, scope, receive, send))
+        return self.idle
+
+    async def answer(self, scope: Any, body: Any, send: Any, *, thread: ThreadPoolExecutor) -> None:
+        """A server that ends, or whose client has left, cancels this: what the request has begun is finished first."""
+        work = asyncio.get_running_loop().run_in_executor(thread, copy_context().run, self.respond, scope, body)
         try:
-            await asyncio.shield(work)
+            response = await asyncio.shield(work)
         except asyncio.CancelledError:
-            self.ears.get(receive, work).cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+            await asyncio.wait([work])
             raise
-        finally:
-            self.ears.pop(receive, None)
-            self.idle.put_nowait(thread)
+        if not response.streaming:
+            await self.send_response(response, send)
+            return
+        async with ThreadSensitiveContext(executor=thread):  # its parts are made in the same thread
+            try:
+                await self.send_response(response, send)
+            finally:
+                thread.submit(response.close)
 
-    async def in_thread(self, thread: ThreadPoolExecutor, scope: Any, receive: Any, send: Any) -> None:
-        async with ThreadSensitiveContext(executor=thread):
-            await self.handle(scope, receive, send)
-
-    async def listen_for_disconnect(self, receive: Any) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.ears[receive] = task
-        try:
-            await super().listen_for_disconnect(receive)
-        except asyncio.CancelledError:
-            raise RequestAborted from None
-
-    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
+    def respond(self, scope: Any, body: Any) -> Any:
+        """In the thread. What is whole is closed at once: that tells Django that the request is over."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        response: Any
+        request, response = self.create_request(scope, body)
+        if request is not None:
+            response = self.get_response(request)
+        response._handler_class = self.__class__  # as `close` wants to know it
+        if not response.streaming:
+            response.close()
+        return response

@@ -1,0 +1,124 @@
+"""Every page, by who sees it, in a home with contents on each: `python -m tests.e2e.every_page` fills it and prints them.
+
+The campaigns are those of the guides' pictures (`scripts.pictures.stage`); what runs left is written as rows, since none is
+trained here. A page is an address, or an address and the keys pressed there.
+"""
+
+from __future__ import annotations
+
+import json
+
+from scripts.pictures import stage
+from scripts.pictures.camera import session_of  # sets Django up
+
+from django.urls import reverse  # isort: skip
+from django.utils import timezone  # isort: skip
+
+from accounts.models import Role, User
+from annotation.leaving import way_out
+from annotation.models import Campaign, Completion, Import, Ranking, RankingTask, TaskKind
+from annotation.services.ahead import lease_ahead
+from annotation.services.assign import lease_next
+from annotation.services.invitations import invite
+from registry.models import Alias, DatasetVersion, ModelVersion
+from rlhf.models import RoundState
+from rlhf.services.rounds import start_round
+from runs.models import Run, RunState
+from tests.accounts.people import person
+from tests.rlhf.conftest import finish
+from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
+from tests.runs.test_pages import fail, metric, say, under_way
+
+PEOPLE = ("dan", "ada", "bea", "eve", "rita", "rex", "grace")
+METHODS = ("pretrain", "generate", "dpo", "ppo")  # one template makes the forms of all
+
+
+def runs_of(grace: User) -> dict[str, str]:
+    """Runs in every state, a round at its gate and one under way; their addresses."""
+    corpus = a_dataset("addresses", kind="corpus", num_rows=9, splits={"train": 6, "test": 3})
+    going = a_tokenizer_run(corpus, grace, title="A tokenizer of addresses")
+    under_way(going)
+    say(going, *(metric(step, loss=3 / step, accuracy=0.2 * step) for step in (1, 2, 3, 4)))
+    say(going, ("sample", {"step": 3, "prompt": "Why?", "text": "Because."}))
+    say(going, ("warning", {"code": "rising", "sentence": "The held-out loss rises."}))
+    broken = a_tokenizer_run(corpus, grace, title="One that broke")
+    fail(broken)
+    Run.objects.filter(pk=broken.pk).update(finished_at=timezone.now())
+    campaign = Campaign.objects.get(slug="everyday-questions")
+    given = {
+        "model": a_model("writer-3", role="sft", num_parameters=135_000_000),
+        "preferences": DatasetVersion.objects.get(name="everyday-1"),
+        "prompts": a_dataset("questions", kind="prompts", num_rows=9, splits={"train": 6, "test": 3}),
+        "user": grace, "preset": "tiny",
+    }  # fmt: skip
+    decided = start_round(campaign, **given)
+    policies = finish(decided)
+    for entry in decided.stages.select_related("run"):
+        say(entry.run, *(metric(step, reward=0.1 * step, kl=0.2 * step) for step in (1, 2, 3)))
+    waiting = start_round(campaign, **given)
+    Alias.objects.get_or_create(name="sft/current", defaults={"model": given["model"]})
+    assert decided.state == RoundState.OPEN
+    first, second = (str(entry.run_id) for entry in decided.stages.all()[1:3])
+    assert Run.objects.get(pk=first).state == RunState.SUCCEEDED
+    return {
+        "running": reverse("run", args=[going.pk]),
+        "failed": reverse("run", args=[broken.pk]),
+        "done": reverse("run", args=[first]),
+        "compare": f"{reverse('runs_compare')}?run={first}&run={second}",
+        "round at its gate": reverse("round", args=[decided.pk]),
+        "round under way": reverse("round", args=[waiting.pk]),
+        "model": reverse("model", args=[policies["ppo"].pk]),
+        "lineage": reverse("lineage", args=["model", policies["ppo"].pk]),
+        "dataset": reverse("dataset", args=[given["preferences"].pk]),
+    }
+
+
+def pages() -> dict[str, list[tuple[str, str]]]:
+    """(address, keys) by name; "" is nobody."""
+    grace, ada, bea = (User.objects.get(username=name) for name in ("grace", "ada", "bea"))
+    everyday = Campaign.objects.get(slug="everyday-questions")
+    hers, desk = "/campaigns/everyday-questions/", "/rank/everyday-questions/"
+    _, token = invite(everyday, max_uses=5, days=7, user=grace)
+    task = lease_next(everyday, rater=ada)
+    assert task is not None
+    lease_ahead(task, rater=ada)
+    ranked = Ranking.objects.filter(rater=bea, is_live=True, task__kind=TaskKind.WORK).first()
+    disputed = RankingTask.objects.filter(campaign=everyday, agreement__isnull=False).order_by("agreement").first()
+    assert ranked is not None and disputed is not None
+    preview = reverse("campaign_preview_task", args=[everyday.slug, disputed.pk])
+    runs = runs_of(grace)
+    by_name: dict[str, list[str | tuple[str, str]]] = {
+        "": ["/login/", f"/join/{token}/"],
+        "dan": ["/", desk, "/rank/polite-letters/", f"/join/{token}/"],
+        "ada": [
+            desk, (desk, "?"), (desk, "s"), (desk, "vab"), (desk, "b>a=d>>>c"), (desk, "bf"), (desk, "ae"),
+            reverse("rank_compare", args=[everyday.slug, task.pk]) + "?left=a&right=b",
+            "/my-work/", way_out("http://example.org/a/page"), "/languages/", "/password/", "/tokens/", "/api/",
+            "/nothing-here/", "/campaigns/",
+        ],
+        "bea": ["/my-work/", reverse("rank_correct", args=[ranked.pk]), "/my-work/polite-letters/test/", "/rank/polite-letters/"],
+        "eve": ["/", desk, "/my-work/"],
+        "rita": ["/", "/review/", "/review/?show=settled", reverse("review_task", args=[disputed.pk])],
+        "rex": ["/", hers, "/campaigns/", f"{hers}statistics/", "/datasets/", runs["dataset"]],
+        "grace": [
+            "/", "/campaigns/", "/campaigns/new/", hers, f"{hers}clone/", f"{hers}imports/",
+            reverse("campaign_import", args=["polite-letters", Import.objects.get().pk]),
+            f"{hers}guideline/", f"{hers}invitations/", preview, f"{preview}compare/?left=a&right=b", f"{hers}statistics/",
+            f"{hers}rater-figures/", f"{hers}costs/", f"{hers}quality/", "/review/", "/people/", "/audit/",
+            "/models/", "/models/import/", "/datasets/", "/runs/", "/rounds/", f"{hers}rounds/new/",
+            *(f"/runs/new/{method}/" for method in METHODS), *runs.values(),
+        ],
+    }  # fmt: skip
+    return {name: [(one, "") if isinstance(one, str) else one for one in found] for name, found in by_name.items()}
+
+
+def main() -> None:
+    stage.stage()
+    if not User.objects.filter(username="rex").exists():
+        person(Role.RESEARCHER, name="rex")
+    assert ModelVersion.objects.exists() and Completion.objects.exists()
+    print(json.dumps({"pages": pages(), "sessions": {name: session_of(name) for name in PEOPLE}}))
+
+
+if __name__ == "__main__":
+    main()
