@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from annotation import api_views as views
-from annotation import campaign_api, statistics_api
+from annotation import campaign_api, quality_api, review_api, statistics_api
 
 CAMPAIGN = "annotation/campaigns/<slug:slug>/"
 TASK = "annotation/assignments/<uuid:pk>/"
+DISAGREEMENT = "annotation/disagreements/<uuid:pk>/"
 
 api_urlpatterns: list[URLPattern] = [
     path("annotation/campaigns/", views.CampaignsView.as_view(), name="api_campaigns"),
@@ -32,6 +33,23 @@ api_urlpatterns: list[URLPattern] = [
     path(f"{CAMPAIGN}snapshots/", views.SnapshotView.as_view(), name="api_campaign_snapshots"),
     path(f"{CAMPAIGN}statistics/", statistics_api.StatisticsView.as_view(), name="api_campaign_statistics"),
     path(f"{CAMPAIGN}costs/", statistics_api.CostsView.as_view(), name="api_campaign_costs"),
+    path(f"{CAMPAIGN}quality/", quality_api.QualityView.as_view(), name="api_campaign_quality"),
+    path(f"{CAMPAIGN}golds/", quality_api.GoldsView.as_view(), name="api_campaign_golds"),
+    path(f"{CAMPAIGN}golds/<int:pk>/retirement/", quality_api.RetirementView.as_view(), name="api_gold_retirement"),
+    path(f"{CAMPAIGN}standings/", quality_api.StandingsView.as_view(), name="api_standings"),
+    path(f"{CAMPAIGN}standings/<str:username>/", quality_api.StandingView.as_view(), name="api_standing"),
+    path("annotation/disagreements/", review_api.DisagreementsView.as_view(), name="api_disagreements"),
+    path(DISAGREEMENT, review_api.DisagreementView.as_view(), name="api_disagreement"),
+    path(f"{DISAGREEMENT}adjudications/", review_api.AdjudicationsView.as_view(), name="api_adjudications"),
+    path(f"{DISAGREEMENT}gold/", review_api.TaskGoldView.as_view(), name="api_task_gold"),
+    path(
+        "annotation/adjudications/<uuid:pk>/withdrawal/",
+        review_api.WithdrawalView.as_view(),
+        name="api_adjudication_withdrawal",
+    ),
+    path("annotation/rankings/<uuid:pk>/remarks/", review_api.RemarksView.as_view(), name="api_remarks"),
+    path("annotation/appeals/", review_api.AppealsView.as_view(), name="api_appeals"),
+    path("annotation/appeals/<uuid:pk>/decision/", review_api.DecisionView.as_view(), name="api_appeal_decision"),
     path(f"{CAMPAIGN}next/", views.NextView.as_view(), name="api_next"),
     path(TASK, views.AssignmentView.as_view(), name="api_assignment"),
     path(f"{TASK}draft/", views.DraftView.as_view(), name="api_draft"),

@@ -18,12 +18,10 @@ from accounts.errors import UserError
 from accounts.models import Capability
 from accounts.paging import page_of
 from annotation.models import Adjudication, Appeal, AppealState, Campaign, Ranking, RankingTask, TaskKind
-from annotation.rails import order_told, review_letters
 from annotation.rendering import as_html
-from annotation.services.gold import USES, BadGold, make_gold
+from annotation.services.gold import USES, make_gold, tiers_typed
 from annotation.services.review import Dispute, adjudicate, disputed, disputes, remark, unsettle
 from annotation.services.standing import decide
-from annotation.weak_order import BadOrder
 
 PAGE = 15
 MOST_APPEALS = 50
@@ -141,21 +139,13 @@ def review_gold(request: HttpRequest, task_id: uuid.UUID) -> HttpResponse:
     task = work(task_id)
     try:
         make_gold(
-            task, tiers=gold_told(request, task), explanation=request.POST.get("explanation", ""),
+            task, tiers=tiers_typed(request.POST.get("order", ""), task=task), explanation=request.POST.get("explanation", ""),
             kind=USES.get(request.POST.get("use", ""), TaskKind.GOLD), user=signed_in(request),
         )  # fmt: skip
     except UserError as error:
         return show_task(request, task, error=error, which="gold")
     messages.success(request, gettext("From now on it is laid out among the tasks of raters who have not seen it."))
     return redirect("review_task", task.pk)
-
-
-def gold_told(request: HttpRequest, task: RankingTask) -> list[list[str]]:
-    try:
-        order = order_told(request.POST.get("order", ""), letters=review_letters(task))
-    except BadOrder as error:
-        raise BadGold(str(error), field="order") from error
-    return [list(tier) for tier in order.tiers]
 
 
 @require_POST

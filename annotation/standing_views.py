@@ -16,45 +16,13 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.access import requires, signed_in
 from accounts.errors import NotFound
 from accounts.models import Capability, User
-from annotation.models import Appeal, Campaign, Cause, Completion, Membership, Ranking, Standing, StandingChange
+from annotation.models import Campaign, Cause, Completion, Membership, Ranking, Standing, StandingChange
 from annotation.quality.gold import credit_of_answer
 from annotation.quality.sentences import said
 from annotation.rails import Rail, rail_of, rail_of_ranking
 from annotation.rendering import as_html
-from annotation.services.own_figures import OwnFigures, own_figures
 from annotation.services.qualification import Answered, TestProgress, answered, test_progress
-from annotation.services.standing import appeal, last_pause
-
-
-@dataclass(frozen=True, slots=True)
-class OwnStanding:
-    """One rater in one campaign, as she may read it. `change` is the last of her standing, `appeal` hers against a pause."""
-
-    campaign: Campaign
-    standing: str
-    change: StandingChange | None
-    appeal: Appeal | None
-    test: TestProgress | None
-    has_test: bool
-    figures: OwnFigures
-
-    @property
-    def can_appeal(self) -> bool:
-        return self.standing == Standing.PAUSED and self.appeal is None
-
-
-def own_standing(member: Membership) -> OwnStanding:
-    changes = list(member.changes.all())
-    paused = last_pause(member) if member.standing == Standing.PAUSED else None
-    return OwnStanding(
-        campaign=member.campaign,
-        standing=member.standing,
-        change=changes[0] if changes else None,
-        appeal=Appeal.objects.filter(pause=paused).first() if paused else None,
-        test=test_progress(member) if member.standing == Standing.TESTED else None,
-        has_test=any(change.cause == Cause.TEST for change in changes),
-        figures=own_figures(member.campaign, rater=member.user),
-    )
+from annotation.services.standing import appeal
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +96,6 @@ def passed_just_now(campaign: Campaign, *, rater: User) -> str:
 
 
 def test_banner(campaign: Campaign, *, rater: User) -> TestProgress | None:
-    member = Membership.objects.filter(campaign=campaign, user=rater, standing=Standing.TESTED).first()
+    mine = Membership.objects.filter(campaign=campaign, user=rater, standing=Standing.TESTED)
+    member = mine.select_related("campaign__quality_plan").first()
     return test_progress(member) if member else None

@@ -83,6 +83,9 @@ class RaterSerializer(Plain):
     haste = FindingSerializer(allow_null=True)
     seconds = MeasureSerializer()
     num_rankings = serializers.IntegerField()
+    gold = MeasureSerializer(
+        help_text="credit on tasks whose right order is known, over first answers; num counts pairs"
+    )
 
 
 class PairSerializer(Plain):

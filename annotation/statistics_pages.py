@@ -256,6 +256,7 @@ class RaterRow:
     name: str
     reliability: Dot
     agreement: Dot
+    gold: Dot
     seconds: str
     num_rankings: int
     flags: tuple[str, ...]
@@ -271,6 +272,7 @@ def raters_of_part(part: dict[str, Any]) -> dict[str, RaterRow]:
             name=one["rater"],
             reliability=dot(one["rater"], as_measure(one["reliability"], num="num_comparisons"), scale=RELIABLE),
             agreement=dot(one["rater"], one["agreement"]["figures"]["pairwise"], scale=AGREED),
+            gold=dot(one["rater"], one.get("gold"), scale=RELIABLE),  # a report that an older version kept has none
             seconds=seconds_in_words(seconds),
             num_rankings=one["num_rankings"],
             flags=tuple(name for name, finding in findings if finding["is_flagged"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,9 +25,9 @@ from annotation.pages import correction_page, line_of
 from annotation.posted import draft_of, submission_of
 from annotation.services.desk import desks_of
 from annotation.services.judge import BadRanking
+from annotation.services.own_standing import own_standings
 from annotation.services.rank import correct_ranking
-from annotation.services.review import returned_to
-from annotation.standing_views import own_standing
+from annotation.services.review import remarks_to, returned_among
 from annotation.views import check_person, key_context, stored
 
 PAGE = 40
@@ -55,20 +56,22 @@ class Entry:
 def my_work(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     mine = Ranking.objects.filter(rater=user, is_live=True)
-    rows = mine.select_related("assignment", "task__prompt", "task__campaign", "edit").prefetch_related("remarks__by")
+    rows = mine.select_related("assignment", "task__prompt", "task__campaign", "edit")
     page = page_of(rows, request, by="-created_at", size=PAGE)
-    entries = [entry_of(ranking) for ranking in page.items]
+    remarks = remarks_to(user, rankings=page.items)
     desks = desks_of(user)
     context = {
         "page": page,
-        "entries": entries,
-        "own_desks": [{"desk": desk, "own": own_standing(desk.member)} for desk in desks],
-        "returned": returned_to(user),
+        "entries": [entry_of(ranking, remarks=remarks) for ranking in page.items],
+        "own_desks": [
+            {"desk": desk, "own": own} for desk, own in zip(desks, own_standings(desks, rater=user), strict=True)
+        ],
+        "returned": returned_among(remarks),
     }
     return render(request, "annotation/my_work.html", context)
 
 
-def entry_of(ranking: Ranking) -> Entry:
+def entry_of(ranking: Ranking, *, remarks: Iterable[Remark]) -> Entry:
     return Entry(
         id=ranking.pk,
         asked=ranking.task.prompt.messages[-1]["content"],
@@ -80,7 +83,7 @@ def entry_of(ranking: Ranking) -> Entry:
         seconds=None if ranking.seconds is None else round(ranking.seconds),
         at=ranking.created_at,
         is_corrected=ranking.supersedes_id is not None,
-        remarks=tuple(ranking.remarks.all()),
+        remarks=tuple(remark for remark in remarks if remark.ranking_id == ranking.pk),
     )
 
 

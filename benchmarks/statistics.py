@@ -63,7 +63,7 @@ def taken(num: int) -> float:
         kind_N=reading.numbers(reader.kind)[order], kinds=tuple(reader.kinds), model_TK=model_TK, length_TK=length_TK,
         models=MODELS, at_of_all=np.asarray(reader.at), seconds_of_all=np.asarray(reader.took),
     )  # fmt: skip
-    report.part_of(read)
+    report.part_of(read, gold={})
     return time.process_time() - started
 
 

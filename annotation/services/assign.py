@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop, ngettext
@@ -32,7 +32,8 @@ from annotation.models import (
 )
 from annotation.services.money import release, reserve
 from annotation.services.qualification import judge, next_test
-from annotation.services.queues import free_slots, give_back, lock_queues, next_slot, take_slot
+from annotation.services.queues import give_back, lock_queues, next_slot, take_slot
+from annotation.services.skipped import skipped_slot
 from annotation.services.standing import refuse_work
 from annotation.services.stream import checks_due, lay_out, lot
 from annotation.services.texts import complaint_about
@@ -160,26 +161,6 @@ def check_limit(member: Membership) -> None:
             )
             % {"num": written(member.num_ranked), "campaign": member.campaign.name}
         )
-
-
-def skipped_slot(campaign: Campaign, *, rater: User) -> Slot | None:
-    """Takes a slot of the task that she skipped longest ago, where the campaign brings those back and one is left."""
-    for task in skipped_tasks(campaign, rater=rater):
-        if slot := take_slot(free_slots().filter(task=task).order_by("number")):
-            return slot
-    return None
-
-
-def skipped_tasks(campaign: Campaign, *, rater: User) -> list[Any]:
-    """Ids of those that come back to her once nothing else waits, the longest skipped first."""
-    if campaign.skip_mode != SkipMode.LATER:
-        return []
-    mine = Assignment.objects.filter(rater=rater, slot__campaign=campaign, state=AssignmentState.SKIPPED)
-    held = Assignment.objects.filter(
-        task=OuterRef("task"), rater=rater, state__in=[*HOLDS_SLOT, AssignmentState.SURPLUS]
-    )
-    left = mine.filter(Exists(free_slots().filter(task=OuterRef("task"))), ~Exists(held)).order_by()
-    return list(left.values("task").annotate(at=Max("ended_at")).order_by("at", "task").values_list("task", flat=True))
 
 
 def assign(slot: Slot, *, member: Membership) -> Assignment:

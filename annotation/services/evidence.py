@@ -11,11 +11,12 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from annotation.models import Membership, QualityPlan, Ranking, Standing, StandingChange, TaskKind
-from annotation.quality.gold import credit_of_answer, credit_over_answers, self_consistency
+from annotation.quality.gold import credit_of_answer, self_consistency
 from annotation.quality.judgement import Measure, Order, in_percent, told
 from annotation.quality.sentences import PAUSED_BY_CREDIT, PAUSED_BY_HASTE, PAUSED_BY_LEANING
 from annotation.quality.sequential import PauseTest, update
 from annotation.quality.watch import Timed, Watched, watch_haste, watch_leaning
+from annotation.services.gold_credit import credit_on_gold
 
 CHECKED = (TaskKind.GOLD, TaskKind.REPEAT)
 CREDIT_PART, HASTE_PART, LEAN_PART = 0.8, 0.1, 0.1  # of the rate of false alarms, which is of all three together
@@ -95,7 +96,7 @@ def weighed(
     habits = habits_of(member, since=since) if looks_at_habits else None
     alpha = plan.false_alarm
     return Evidence(
-        gold=told(credit_over_answers((one.tiers, one.expected) for _, one in checks if one.kind == TaskKind.GOLD)),
+        gold=told(credit_on_gold((one.tiers, one.expected) for _, one in checks if one.kind == TaskKind.GOLD)),
         repeats=told(self_consistency((one.tiers, one.expected) for _, one in checks if one.kind == TaskKind.REPEAT)),
         test=test,
         haste=watch_haste(habits.timed, alpha=alpha * HASTE_PART) if habits else None,

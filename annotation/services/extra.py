@@ -9,14 +9,23 @@ from __future__ import annotations
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Ranking, RankingTask, Slot, TaskKind
 from annotation.quality.measures import mean_agreement
 from annotation.services.completions import order_key
-from annotation.services.queues import lock_queue, next_turn
+from annotation.services.queues import lock_queues, next_turn
 
 
-def lock_task(assignment: Assignment) -> None:
-    """Before any queue or slot is locked, where slots may be added."""
-    if assignment.slot.campaign.extra_below is not None:
+def lock_task(assignment: Assignment, *, is_new: bool = False) -> None:
+    """Before any slot is locked: the task where slots may be added; and queues, which come before the purse.
+
+    Where what she submits may pause her, they are those of all that she holds, since a pause gives that back. What is not
+    `is_new` is a correction: it costs nothing, and pauses nobody.
+    """
+    campaign, member = assignment.slot.campaign, assignment.member
+    adds = campaign.extra_below is not None
+    may_pause = is_new and hasattr(campaign, "purse") and member is not None and member.plan is not None
+    if adds:
         RankingTask.objects.select_for_update(no_key=True).get(pk=assignment.task_id)
-        lock_queue(assignment.slot)  # before the purse, which is settled in between
+    if adds or may_pause:
+        held = Assignment.objects.filter(rater=assignment.rater_id, state=AssignmentState.LIVE).select_related("slot")
+        lock_queues([assignment.slot, *(one.slot for one in held.order_by() if may_pause)])
 
 
 def add_if_they_differ(assignment: Assignment) -> Slot | None:

@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 from accounts.hints import hint
 from annotation.models import Campaign, Figures, Ranking, TaskKind
 from annotation.quality.sentences import said
+from annotation.services.gold_credit import gold_state
 from annotation.services.reading import UNNAMED
 from annotation.services.report import as_json, report_of
 from annotation.services.wall import wall_of
@@ -47,13 +48,13 @@ class Shown:
 
 
 def state_of(campaign: Campaign) -> str:
-    """Names the rankings that there are: how many, and the newest. Any that is added or corrected changes it."""
+    """Names the rankings that there are: how many, and the newest. Any that is added or corrected changes it; so does gold."""
     work = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK).order_by()
     count = work.aggregate(n=Count("pk"))["n"]
     if not count:
         return EMPTY
     newest = work.order_by("-created_at", "-pk").values_list("pk", flat=True)[0]
-    return f"{count}:{newest}"
+    return f"{count}:{newest}:{gold_state(campaign)}"
 
 
 def figures_of(campaign: Campaign) -> Shown:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -21,6 +23,7 @@ from annotation.importing.json_files import json_lines
 from annotation.importing.opening import unpacked
 from annotation.models import Campaign, Completion, GoldAnswer, Prompt, RankingTask, Slot, TaskCompletion, TaskKind
 from annotation.quality.judgement import votes
+from annotation.rails import order_told, review_letters
 from annotation.services.prompts import conversation
 from annotation.services.texts import BadLine, complaint_about
 from audit.services import record
@@ -110,6 +113,15 @@ def checked_tiers(tiers: Sequence[Sequence[str]], *, names: Sequence[str]) -> li
     return [list(tier) for tier in order.tiers]
 
 
+def tiers_typed(line: str, *, task: RankingTask) -> list[list[str]]:
+    """An order in the letters that reviewers see, as ids. Raises `BadGold`."""
+    try:
+        order = order_told(line, letters=review_letters(task))
+    except weak_order.BadOrder as error:
+        raise BadGold(str(error), field="order") from error
+    return [list(tier) for tier in order.tiers]
+
+
 def checked_explanation(words: str) -> str:
     told = words.replace("\r\n", "\n").strip()
     if len(told) > LONGEST_EXPLANATION:
@@ -161,6 +173,16 @@ def import_gold(campaign: Campaign, *, path: Path, user: User | None) -> GoldImp
             record("gold.imported", actor=user, target=campaign, num=len(made))
     num_gold = sum(kind == TaskKind.GOLD for kind in made)
     return GoldImported(num_gold, len(made) - num_gold, len(rows) - len(made))
+
+
+def import_upload(campaign: Campaign, file: UploadedFile[bytes], *, user: User | None) -> GoldImported:
+    """As `import_gold`, of a file that was sent."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gold.jsonl"
+        with path.open("wb") as out:
+            for chunk in file.chunks():
+                out.write(chunk)
+        return import_gold(campaign, path=path, user=user)
 
 
 def row_of(given: Any) -> GoldRow:

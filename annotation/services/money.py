@@ -253,8 +253,10 @@ def check_tariff(*, per: str, price: Decimal, currency: str, most_seconds: int, 
 
 
 def budget_of(campaign: Campaign) -> Budget:
-    tariff = tariff_of(campaign.pk)
-    purse = Purse.objects.filter(campaign=campaign).first()
+    return budget_in(Purse.objects.filter(campaign=campaign).first(), tariff=tariff_of(campaign.pk))
+
+
+def budget_in(purse: Purse | None, *, tariff: Tariff | None) -> Budget:
     left = None if purse is None or purse.budget is None else purse.budget - purse.spent - purse.reserved
     return Budget(
         currency=tariff.currency if tariff else "",
@@ -264,10 +266,12 @@ def budget_of(campaign: Campaign) -> Budget:
 
 
 def stopped_among(campaigns: Sequence[Campaign]) -> set[int]:
-    """Which of them give out no task for want of money: one query, and one for each that has a budget."""
-    bounded = Purse.objects.filter(campaign__in=campaigns, budget__isnull=False).values_list("campaign", flat=True)
-    has_budget = set(bounded)
-    return {one.pk for one in campaigns if one.pk in has_budget and budget_of(one).is_stopped}
+    """Which of them give out no task for want of money. One query where one has a budget; they come with their purses."""
+    purses = {one.pk: one.purse for one in campaigns if hasattr(one, "purse") and one.purse.budget is not None}
+    if not purses:
+        return set()
+    tariffs = {one.campaign_id: one for one in Tariff.objects.filter(campaign__in=purses).order_by("number")}
+    return {pk for pk, purse in purses.items() if budget_in(purse, tariff=tariffs.get(pk)).is_stopped}
 
 
 def costs_of(campaign: Campaign) -> Costs:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext, ngettext
@@ -21,6 +24,7 @@ from annotation.models import (
     Ranking,
     Slot,
     Standing,
+    StandingChange,
     TaskKind,
     plan_of,
 )
@@ -29,7 +33,7 @@ from annotation.quality.judgement import Measure, in_percent
 from annotation.quality.sentences import TEST_FAILED, TEST_GONE, TEST_PASSED, TEST_TOO_FEW, TEST_UNDEFINED
 from annotation.quality.sequential import CHANCE
 from annotation.services.standing import change, locked
-from annotation.services.stream import fresh, lay_out_test, tests_of
+from annotation.services.stream import fresh, laid_out, lay_out_test, tests_of
 
 
 class TooFewTests(Conflict):
@@ -135,11 +139,29 @@ def answered(member: Membership) -> list[Answered]:
 
 
 def test_progress(member: Membership) -> TestProgress:
-    plan = plan_of(member.campaign)
-    laid = list(tests_of(member, attempt=attempt_of(member)).values_list("task", flat=True))
-    over = Assignment.objects.filter(rater=member.user_id, task__in=laid, state__in=SEEN)
-    done = over.exclude(state=AssignmentState.LIVE).values("task").distinct().count()
-    return TestProgress(len(laid) or (plan.num_tests if plan else 0), done)
+    return test_progress_of([member])[member.pk]
+
+
+def test_progress_of(members: Sequence[Membership]) -> dict[int, TestProgress]:
+    """By membership of one rater, who is tested in each; three queries. Their campaigns come with their quality plans."""
+    if not members:
+        return {}
+    again = StandingChange.objects.filter(membership__in=members, before=Standing.FAILED, after=Standing.TESTED)
+    attempts = Counter(again.values_list("membership", flat=True))
+    rater, campaigns = members[0].user_id, [member.campaign_id for member in members]
+    seen = Assignment.objects.filter(
+        rater=rater, task__campaign__in=campaigns, task__kind=TaskKind.TEST, state__in=SEEN
+    )
+    over = set(seen.exclude(state=AssignmentState.LIVE).values_list("task", flat=True))
+    laid: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
+    for campaign, attempt, task in laid_out(rater, campaigns=campaigns):
+        laid[campaign, attempt].append(task)
+    found = {}
+    for member in members:
+        tasks = laid[member.campaign_id, attempts[member.pk]]
+        plan = getattr(member.campaign, "quality_plan", None)
+        found[member.pk] = TestProgress(len(tasks) or (plan.num_tests if plan else 0), len(over.intersection(tasks)))
+    return found
 
 
 def try_again(campaign: Campaign, *, rater: User, user: User | None) -> None:

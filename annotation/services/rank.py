@@ -55,7 +55,7 @@ def submit_ranking(assignment: Assignment, *, rater: User, submission: Submissio
             judged = judged_of(found, submission)
             if known := replayed(found, submission.client_uuid, judged=judged):
                 return known
-            lock_task(found)
+            lock_task(found, is_new=True)
             was_live = found.state == AssignmentState.LIVE
             hold(found)
             seconds = capped(submission.seconds, assignment=found)
@@ -79,9 +79,7 @@ def judged_of(assignment: Assignment, submission: Submission) -> dict[str, Any]:
 
 def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str, Any]) -> Ranking | None:
     """The stored row of this submission, if it has come before."""
-    if (
-        assignment.state == AssignmentState.LIVE
-    ):  # none has: a uuid of another ranking is refused where the row is stored
+    if assignment.state == AssignmentState.LIVE:  # none has: another ranking's uuid is refused where the row is stored
         return None
     known = Ranking.objects.filter(client_uuid=client_uuid).first()
     if known is not None:

@@ -6,7 +6,7 @@ where it is undefined. docs/statistics.md tells what each means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ from annotation.quality.model_scores import ModelScores, comparisons_of, model_s
 from annotation.quality.model_shares import Shares, model_shares
 from annotation.quality.sentences import UNSHOWN
 from annotation.quality.table import Floats, Ints
+from annotation.services.gold_credit import NO_GOLD, gold_credits
 from annotation.services.pace import UNTIMED, Pace, pace_of
 from annotation.services.reading import Read, named_day, read_rankings
 
@@ -62,6 +63,7 @@ class OfRater:
     haste: Finding | None
     seconds: Measure
     num_rankings: int
+    gold: Measure  # her credit on tasks whose right order is known; of pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,12 @@ class Report:
 
 def report_of(campaign: Campaign, *, num_resamples: int = RESAMPLES) -> Report:
     people, programs = read_rankings(campaign)
+    gold = gold_credits(campaign)
     return Report(
         campaign=campaign.slug,
         resamples=num_resamples,
-        people=part_of(people, num_resamples=num_resamples) if people else None,
-        programs=part_of(programs, num_resamples=num_resamples) if programs else None,
+        people=part_of(people, gold=gold, num_resamples=num_resamples) if people else None,
+        programs=part_of(programs, gold=gold, num_resamples=num_resamples) if programs else None,
     )
 
 
@@ -133,7 +136,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return asdict(report)
 
 
-def part_of(read: Read, *, num_resamples: int = RESAMPLES) -> Part:
+def part_of(read: Read, *, gold: Mapping[str, Measure], num_resamples: int = RESAMPLES) -> Part:
     table = read.table
     agreements = Agreements(table, num_resamples=num_resamples)
     scores = model_scores(
@@ -141,7 +144,7 @@ def part_of(read: Read, *, num_resamples: int = RESAMPLES) -> Part:
         models=read.models, raters=table.raters,
     )  # fmt: skip
     shares = model_shares(table, model_TK=read.model_TK, models=read.models, num_resamples=num_resamples)
-    raters = raters_of(read, agreements, scores)
+    raters = raters_of(read, agreements, scores, gold=gold)
     pairs = sorted(agreements.by_pair().items(), key=lambda pair: (-pair[1].num_tasks, pair[0]))
     return Part(
         num_rankings=table.num,
@@ -163,7 +166,9 @@ def part_of(read: Read, *, num_resamples: int = RESAMPLES) -> Part:
     )
 
 
-def raters_of(read: Read, agreements: Agreements, scores: ModelScores) -> tuple[OfRater, ...]:
+def raters_of(
+    read: Read, agreements: Agreements, scores: ModelScores, *, gold: Mapping[str, Measure]
+) -> tuple[OfRater, ...]:
     table = read.table
     reliability = reliability_of(table)
 
@@ -182,6 +187,7 @@ def raters_of(read: Read, agreements: Agreements, scores: ModelScores) -> tuple[
                 rater=name, agreement=agreed[name], reliability=reliability.get(name), sharpness=scores.sharpness.get(name),
                 position=position.get(name), length=length.get(name), haste=haste.get(name),
                 seconds=median_of(seconds, why=UNTIMED), num_rankings=len(seconds),
+                gold=gold.get(name, undefined(NO_GOLD)),
             )
         )  # fmt: skip
     return tuple(told)

@@ -42,7 +42,8 @@ def lines_of_part(who: str, part: Part) -> dict[str, str]:
             if reliability
             else ""
         )
-        lines[f"{who}, {one.rater}"] = f"pairs ordered alike {told(one.agreement.figures['pairwise'])}{sure}"
+        alike, gold = told(one.agreement.figures["pairwise"]), told(one.gold)
+        lines[f"{who}, {one.rater}"] = f"pairs ordered alike {alike}{sure}; credit on gold {gold}"
     for model in part.models:
         lines[f"{who}, model {model.model}"] = (
             f"score {told(model.score)}; pairs won by majority {told(model.majority)}, "

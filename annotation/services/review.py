@@ -56,6 +56,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
+    id: uuid.UUID
     by: str
     rail: Rail
     reason: str
@@ -118,7 +119,7 @@ def dispute_of(
     told = None
     if settled is not None:
         rail = rail_of_settled(settled, letters=letters)
-        told = Settled(settled.by.username, rail, settled.reason, settled.created_at)
+        told = Settled(settled.pk, settled.by.username, rail, settled.reason, settled.created_at)
     return Dispute(task, letters, said, told, gold)
 
 
@@ -202,9 +203,19 @@ class Returned:
 
 def returned_to(rater: User) -> list[Returned]:
     """What she is asked to correct, oldest first; correcting it takes it off the list."""
-    mine = Q(ranking__rater=rater, ranking__is_live=True, returns=True)
-    found = Remark.objects.filter(mine).select_related("by", "ranking__task__prompt", "ranking__task__campaign")
-    latest = {one.ranking_id: one for one in found}
+    return returned_among(remarks_to(rater))
+
+
+def remarks_to(rater: User, *, rankings: Iterable[Ranking] = ()) -> list[Remark]:
+    """Those that return a ranking of hers, and all about `rankings`, oldest first; one query for both."""
+    asked = Q(returns=True, ranking__is_live=True) | Q(ranking__in=[one.pk for one in rankings])
+    found = Remark.objects.filter(asked, ranking__rater=rater)
+    return list(found.select_related("by", "ranking__task__prompt", "ranking__task__campaign"))
+
+
+def returned_among(remarks: Iterable[Remark]) -> list[Returned]:
+    """Each ranking once, with what was said of it last."""
+    latest = {one.ranking_id: one for one in remarks if one.returns and one.ranking.is_live}
     return [
         Returned(
             ranking=one.ranking_id, asked=one.ranking.task.prompt.messages[-1]["content"],

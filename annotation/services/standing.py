@@ -25,11 +25,12 @@ from annotation.models import (
     Cause,
     Membership,
     Ranking,
-    Slot,
     Standing,
     StandingChange,
 )
 from annotation.services.evidence import evidence_of
+from annotation.services.money import release
+from annotation.services.queues import give_back, lock_queues
 from annotation.services.texts import complaint_about
 from audit.services import record
 
@@ -126,14 +127,19 @@ def change(member: Membership, *, to: str, cause: Cause, reason: str, by: User |
 
 
 def clear_desk(member: Membership) -> None:
-    """Gives her tasks to others. What she has begun of them is still taken when she submits it."""
-    live = Assignment.objects.filter(
-        rater=member.user_id, slot__campaign=member.campaign_id, state=AssignmentState.LIVE
+    """Gives her tasks to others, and back what was put aside for them. What she has begun is still taken when she submits."""
+    live = (
+        Assignment.objects.filter(rater=member.user_id, state=AssignmentState.LIVE)
+        .select_related("slot")
+        .order_by("pk")
     )
-    for pk, slot in live.order_by("pk").values_list("pk", "slot"):
-        mine = Assignment.objects.filter(pk=pk, state=AssignmentState.LIVE)
+    held = [one for one in live if one.slot.campaign_id == member.campaign_id]
+    lock_queues(one.slot for one in held)
+    for one in held:
+        mine = Assignment.objects.filter(pk=one.pk, state=AssignmentState.LIVE)
         if mine.update(state=AssignmentState.EXPIRED, ended_at=timezone.now()) == 1:
-            Slot.objects.filter(pk=slot, is_free=False).update(is_free=True)
+            give_back(one.slot, with_others=True)
+            release(one)
 
 
 def pause(campaign: Campaign, *, rater: User, reason: str, user: User | None) -> StandingChange:

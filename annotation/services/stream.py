@@ -175,11 +175,20 @@ def lay_out_test(member: Membership, *, num: int, attempt: int) -> int:
 
 def tests_of(member: Membership, *, attempt: int) -> QuerySet[Slot]:
     """The slots of one attempt, given or not, without those that were retired."""
-    mine = Slot.objects.filter(
-        reserved_for=member.user_id, campaign=member.campaign_id, task__kind=TaskKind.TEST, task__gold__retired_at=None
-    )
     first = attempt * MOST_TESTS
+    mine = test_slots(member.user_id, campaigns=[member.campaign_id])
     return mine.filter(order_key__gte=first, order_key__lt=first + MOST_TESTS).order_by("order_key", "pk")
+
+
+def test_slots(rater: int, *, campaigns: Iterable[int]) -> QuerySet[Slot]:
+    mine = Slot.objects.filter(reserved_for=rater, campaign__in=campaigns, task__kind=TaskKind.TEST)
+    return mine.filter(task__gold__retired_at=None)
+
+
+def laid_out(rater: int, *, campaigns: Iterable[int]) -> list[tuple[int, int, Any]]:
+    """(campaign, attempt, task) of all tests of one rater."""
+    rows = test_slots(rater, campaigns=campaigns).order_by().values_list("campaign", "order_key", "task")
+    return [(campaign, place // MOST_TESTS, task) for campaign, place, task in rows]
 
 
 def num_ahead(members: Iterable[Membership], *, num_work: dict[int, int]) -> dict[int, int]:

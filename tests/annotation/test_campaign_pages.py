@@ -208,7 +208,7 @@ def test_a_researcher_sees_campaigns_and_changes_nothing(campaign, ada):
 def test_the_list_takes_as_many_queries_for_many_campaigns(browser, num, django_assert_num_queries):
     for n in range(num):
         a_campaign(name=f"Campaign {n}", num_prompts=1)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         browser.get(reverse("campaigns"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
@@ -24,6 +25,7 @@ from annotation.services.assign import lease_next
 from annotation.services.desk import desks_of
 from annotation.services.evidence import evidence_of
 from annotation.services.judge import Submission
+from annotation.services.money import costs_of, set_tariff
 from annotation.services.rank import correct_ranking, submit_ranking
 from annotation.services.standing import (
     BadWords,
@@ -250,3 +252,22 @@ def test_an_admin_pauses_and_lifts_on_the_quality_page(campaign, ada):
     assert "A break. (grace)" in page
     admin.post(where, {"to": "lifted"})
     assert standing_of(campaign, ada) == Standing.TRUSTED
+
+
+def test_what_a_pause_takes_from_her_desk_comes_to_those_who_have_passed_it(ada, bea):
+    """Bea's bookmark lies behind the task that Ada holds: it must be found there all the same."""
+    campaign = a_campaign(raters=[ada, bea], num_prompts=2, overlap=1)
+    held = lease_next(campaign, rater=ada)
+    assert rank_next(campaign, bea) is not None
+    assert lease_next(campaign, rater=bea) is None
+    pause(campaign, rater=ada, reason="Wait.", user=None)
+    assert lease_next(campaign, rater=bea).task_id == held.task_id
+
+
+def test_a_pause_gives_back_what_was_put_aside_for_her_tasks(ada):
+    campaign = a_campaign(raters=[ada], num_prompts=2)
+    set_tariff(campaign, per="ranking", price=Decimal(1), currency="EUR", budget=Decimal(5), user=None)
+    lease_next(campaign, rater=ada)
+    assert costs_of(campaign).reserved == 1
+    pause(campaign, rater=ada, reason="Wait.", user=None)
+    assert (costs_of(campaign).reserved, costs_of(campaign).left) == (0, 5)

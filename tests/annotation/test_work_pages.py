@@ -120,5 +120,5 @@ def test_my_work_takes_as_many_queries_for_many_rankings(campaign, ada, bea, dja
     for _ in range(3):
         submit_ranking(lease_next(campaign, rater=ada), rater=ada, submission=a_submission())
     browser = client_of(ada)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(9):
         browser.get(reverse("my_work"))
