@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 from accounts.models import Role, User
@@ -58,7 +59,7 @@ def a_submission(tiers: str = "a>b>c", *, client_uuid: uuid.UUID | None = None, 
 
 def run_out(assignment: Assignment) -> None:
     """As if the rater had gone to lunch."""
-    Assignment.objects.filter(pk=assignment.pk).update(lease_until=assignment.leased_at)
+    Assignment.objects.filter(pk=assignment.pk).update(lease_until=assignment.leased_at - timedelta(seconds=1))
 
 
 def a_file(path: Path, *rows: object) -> Path:

@@ -34,7 +34,7 @@ from tests.annotation.arrange import a_person
 from tests.annotation.checks import a_plan, standing_of
 
 ALARM = 0.01
-SPAMMERS, HONEST = 7, 8
+SPAMMERS, HONEST = 40, 8
 TASKS = 60
 Judge = Callable[[dict[str, str]], list[list[str]]]
 
@@ -54,7 +54,7 @@ def crowd(db) -> Campaign:
         texts = {str(one.pk): one.text for one in task.completions.all()}
         tiers, _ = Taste(0, 0, 0.0).order(texts)
         make_gold(task, tiers=tiers, explanation="", kind=TaskKind.GOLD, user=None)
-    a_plan(campaign, gold_share=0.35, repeat_share=0.15, repeat_after=5, floor=0.8, false_alarm=ALARM)
+    a_plan(campaign, gold_share=0.5, repeat_share=0.0, repeat_after=5, floor=0.8, false_alarm=ALARM)
     return set_state(campaign, to=CampaignState.OPEN, user=None)
 
 

@@ -263,7 +263,7 @@ def test_next_asks_the_same_however_many_tasks_she_has_ranked(ada, django_assert
     campaign = a_campaign(raters=[ada], num_prompts=30, overlap=3)
     ranked(campaign, ada)
     for _ in range(2):
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(13):
             lease = lease_next(campaign, rater=ada)
         submit_ranking(lease, rater=ada, submission=a_submission())
         for _ in range(12):
