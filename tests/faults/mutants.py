@@ -72,7 +72,10 @@ def unconditional() -> None:
         with rank.transaction.atomic():
             Ranking.objects.filter(pk=mine.pk).update(is_live=False)
             judged = rank.judged_of(mine.assignment, submission)
-            return rank.store(mine.assignment, submission, judged=judged, seconds=None, supersedes=mine)
+            length = rank.num_characters(mine.assignment)
+            return rank.store(
+                mine.assignment, submission, judged=judged, num_characters=length, seconds=None, supersedes=mine
+            )
 
     replace(rank, "correct_ranking", correct_ranking)
 

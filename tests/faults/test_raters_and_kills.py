@@ -40,7 +40,7 @@ def test_a_server_that_is_told_to_end_finishes_what_it_does_and_goes(houses: Hou
 ])  # fmt: skip
 def test_the_count_finds_a_build_that(houses: Houses, tmp_path, mutant, counted, violated):
     site = houses.new(tmp_path / "home", mutant=mutant)
-    told = a_day(site, stage(site, raters=16, tasks=12, overlap=3), seed=2, mutant=mutant, patience_s=2, processes=1)
+    told = a_day(site, stage(site, raters=16, tasks=12, overlap=3), seed=2, mutant=mutant, patience_s=2, processes=3)
     print(told.verdict, told.ledger.statuses)
     assert getattr(told.verdict, counted) > 0
     assert not told.verdict.is_sound
