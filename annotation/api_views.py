@@ -20,9 +20,10 @@ from accounts.models import Capability, User
 from annotation import serializers as shapes
 from annotation.models import Assignment, Campaign, Membership, Ranking
 from annotation.ranking_serializers import RankingSerializer, SubmissionSerializer
-from annotation.services.assign import lease_next, renew, save_draft, skip, whole
+from annotation.services.assign import lease_next, whole
 from annotation.services.campaigns import BadCampaign, create_campaign, set_state
 from annotation.services.completions import request_completions
+from annotation.services.leases import renew, save_draft, skip
 from annotation.services.progress import campaign_progress
 from annotation.services.prompts import add_prompts
 from annotation.services.rank import correct_ranking, submit_ranking

@@ -7,10 +7,10 @@ from typing import Any
 from celery import shared_task
 
 from annotation.models import Campaign
-from annotation.services.assign import expire_leases
 from annotation.services.figures import count
 from annotation.services.imports import sweep_imports
 from annotation.services.invitations import forget_knocks
+from annotation.services.leases import expire_leases
 
 
 @shared_task

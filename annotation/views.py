@@ -24,19 +24,10 @@ from annotation.models import Assignment, AssignmentState, Campaign, Membership,
 from annotation.pages import TaskPage, seconds_left, task_page
 from annotation.posted import EDIT, draft_of, submission_of, uuid_of, uuids_of
 from annotation.services.ahead import give_back, lease_ahead
-from annotation.services.assign import (
-    LeaseLost,
-    LimitReached,
-    NotARater,
-    NotOpen,
-    lease_next,
-    renew,
-    save_draft,
-    skip,
-    whole,
-)
+from annotation.services.assign import LimitReached, NotARater, NotOpen, lease_next, whole
 from annotation.services.desk import desks_of
 from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
+from annotation.services.leases import LeaseLost, renew, save_draft, skip
 from annotation.services.money import BudgetSpent
 from annotation.services.own_pace import pace_of
 from annotation.services.qualification import TooFewTests

@@ -7,7 +7,8 @@ from django.db import transaction
 from accounts.hints import hint
 from accounts.models import User
 from annotation.models import Assignment, AssignmentState, Standing
-from annotation.services.assign import check_may_rank, deal, end, expire_leases, on_desk, own, put_off, whole
+from annotation.services.assign import check_may_rank, deal, on_desk, whole
+from annotation.services.leases import end, expire_leases, own, put_off
 
 
 def lease_ahead(assignment: Assignment, *, rater: User) -> Assignment | None:

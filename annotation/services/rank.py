@@ -18,10 +18,10 @@ from accounts.hints import hint
 from accounts.models import User
 from annotation.attributes import attributes_of
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Membership, Ranking, Slot
-from annotation.services.assign import AFTER, end, own
 from annotation.services.disagreement import note_agreement
 from annotation.services.extra import add_if_they_differ, lock_task
 from annotation.services.judge import Submission, judgement
+from annotation.services.leases import AFTER, end, own
 from annotation.services.money import settle
 from annotation.services.qualification import judge
 from annotation.services.queues import lock_queue, take_slot

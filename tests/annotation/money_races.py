@@ -18,7 +18,8 @@ from django.db.models import Sum  # noqa: E402
 
 from accounts.models import User  # noqa: E402
 from annotation.models import Assignment, Campaign, Purse, Ranking  # noqa: E402
-from annotation.services.assign import lease_next, skip  # noqa: E402
+from annotation.services.assign import lease_next  # noqa: E402
+from annotation.services.leases import skip  # noqa: E402
 from annotation.services.money import BudgetSpent, set_tariff  # noqa: E402
 from annotation.services.rank import AlreadyRanked, submit_ranking  # noqa: E402
 from tests.annotation.arrange import a_campaign, a_submission, run_out  # noqa: E402

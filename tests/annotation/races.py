@@ -33,10 +33,11 @@ from annotation.models import (  # noqa: E402
     StandingChange,
 )
 from annotation.services.ahead import lease_ahead  # noqa: E402
-from annotation.services.assign import lease_next, skip  # noqa: E402
+from annotation.services.assign import lease_next  # noqa: E402
 from annotation.services.imports import check, confirm  # noqa: E402
 from annotation.services.invitations import Joined, invite, join, join_as_new  # noqa: E402
 from annotation.services.judge import Submission  # noqa: E402
+from annotation.services.leases import skip  # noqa: E402
 from annotation.services.rank import correct_ranking, submit_ranking  # noqa: E402
 from annotation.services.review import adjudicate  # noqa: E402
 from annotation.services.rules import change_rules  # noqa: E402

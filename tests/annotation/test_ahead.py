@@ -9,9 +9,10 @@ from django.urls import reverse
 
 from annotation.models import Assignment, AssignmentState, Completion, Slot
 from annotation.services.ahead import give_back, lease_ahead
-from annotation.services.assign import NotARater, NotOpen, lease_next, save_draft
+from annotation.services.assign import NotARater, NotOpen, lease_next
 from annotation.services.campaigns import remove_rater, set_state
 from annotation.services.desk import desks_of
+from annotation.services.leases import save_draft
 from annotation.services.rank import submit_ranking
 from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out

@@ -43,10 +43,11 @@ from annotation.models import (
 )
 from annotation.services import assign, stream
 from annotation.services.ahead import give_back, lease_ahead
-from annotation.services.assign import expire_leases, lease_next, renew, skip
+from annotation.services.assign import lease_next
 from annotation.services.campaigns import add_raters, remove_rater, set_state
 from annotation.services.completions import SHUFFLE_BITS, make_tasks
 from annotation.services.gold import retire_gold
+from annotation.services.leases import expire_leases, renew, skip
 from annotation.services.prompts import add_prompts
 from annotation.services.queues import next_slot
 from annotation.services.rank import correct_ranking, submit_ranking

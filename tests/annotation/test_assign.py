@@ -8,8 +8,9 @@ import pytest
 
 from accounts.errors import NotFound
 from annotation.models import Assignment, AssignmentState, CampaignState, Slot
-from annotation.services.assign import BadDraft, LeaseLost, NotARater, NotOpen, lease_next, renew, save_draft, skip
+from annotation.services.assign import NotARater, NotOpen, lease_next
 from annotation.services.campaigns import remove_rater, set_state
+from annotation.services.leases import BadDraft, LeaseLost, renew, save_draft, skip
 from annotation.services.progress import campaign_progress
 from annotation.services.rank import submit_ranking
 from annotation.tasks import sweep_leases

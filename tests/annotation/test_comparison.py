@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from annotation.differences import difference
 from annotation.models import Assignment, AssignmentState, Completion
-from annotation.services.assign import lease_next, skip
+from annotation.services.assign import lease_next
 from annotation.services.completions import make_tasks
+from annotation.services.leases import skip
 from annotation.services.rank import submit_ranking
 from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from annotation.models import SkipMode, Slot
 from annotation.quality.measures import mean_agreement
-from annotation.services.assign import lease_next, skip
+from annotation.services.assign import lease_next
 from annotation.services.judge import Submission
+from annotation.services.leases import skip
 from annotation.services.progress import campaign_progress
 from annotation.services.rank import correct_ranking, submit_ranking
 from annotation.services.rules import change_rules

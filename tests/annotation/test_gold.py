@@ -12,10 +12,11 @@ from django.urls import reverse
 
 from annotation.importing.complaints import BadLines
 from annotation.models import GoldAnswer, Ranking, RankingTask, Slot, TaskKind
-from annotation.services.assign import expire_leases, lease_next
+from annotation.services.assign import lease_next
 from annotation.services.completions import unanswered
 from annotation.services.desk import desks_of
 from annotation.services.gold import BadGold, GoldTwice, import_gold, make_gold, retire_gold
+from annotation.services.leases import expire_leases
 from annotation.services.progress import campaign_progress
 from annotation.services.quality_plan import BadPlan, set_plan
 from annotation.services.rank import submit_ranking

@@ -13,9 +13,10 @@ from accounts.models import Role, User
 from accounts.services import set_abilities
 from annotation.models import Campaign, Cause, Completion, Membership, SkipMode, Standing, TaskKind
 from annotation.services import queues
-from annotation.services.assign import lease_next, skip
+from annotation.services.assign import lease_next
 from annotation.services.completions import make_tasks
 from annotation.services.desk import desks_of
+from annotation.services.leases import skip
 from annotation.services.money import set_tariff
 from annotation.services.prompts import add_prompts
 from annotation.services.review import remark

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from annotation.models import Assignment, Purse, Ranking, Tariff
-from annotation.services.assign import expire_leases, lease_next, skip
+from annotation.services.assign import lease_next
+from annotation.services.leases import expire_leases, skip
 from annotation.services.money import (
     UNITS,
     BadTariff,

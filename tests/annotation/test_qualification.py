@@ -7,10 +7,11 @@ from django.urls import reverse
 
 from annotation.models import Membership, Ranking, Standing, StandingChange, TaskKind
 from annotation.quality.judgement import Measure
-from annotation.services.assign import lease_next, skip
+from annotation.services.assign import lease_next
 from annotation.services.campaigns import add_raters
 from annotation.services.desk import desks_of
 from annotation.services.gold import retire_gold
+from annotation.services.leases import skip
 from annotation.services.progress import campaign_progress
 from annotation.services.qualification import TooFewTests, passes, try_again
 from annotation.services.rank import correct_ranking, submit_ranking

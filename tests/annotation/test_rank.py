@@ -8,9 +8,10 @@ import pytest
 
 from accounts.errors import Conflict, NotFound
 from annotation.models import Assignment, AssignmentState, Ranking
-from annotation.services.assign import lease_next, skip
+from annotation.services.assign import lease_next
 from annotation.services.campaigns import revise_guideline
 from annotation.services.judge import BadRanking, Submission
+from annotation.services.leases import skip
 from annotation.services.rank import AlreadyRanked, Superseded, UuidReused, correct_ranking, submit_ranking
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out
 

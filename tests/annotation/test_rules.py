@@ -6,10 +6,11 @@ import pytest
 
 from accounts.services import BadPerson, set_abilities
 from annotation.models import Assignment, AssignmentState, Membership, RankingTask, SkipMode, Slot
-from annotation.services.assign import LimitReached, NeedsReason, expire_leases, lease_next, skip
+from annotation.services.assign import LimitReached, lease_next
 from annotation.services.campaigns import BadCampaign, create_campaign
 from annotation.services.completions import make_tasks
 from annotation.services.desk import desks_of
+from annotation.services.leases import NeedsReason, expire_leases, skip
 from annotation.services.progress import campaign_progress
 from annotation.services.prompts import BadPrompt, add_prompts
 from annotation.services.rank import submit_ranking
