@@ -36,13 +36,13 @@ WAYS = {  # how she came to stand where she stands
 
 def with_everything(name: str, *, ada: User, bea: User, rex: User) -> Campaign:
     """Two queues, gold, tests, a budget, tasks that come back, rankings of two raters, one of which was returned."""
-    made = a_campaign(raters=[ada, bea], num_prompts=8, name=name)
+    made = a_campaign(raters=[ada, bea], num_prompts=14, name=name)
     add_prompts(made, rows=[{"prompt": f"Frage {n}?", "language": "de"} for n in range(3)], user=None)
     for prompt in made.prompts.filter(language="de"):
         Completion.objects.bulk_create(Completion(prompt=prompt, text=f"Antwort {n}") for n in range(3))
     make_tasks(made)
     gold_of(made, 2)
-    gold_of(made, 4, kind=TaskKind.TEST)
+    gold_of(made, 8, kind=TaskKind.TEST)  # of the work, of which she sees five: three are left for her test at least
     a_plan(made, gold_share=0.2, num_tests=4, shows_agreement=True)
     set_tariff(made, per="hour", price=Decimal(12), currency="EUR", budget=Decimal(100), user=None)
     change_rules(made, user=None, skip_mode=SkipMode.LATER)
