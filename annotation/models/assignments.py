@@ -43,9 +43,8 @@ SEEN = (*HOLDS_SLOT, AssignmentState.SKIPPED, AssignmentState.SURPLUS)  # of suc
 class Assignment(models.Model):
     """A slot leased to one rater until a time, with the order in which she sees the completions."""
 
-    member: (
-        Membership | None
-    )  # hers in its campaign, none where she never was a rater there; set by `services.assign.own`
+    # Hers in its campaign, none where she never was a rater there; set by `services.leases.own` alone.
+    member: Membership | None
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slot = models.ForeignKey(Slot, on_delete=models.CASCADE, related_name="assignments")

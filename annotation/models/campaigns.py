@@ -96,7 +96,7 @@ class Standing(models.TextChoices):
 class Membership(models.Model):
     """A rater of a campaign. A removed one keeps her rankings and gets no more work, like one who is paused."""
 
-    asked_at: datetime  # by the database's clock; asked for with the row by `services.assign.members` alone
+    asked_at: datetime  # by the database's clock; asked for with the row by `services.leases.members` alone
     was_tested: bool  # judged by a test, whether she passed or not; asked for by `services.desk.members_of` alone
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
