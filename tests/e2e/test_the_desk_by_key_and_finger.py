@@ -154,8 +154,26 @@ def test_a_key_of_her_own_is_shown_everywhere_and_is_there_on_another_machine(op
     expect(elsewhere.locator("#keys tr", has_text="skip this task").locator("kbd")).to_have_text("s")
 
 
+def test_a_key_that_follows_a_closed_dialog_at_once_is_the_page_s(opened):
+    page = opened("eve", "/rank/long/")
+    ready(page)
+    focused = page.evaluate(
+        """() => {
+            const dialog = document.querySelector("#skip");
+            dialog.showModal();
+            dialog.querySelector("select").focus();
+            dialog.close();
+            const focused = document.activeElement; // until the next frame
+            focused.dispatchEvent(new KeyboardEvent("keydown", { key: "b", code: "KeyB", bubbles: true, cancelable: true }));
+            return focused.name;
+        }"""
+    )
+    assert focused == "reason"
+    expect(page.locator("#rail button[data-letter=b]")).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_skipped_task_goes_the_same_way_as_a_ranking(opened):
-    page = opened("dan", "/rank/long/")
+    page = opened("ada", "/rank/long/")
     ready(page)
     skipped = assignment(page)
     page.context.set_offline(True)

@@ -25,6 +25,11 @@ const write = (selector) => (words) => {
   if (place && place.textContent !== words) place.textContent = words;
 };
 
+/** A field that takes keys for itself. One of a dialog that was just closed has the focus for a moment yet: its keys are the page's. */
+function isWrittenIn(element) {
+  return element.matches("input:not([type=checkbox], [type=radio]), textarea, select") && !element.closest("dialog:not([open])");
+}
+
 /** One task on the page, from the moment that it is shown until it is submitted or left. */
 export class Task {
   /**
@@ -182,7 +187,7 @@ export class Task {
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.type === "radio" && event.key.startsWith("Arrow")) return; // the scale's own
-    if (event.target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) {
+    if (isWrittenIn(event.target)) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
