@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from annotation import api_views as views
-from annotation import campaign_api, quality_api, review_api, statistics_api
+from annotation import campaign_api, desk_api, quality_api, review_api, statistics_api
 
 CAMPAIGN = "annotation/campaigns/<slug:slug>/"
 TASK = "annotation/assignments/<uuid:pk>/"
@@ -13,7 +13,7 @@ DISAGREEMENT = "annotation/disagreements/<uuid:pk>/"
 
 api_urlpatterns: list[URLPattern] = [
     path("annotation/campaigns/", views.CampaignsView.as_view(), name="api_campaigns"),
-    path("annotation/campaigns/mine/", views.MyCampaignsView.as_view(), name="api_my_campaigns"),
+    path("annotation/campaigns/mine/", desk_api.MyCampaignsView.as_view(), name="api_my_campaigns"),
     path(CAMPAIGN, views.CampaignView.as_view(), name="api_campaign"),
     path(f"{CAMPAIGN}raters/", views.MembersView.as_view(), name="api_members"),
     path(f"{CAMPAIGN}raters/<str:username>/", views.MemberView.as_view(), name="api_member"),
@@ -50,12 +50,12 @@ api_urlpatterns: list[URLPattern] = [
     path("annotation/rankings/<uuid:pk>/remarks/", review_api.RemarksView.as_view(), name="api_remarks"),
     path("annotation/appeals/", review_api.AppealsView.as_view(), name="api_appeals"),
     path("annotation/appeals/<uuid:pk>/decision/", review_api.DecisionView.as_view(), name="api_appeal_decision"),
-    path(f"{CAMPAIGN}next/", views.NextView.as_view(), name="api_next"),
-    path(TASK, views.AssignmentView.as_view(), name="api_assignment"),
-    path(f"{TASK}draft/", views.DraftView.as_view(), name="api_draft"),
-    path(f"{TASK}renew/", views.RenewView.as_view(), name="api_renew"),
-    path(f"{TASK}skip/", views.SkipView.as_view(), name="api_skip"),
-    path(f"{TASK}rankings/", views.SubmitView.as_view(), name="api_submit"),
-    path("annotation/rankings/", views.MyRankingsView.as_view(), name="api_my_rankings"),
-    path("annotation/rankings/<uuid:pk>/corrections/", views.CorrectView.as_view(), name="api_correct"),
+    path(f"{CAMPAIGN}next/", desk_api.NextView.as_view(), name="api_next"),
+    path(TASK, desk_api.AssignmentView.as_view(), name="api_assignment"),
+    path(f"{TASK}draft/", desk_api.DraftView.as_view(), name="api_draft"),
+    path(f"{TASK}renew/", desk_api.RenewView.as_view(), name="api_renew"),
+    path(f"{TASK}skip/", desk_api.SkipView.as_view(), name="api_skip"),
+    path(f"{TASK}rankings/", desk_api.SubmitView.as_view(), name="api_submit"),
+    path("annotation/rankings/", desk_api.MyRankingsView.as_view(), name="api_my_rankings"),
+    path("annotation/rankings/<uuid:pk>/corrections/", desk_api.CorrectView.as_view(), name="api_correct"),
 ]

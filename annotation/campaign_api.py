@@ -12,9 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in
+from accounts.api import checked
 from accounts.models import Capability
 from annotation import serializers as shapes
-from annotation.api_views import campaign_of, told
+from annotation.api_views import campaign_of
 from annotation.models import Invitation
 from annotation.services.cloning import clone_campaign
 from annotation.services.imports import bring_upload
@@ -32,7 +33,7 @@ class ImportsView(APIView):
         responses={200: shapes.ReportSerializer, 201: shapes.ReportSerializer},
     )
     def post(self, request: Request, slug: str) -> Response:
-        given = told(shapes.FileImportSerializer, request)
+        given = checked(shapes.FileImportSerializer, request.data)
         report = bring_upload(
             campaign_of(slug), given["file"], user=signed_in(request), format=given.get("format", ""),
             is_simulated=given["is_simulated"], is_dry=given["dry_run"], leaves_bad_out=given["leave_bad_out"],
@@ -45,7 +46,7 @@ class CloneView(APIView):
 
     @extend_schema(request=shapes.CloneSerializer, responses={201: shapes.CampaignSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        given = told(shapes.CloneSerializer, request)
+        given = checked(shapes.CloneSerializer, request.data)
         made = clone_campaign(campaign_of(slug), user=signed_in(request), **given)
         return Response(shapes.CampaignSerializer(made).data, status=201)
 
@@ -61,7 +62,7 @@ class InvitationsView(ListAPIView[Invitation]):
 
     @extend_schema(request=shapes.NewInvitationSerializer, responses={201: shapes.InvitedSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        given = told(shapes.NewInvitationSerializer, request)
+        given = checked(shapes.NewInvitationSerializer, request.data)
         made, token = invite(campaign_of(slug), user=signed_in(request), **given)
         made.link = request.build_absolute_uri(reverse("join", args=[token]))  # type: ignore[attr-defined]
         return Response(shapes.InvitedSerializer(made).data, status=201)

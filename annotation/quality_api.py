@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in
-from accounts.api import Pages
+from accounts.api import Pages, checked
 from accounts.models import Capability, User
 from annotation import quality_serializers as shapes
-from annotation.api_views import campaign_of, told
+from annotation.api_views import campaign_of
 from annotation.models import Campaign, GoldAnswer, Membership, Standing, plan_of
 from annotation.services.gold import import_upload, retire_gold
 from annotation.services.qualification import try_again
@@ -37,7 +37,7 @@ class QualityView(APIView):
     @extend_schema(request=shapes.PlanChangesSerializer, responses=shapes.QualitySerializer)
     def patch(self, request: Request, slug: str) -> Response:
         campaign = campaign_of(slug)
-        set_plan(campaign, user=signed_in(request), **told(shapes.PlanChangesSerializer, request))
+        set_plan(campaign, user=signed_in(request), **checked(shapes.PlanChangesSerializer, request.data))
         return self.told_of(campaign)
 
     def told_of(self, campaign: Campaign) -> Response:
@@ -66,7 +66,7 @@ class GoldsView(ListAPIView[GoldAnswer]):
         request={"multipart/form-data": shapes.GoldFileSerializer}, responses={201: shapes.GoldImportedSerializer}
     )
     def post(self, request: Request, slug: str) -> Response:
-        campaign, given = campaign_of(slug), told(shapes.GoldFileSerializer, request)
+        campaign, given = campaign_of(slug), checked(shapes.GoldFileSerializer, request.data)
         made = import_upload(campaign, given["file"], user=signed_in(request))
         return Response(shapes.GoldImportedSerializer(made).data, status=201)
 
@@ -123,7 +123,7 @@ class StandingView(APIView):
     def post(self, request: Request, slug: str, username: str) -> Response:
         campaign, user = campaign_of(slug), signed_in(request)
         rater = get_object_or_404(User, username=username, memberships__campaign=campaign)
-        given = told(shapes.NewStandingSerializer, request)
+        given = checked(shapes.NewStandingSerializer, request.data)
         if given["to"] == Standing.PAUSED:
             pause(campaign, rater=rater, reason=given["reason"], user=user)
         elif given["to"] == Standing.TESTED:

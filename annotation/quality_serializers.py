@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
+from annotation.desk_serializers import MessageSerializer, TextSerializer
 from annotation.models import QualityPlan, Standing, StandingChange
 from annotation.rails import review_letters
-from annotation.serializers import MessageSerializer, TextSerializer
 from annotation.services.gold import GoldImported
 from annotation.services.quality_rows import GoldRow
 from annotation.services.standing import LONGEST_WORDS

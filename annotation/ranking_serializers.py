@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -49,10 +49,11 @@ class SubmissionSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=LONGEST_REASON, allow_blank=True, default="")
     seconds = serializers.FloatField(min_value=0, allow_null=True, default=None)
 
-    def submission(self) -> Submission:
-        told = dict(self.validated_data)
-        edit = told.pop("edit")
-        return Submission(edit=Edit(**edit) if edit else None, **told)
+
+def submission_in(told: dict[str, Any]) -> Submission:
+    """What a `SubmissionSerializer` has checked."""
+    edit = told.pop("edit")
+    return Submission(edit=Edit(**edit) if edit else None, **told)
 
 
 class RankingSerializer(serializers.ModelSerializer[Ranking]):

@@ -10,27 +10,19 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.access import signed_in
-from accounts.api import Pages
+from accounts.api import Pages, checked
 from accounts.models import Capability
 from annotation import review_serializers as shapes
-from annotation.api_views import campaign_of, told
+from annotation.api_views import campaign_of
 from annotation.models import Adjudication, Appeal, AppealState, Ranking, RankingTask, TaskKind
 from annotation.quality_serializers import GoldSerializer
 from annotation.services.gold import USES, make_gold, tiers_typed
 from annotation.services.quality_rows import gold_rows, golds_for_rows
 from annotation.services.review import adjudicate, disputed, disputes, remark, unsettle
 from annotation.services.standing import decide
-
-
-def asked(query: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """What the address says behind its question mark, checked."""
-    given = query(data=request.query_params)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
 
 
 def work(pk: uuid.UUID) -> RankingTask:
@@ -57,7 +49,7 @@ class DisagreementsView(ListAPIView[RankingTask]):
     def get_queryset(self) -> QuerySet[RankingTask]:
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a request
             return RankingTask.objects.none()
-        given = asked(shapes.DisputesAskedSerializer, self.request)
+        given = checked(shapes.DisputesAskedSerializer, self.request.query_params.dict())
         campaign = campaign_of(given["campaign"]) if "campaign" in given else None
         return disputed(campaign, shows_settled=given["settled"])
 
@@ -85,7 +77,7 @@ class AdjudicationsView(APIView):
 
     @extend_schema(request=shapes.NewAdjudicationSerializer, responses={201: shapes.AdjudicationSerializer})
     def post(self, request: Request, pk: uuid.UUID) -> Response:
-        task, given = work(pk), told(shapes.NewAdjudicationSerializer, request)
+        task, given = work(pk), checked(shapes.NewAdjudicationSerializer, request.data)
         over = get_object_or_404(Adjudication, pk=given["over"], task=task) if given["over"] else None
         made = adjudicate(task, line=given["order"], reason=given["reason"], user=signed_in(request), over=over)
         return Response(shapes.AdjudicationSerializer(made).data, status=201)
@@ -111,7 +103,7 @@ class TaskGoldView(APIView):
 
     @extend_schema(request=shapes.NewGoldSerializer, responses={201: GoldSerializer})
     def post(self, request: Request, pk: uuid.UUID) -> Response:
-        task, given = work(pk), told(shapes.NewGoldSerializer, request)
+        task, given = work(pk), checked(shapes.NewGoldSerializer, request.data)
         made = make_gold(
             task, tiers=tiers_typed(given["order"], task=task), explanation=given["explanation"],
             kind=USES[given["use"]], user=signed_in(request),
@@ -127,7 +119,7 @@ class RemarksView(APIView):
 
     @extend_schema(request=shapes.NewRemarkSerializer, responses={201: shapes.RemarkSerializer})
     def post(self, request: Request, pk: uuid.UUID) -> Response:
-        given = told(shapes.NewRemarkSerializer, request)
+        given = checked(shapes.NewRemarkSerializer, request.data)
         of_work = Ranking.objects.select_related("task__campaign").filter(task__kind=TaskKind.WORK)
         made = remark(get_object_or_404(of_work, pk=pk), user=signed_in(request), **given)
         return Response(shapes.RemarkSerializer(made).data, status=201)
@@ -149,7 +141,7 @@ class AppealsView(ListAPIView[Appeal]):
     def get_queryset(self) -> QuerySet[Appeal]:
         if getattr(self, "swagger_fake_view", False):
             return Appeal.objects.none()
-        given = asked(shapes.AppealsAskedSerializer, self.request)
+        given = checked(shapes.AppealsAskedSerializer, self.request.query_params.dict())
         found = appeals().filter(state=given["state"])
         return (
             found.filter(pause__membership__campaign=campaign_of(given["campaign"])) if "campaign" in given else found
@@ -167,6 +159,6 @@ class DecisionView(APIView):
 
     @extend_schema(request=shapes.DecisionSerializer, responses=shapes.AppealSerializer)
     def post(self, request: Request, pk: uuid.UUID) -> Response:
-        appeal, given = get_object_or_404(appeals(), pk=pk), told(shapes.DecisionSerializer, request)
+        appeal, given = get_object_or_404(appeals(), pk=pk), checked(shapes.DecisionSerializer, request.data)
         decide(appeal, lifts=given["to"] == AppealState.LIFTED, answer=given["answer"], user=signed_in(request))
         return Response(shapes.AppealSerializer(appeals().get(pk=pk)).data)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
+from annotation.desk_serializers import MessageSerializer, TextSerializer
 from annotation.models import Adjudication, Appeal, AppealState, Remark
 from annotation.rails import rail_of_settled, review_letters
-from annotation.serializers import MessageSerializer, TextSerializer
 from annotation.services.gold import LONGEST_EXPLANATION, USES
 from annotation.services.review import Dispute, Said, Settled
 from annotation.services.standing import LONGEST_WORDS

@@ -1,4 +1,4 @@
-"""How campaigns and tasks look in the API. What a rater is sent has no model, no other's ranking, and no gold in it."""
+"""How campaigns look in the API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from annotation.importing.bringing import Report
 from annotation.importing.complaints import Complaint
 from annotation.importing.reading import BY_NAME
 from annotation.importing.taking import Counts
-from annotation.models import Assignment, Campaign, CampaignState, Invitation, Membership, SkipMode
+from annotation.models import Campaign, CampaignState, Invitation, Membership, SkipMode
 from annotation.rules import RULES
 from annotation.services.progress import Progress
 from registry.models import DatasetVersion
@@ -229,57 +229,3 @@ class FrozenSerializer(serializers.ModelSerializer[DatasetVersion]):
             "is_simulated",
             "created_at",
         ]
-
-
-class MyCampaignSerializer(serializers.ModelSerializer[Campaign]):
-    """A campaign as its raters see it."""
-
-    class Meta:
-        model = Campaign
-        fields: ClassVar = ["name", "slug", "state"]
-
-
-class MessageSerializer(serializers.Serializer[Any]):
-    role = serializers.CharField()
-    content = serializers.CharField()
-
-
-class TextSerializer(serializers.Serializer[Any]):
-    letter = serializers.CharField()
-    text = serializers.CharField()
-
-
-class TaskSerializer(serializers.ModelSerializer[Assignment]):
-    """A task on a rater's desk: texts under letters, in her order."""
-
-    campaign = serializers.CharField(source="slot.campaign.slug")
-    prompt = MessageSerializer(source="task.prompt.messages", many=True)
-    texts = serializers.SerializerMethodField()
-    attributes = AttributeSerializer(source="slot.campaign.attributes", many=True)
-    guideline = serializers.CharField(source="guideline.text", default="")
-    guideline_number = serializers.IntegerField(source="guideline.number", default=0)
-
-    class Meta:
-        model = Assignment
-        fields: ClassVar = [
-            "id", "campaign", "state", "prompt", "texts", "attributes", "guideline", "guideline_number", "lease_until", "draft",
-            "draft_at",
-        ]  # fmt: skip
-
-    def get_texts(self, assignment: Assignment) -> list[dict[str, str]]:
-        texts = assignment.texts
-        return [{"letter": letter, "text": texts[pk]} for letter, pk in assignment.letters().items()]
-
-
-class LeaseSerializer(serializers.ModelSerializer[Assignment]):
-    class Meta:
-        model = Assignment
-        fields: ClassVar = ["id", "state", "lease_until", "draft_at"]
-
-
-class DraftSerializer(StrictSerializer):
-    draft = serializers.DictField()
-
-
-class SkipSerializer(StrictSerializer):
-    reason = serializers.CharField(max_length=200, allow_blank=True, default="")

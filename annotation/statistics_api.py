@@ -13,9 +13,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in
-from accounts.api import StrictSerializer
+from accounts.api import StrictSerializer, checked
 from accounts.models import Capability
-from annotation.api_views import campaign_of, told
+from annotation.api_views import campaign_of
 from annotation.models import Per
 from annotation.services.figures import figures_of
 from annotation.services.money import DEFAULT_MOST_SECONDS, costs_of, set_tariff
@@ -226,5 +226,5 @@ class CostsView(APIView):
 
     @extend_schema(request=TariffSerializer, responses=CostsSerializer)
     def put(self, request: Request, slug: str) -> Response:
-        made = set_tariff(campaign_of(slug), user=signed_in(request), **told(TariffSerializer, request))
+        made = set_tariff(campaign_of(slug), user=signed_in(request), **checked(TariffSerializer, request.data))
         return Response(CostsSerializer(made).data)

@@ -211,12 +211,12 @@ def has_ranked(campaign: Any, lone: Any) -> None:
 
 def plans(campaign: Any, rater: Any) -> dict[str, str]:
     """How the database says that it walks, ahead and to what came back."""
-    from annotation.services.queues import walks_of
+    from annotation.services.queues import first_ahead, first_returned, walks_of
 
     walk = walks_of([campaign], rater=rater)[campaign.pk][0]
     return {
-        "next, from the start": walk.ahead().exclude_seen(rater)[:1].explain(),
-        "next, what came back": walk.returned().exclude_seen(rater)[:1].explain(),
+        "next, from the start": first_ahead.plain(walk.queue, walk.from_key, rater.pk).explain(),
+        "next, what came back": first_returned.plain(walk.queue, walk.from_turn, walk.from_key, rater.pk).explain(),
     }
 
 

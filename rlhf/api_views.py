@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api import checked
 from accounts.errors import NotFound
 from accounts.models import Capability, User
 from annotation.models import Campaign
@@ -41,9 +42,7 @@ class RoundsView(ListAPIView[Round]):
 
     @extend_schema(request=StartRoundSerializer, responses={201: RoundDetailSerializer})
     def post(self, request: Request) -> Response:
-        body = StartRoundSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        given = body.validated_data
+        given = checked(StartRoundSerializer, request.data)
         campaign = Campaign.objects.filter(slug=given["campaign"]).first()
         if campaign is None:
             raise NotFound(
@@ -80,12 +79,11 @@ class PromoteView(APIView):
     )
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         turn = get_object_or_404(Round, pk=pk)
-        body = PromoteSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        current = body.validated_data["current"]
+        given = checked(PromoteSerializer, request.data)
+        current = given["current"]
         promote(
             turn,
-            model=called(ModelVersion, body.validated_data["model"], word="model"),
+            model=called(ModelVersion, given["model"], word="model"),
             user=person(request),
             expected=None if current is None else called(ModelVersion, current, word="model"),
         )

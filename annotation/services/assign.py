@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
@@ -14,17 +16,19 @@ from accounts.errors import Conflict, NotAllowed
 from accounts.hints import hint
 from accounts.models import User
 from accounts.numbers import whole as written
+from accounts.prepared import prepared
 from annotation.models import (
     Assignment,
     AssignmentState,
     Campaign,
     CampaignState,
+    Guideline,
     Membership,
     Slot,
     Standing,
     TaskCompletion,
 )
-from annotation.services.leases import expire_leases, members, put_off
+from annotation.services.leases import expire_leases, members_in, put_off
 from annotation.services.money import reserve
 from annotation.services.qualification import next_test
 from annotation.services.queues import next_slot, take_slot
@@ -81,9 +85,13 @@ def on_desk(member: Membership) -> list[Assignment]:
     """What she holds in the campaign, in the order in which she got it."""
     # Hers are few, in all campaigns together: asked for those of one campaign, the database may begin with all of its slots,
     # and asked for an order, with all that she has ranked.
-    live = Assignment.objects.filter(state=AssignmentState.LIVE).select_related("slot").order_by()
-    held = [one for one in live.filter(rater=member.user_id) if one.slot.campaign_id == member.campaign_id]
+    held = [one for one in live_of(member.user_id) if one.slot.campaign_id == member.campaign_id]
     return sorted(held, key=lambda one: (one.leased_at, one.pk))
+
+
+@prepared
+def live_of(rater: int) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(rater=rater, state=AssignmentState.LIVE).select_related("slot").order_by()
 
 
 def deal(member: Membership) -> Assignment | None:
@@ -115,8 +123,8 @@ def slot_for(member: Membership) -> Slot | None:
 
 def check_may_rank(campaign: Campaign, *, rater: User) -> Membership:
     """Locks her membership for the transaction, so that two clicks of one rater are answered with one task."""
-    member = next(iter(members(rater).filter(campaign=campaign, is_active=True)), None)
-    if member is None or not rater.is_active:
+    member = members_in.first(campaign.pk, rater.pk)
+    if member is None or not member.is_active or not rater.is_active:
         raise NotARater(gettext("You are not a rater of %(campaign)s.") % {"campaign": campaign.name})
     if member.campaign.state != CampaignState.OPEN:
         raise NotOpen(gettext("%(campaign)s is not open to raters now.") % {"campaign": campaign.name})
@@ -138,11 +146,11 @@ def check_limit(member: Membership) -> None:
 
 def assign(slot: Slot, *, member: Membership) -> Assignment:
     campaign, rater = member.campaign, member.user
-    before = Assignment.objects.filter(task=slot.task_id, rater=rater, state__in=COMES_BACK).first()
-    texts = texts_of(slot.task_id)
+    before = last_of(slot.task_id, rater.pk)
+    texts = {str(pk): text for pk, text in texts_of(slot.task_id)}
     made = Assignment(
         slot=slot, task=slot.task, rater=rater, order=before.order if before else shuffled(slot, texts=texts),
-        guideline=campaign.guidelines.first(), tariff=reserve(campaign, rater=rater),
+        guideline=newest_guideline.first(campaign.pk), tariff=reserve(campaign, rater=rater),
         leased_at=timezone.now(), lease_until=member.asked_at + timedelta(minutes=campaign.lease_minutes),
         draft=before.draft if before else None, draft_at=before.draft_at if before else None,
     )  # fmt: skip
@@ -152,10 +160,26 @@ def assign(slot: Slot, *, member: Membership) -> Assignment:
     return made
 
 
-def texts_of(task: Any) -> dict[str, str]:
-    """Completion id -> text, in the order in which they were made."""
-    entries = TaskCompletion.objects.filter(task=task).order_by("index")
-    return {str(pk): text for pk, text in entries.values_list("completion_id", "completion__text")}
+def last_of(task: UUID, rater: int) -> Assignment | None:
+    """Hers of a task that comes back to her, as she had it last."""
+    return next((one for one in before_of(task, rater) if one.state in COMES_BACK), None)
+
+
+@prepared
+def before_of(task: UUID, rater: int) -> QuerySet[Assignment]:
+    hers = Assignment.objects.filter(task=task, rater=rater).order_by("-leased_at", "-pk")
+    return hers.only("state", "order", "draft", "draft_at")
+
+
+@prepared
+def texts_of(task: UUID) -> QuerySet[TaskCompletion, tuple[UUID, str]]:
+    """Completion and text, in the order in which they were made."""
+    return TaskCompletion.objects.filter(task=task).order_by("index").values_list("completion_id", "completion__text")
+
+
+@prepared
+def newest_guideline(campaign: int) -> QuerySet[Guideline]:
+    return Guideline.objects.filter(campaign=campaign).order_by("-number")[:1]
 
 
 def shuffled(slot: Slot, *, texts: Iterable[str]) -> list[str]:

@@ -6,17 +6,36 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from itertools import combinations
 from typing import Any
+from uuid import UUID
 
+from django.db.models import QuerySet
+
+from accounts.prepared import Changes, prepared, prepared_update
 from annotation.models import Ranking, RankingTask, TaskKind
 from annotation.quality.judgement import shared_votes, votes
 
 
 def note_agreement(ranking: Ranking) -> None:
     """Anew after each ranking of work, in its transaction. Two that are stored at once queue here, so the later sees both."""
-    held = RankingTask.objects.select_for_update(no_key=True).filter(pk=ranking.task_id, kind=TaskKind.WORK)
-    task = held.only("agreement").first()
-    if task is not None and (now := agreement_in(task.pk)) != task.agreement:
-        RankingTask.objects.filter(pk=task.pk).update(agreement=now)
+    task = held_tasks.first(ranking.task_id)
+    if task is not None and (now := agreement_of(live_rankings(task.pk))) != task.agreement:
+        noted(task.pk, now)
+
+
+@prepared
+def held_tasks(task: UUID) -> QuerySet[RankingTask]:
+    held = RankingTask.objects.select_for_update(no_key=True).filter(pk=task, kind=TaskKind.WORK)
+    return held.only("agreement").order_by()
+
+
+@prepared
+def live_rankings(task: UUID) -> QuerySet[Ranking]:
+    return Ranking.objects.filter(task=task, is_live=True, cannot_rank="").only("tiers", "edit_id").order_by()
+
+
+@prepared_update
+def noted(task: UUID, agreement: float | None) -> Changes:
+    return RankingTask.objects.filter(pk=task), {"agreement": agreement}
 
 
 def note_agreements(tasks: Collection[Any]) -> None:
@@ -28,10 +47,6 @@ def note_agreements(tasks: Collection[Any]) -> None:
     for task in changed:
         task.agreement = agreement_of(orders[task.pk])
     RankingTask.objects.bulk_update(changed, ["agreement"], batch_size=500)
-
-
-def agreement_in(task: Any) -> float | None:
-    return agreement_of(Ranking.objects.filter(task=task, is_live=True, cannot_rank="").only("tiers", "edit_id"))
 
 
 def agreement_of(rankings: Iterable[Ranking]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,6 +15,7 @@ from accounts.clock import in_seconds
 from accounts.errors import Conflict, NotFound, UserError
 from accounts.hints import hint
 from accounts.models import User
+from accounts.prepared import prepared
 from annotation.models import (
     ASSIGNMENT_TRANSITIONS,
     HOLDS_SLOT,
@@ -45,18 +47,33 @@ class BadDraft(UserError):
     code = "bad_draft"
 
 
-def members(rater: User) -> QuerySet[Membership]:
-    """Hers, to be locked, with what giving out and taking in ask of a campaign."""
-    hers = Membership.objects.select_for_update(of=("self",)).filter(user=rater)
+def members() -> QuerySet[Membership]:
+    """To be locked, with what giving out and taking in ask of a campaign."""
+    hers = Membership.objects.select_for_update(of=("self",)).order_by()
     return hers.select_related("campaign__quality_plan", "campaign__purse").annotate(asked_at=Now())  # type: ignore[no-redef]
+
+
+@prepared
+def members_in(campaign: int, rater: int) -> QuerySet[Membership]:
+    return members().filter(campaign=campaign, user=rater)
+
+
+@prepared
+def members_for(task: UUID, rater: int) -> QuerySet[Membership]:
+    return members().filter(campaign__tasks=task, user=rater)
+
+
+@prepared
+def held_by(rater: int, assignment: UUID) -> QuerySet[Assignment]:
+    mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot")
+    return mine.filter(pk=assignment, rater=rater).order_by()
 
 
 def own(assignment: Assignment, *, rater: User) -> Assignment:
     """The assignment as it is now, locked for the transaction. Raises `NotFound` where it is not hers."""
     # Her membership first, in the order in which `lease_next` locks, so that what one rater does comes one after another.
-    member = next(iter(members(rater).filter(campaign__tasks=assignment.task_id)), None)
-    mine = Assignment.objects.select_for_update(of=("self",)).select_related("slot")
-    found = next(iter(mine.filter(pk=assignment.pk, rater=rater).order_by()), None)
+    member = members_for.first(assignment.task_id, rater.pk)
+    found = held_by.first(rater.pk, assignment.pk)
     if found is None:
         raise NotFound(gettext("There is no such task on your desk."), code="no_assignment")
     found.rater, found.member = rater, member  # known: not asked of the database again
@@ -133,12 +150,22 @@ def skip(assignment: Assignment, *, rater: User, reason: str = "") -> Assignment
     return found
 
 
+def late_leases() -> QuerySet[Assignment]:
+    return Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now()).order_by()
+
+
+@prepared
+def run_out() -> QuerySet[Assignment, UUID]:
+    return late_leases().values_list("pk", flat=True)
+
+
 def expire_leases(*, campaign: Campaign | None = None) -> int:
     """Gives back the slots of leases that ran out, of one campaign or of all; says of how many."""
-    late = Assignment.objects.filter(state=AssignmentState.LIVE, lease_until__lt=Now()).order_by()
-    if not (some := list(late.values_list("pk", flat=True))):  # by an index that has none but these
+    if not (some := run_out()):  # by an index that has none but these
         return 0
-    late = late.filter(pk__in=some).order_by("slot__queue", "pk")  # in one order, as all who lock several queues
+    late = (
+        late_leases().filter(pk__in=some).order_by("slot__queue", "pk")
+    )  # in one order, as all who lock several queues
     if campaign is not None:
         late = late.filter(slot__campaign=campaign)
     with transaction.atomic():

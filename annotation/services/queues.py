@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Value
 
 from accounts.models import User
+from accounts.prepared import Changes, prepared, prepared_update
 from annotation.models import SEEN, Assignment, Bookmark, Campaign, Queue, Slot
 
 END = 2**63 - 1  # an order key behind the last
@@ -20,7 +22,7 @@ MOST_TOGETHER = 200  # slices in one union: SQLite takes 500
 
 
 class FreeSlots(QuerySet[Slot]):
-    def exclude_seen(self, rater: User) -> FreeSlots:
+    def exclude_seen(self, rater: int) -> FreeSlots:
         """Without the tasks that she ranks now, has ranked, or has skipped."""
         mine = Assignment.objects.filter(task=OuterRef("task"), rater=rater, state__in=SEEN)
         return self.filter(~Exists(mine))
@@ -31,6 +33,42 @@ def free_slots() -> FreeSlots:
     return FreeSlots(Slot).filter(is_free=True, reserved_for=None).select_related("task__prompt")
 
 
+def returned(queue: int, from_turn: int, from_key: int) -> FreeSlots:
+    """Behind a bookmark, in the order in which they came back since it was moved."""
+    return (
+        free_slots().filter(queue=queue, turn__gt=from_turn, order_key__lt=from_key).order_by("turn", "order_key", "pk")
+    )
+
+
+def ahead(queue: int, from_key: int) -> FreeSlots:
+    return free_slots().filter(queue=queue, order_key__gte=from_key).order_by("order_key", "pk")
+
+
+@prepared
+def first_returned(queue: int, from_turn: int, from_key: int, rater: int) -> QuerySet[Slot]:
+    return returned(queue, from_turn, from_key).exclude_seen(rater)[:1]
+
+
+@prepared
+def first_ahead(queue: int, from_key: int, rater: int) -> QuerySet[Slot]:
+    return ahead(queue, from_key).exclude_seen(rater)[:1]
+
+
+@prepared
+def held_returned(queue: int, from_turn: int, from_key: int, rater: int) -> QuerySet[Slot]:
+    return held(returned(queue, from_turn, from_key).exclude_seen(rater))[:1]
+
+
+@prepared
+def held_ahead(queue: int, from_key: int, rater: int) -> QuerySet[Slot]:
+    return held(ahead(queue, from_key).exclude_seen(rater))[:1]
+
+
+def held(slots: QuerySet[Slot]) -> QuerySet[Slot]:
+    """Locked. On PostgreSQL a slot that another transaction is taking is passed over; SQLite locks no rows, and ignores this."""
+    return slots.select_for_update(skip_locked=True, of=("self",))
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """One queue as one rater finds it; `epoch` and `turn` are the queue's as they were before anything was looked at."""
@@ -38,48 +76,65 @@ class Walk:
     queue: int
     epoch: int
     turn: int
-    rater: User
+    rater: int
     bookmark: int | None = None
     from_key: int = 0
     from_turn: int = 0
-
-    def returned(self) -> FreeSlots:
-        """Behind her bookmark, in the order in which they came back."""
-        behind = free_slots().filter(queue=self.queue, turn__gt=max(self.from_turn, 0), order_key__lt=self.from_key)
-        return behind.order_by("turn", "order_key", "pk")
-
-    def ahead(self) -> FreeSlots:
-        return free_slots().filter(queue=self.queue, order_key__gte=self.from_key).order_by("order_key", "pk")
 
     def has_returned(self) -> bool:
         return self.from_turn < self.turn and self.from_key > 0
 
     def unseen(self) -> list[FreeSlots]:
         """Of tasks that are new to her, on either side of her bookmark."""
-        sides = [self.returned(), self.ahead()] if self.has_returned() else [self.ahead()]
+        sides = [ahead(self.queue, self.from_key)]
+        if self.has_returned():
+            sides.insert(0, returned(self.queue, self.from_turn, self.from_key))
         return [slots.exclude_seen(self.rater) for slots in sides]
 
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """The first slot of a walk for its rater, and where to look on if somebody takes that at this moment."""
+    """The first slot of a walk for its rater, and how to find the first again, locked, if somebody takes it at this moment."""
 
     slot: Slot
-    rest: Callable[[], FreeSlots]
+    again: Callable[[], Slot | None]
+
+
+def marked_queues(rater: int) -> QuerySet[Queue, Any]:
+    """All queues, each with her bookmark in it: what `walk_of` reads."""
+    marked = Queue.objects.annotate(mine=FilteredRelation("bookmarks", condition=Q(bookmarks__rater=rater)))
+    return marked.order_by("pk").values_list(
+        "campaign",
+        "language",
+        "skill",
+        "pk",
+        "epoch",
+        "turn",
+        "mine__pk",
+        "mine__epoch",
+        "mine__order_key",
+        "mine__turn",
+    )
+
+
+@prepared
+def queues_of(campaign: int, rater: int) -> QuerySet[Queue, Any]:
+    return marked_queues(rater).filter(campaign=campaign)
 
 
 def walks_of(campaigns: Iterable[Campaign], *, rater: User) -> dict[int, list[Walk]]:
     """By campaign, the queues that ask no language or skill that she hasn't. One query."""
-    rows = Queue.objects.filter(campaign__in=campaigns).order_by("pk")
-    rows = rows.filter(language__in=["", *rater.languages], skill__in=["", *rater.skills])
-    marked = rows.annotate(mine=FilteredRelation("bookmarks", condition=Q(bookmarks__rater=rater)))
     found: dict[int, list[Walk]] = {}
-    for campaign, queue, epoch, turn, bookmark, at_epoch, from_key, from_turn in marked.values_list(
-        "campaign", "pk", "epoch", "turn", "mine__pk", "mine__epoch", "mine__order_key", "mine__turn"
-    ):
-        place = (from_key, from_turn) if at_epoch == epoch else (0, 0)
-        found.setdefault(campaign, []).append(Walk(queue, epoch, turn, rater, bookmark, *place))
+    for campaign, *row in marked_queues(rater.pk).filter(campaign__in=campaigns):
+        found.setdefault(campaign, []).extend(walk_of(row, rater=rater))
     return found
+
+
+def walk_of(row: Sequence[Any], *, rater: User) -> Iterator[Walk]:
+    language, skill, queue, epoch, turn, bookmark, at_epoch, from_key, from_turn = row
+    if language in ("", *rater.languages) and skill in ("", *rater.skills):
+        place = (from_key, max(from_turn, 0)) if at_epoch == epoch else (0, 0)
+        yield Walk(queue, epoch, turn, rater.pk, bookmark, *place)
 
 
 def next_slot(campaign: Campaign, *, rater: User) -> Slot | None:
@@ -87,7 +142,7 @@ def next_slot(campaign: Campaign, *, rater: User) -> Slot | None:
 
     Within the caller's transaction, which holds her membership.
     """
-    walks = walks_of([campaign], rater=rater).get(campaign.pk, [])
+    walks = [walk for _, *row in queues_of(campaign.pk, rater.pk) for walk in walk_of(row, rater=rater)]
     found = [find for walk in walks for find in looked_through(walk)]
     for find in sorted(found, key=lambda find: (find.slot.order_key, find.slot.pk)):
         if slot := take_found(find):
@@ -100,48 +155,59 @@ def looked_through(walk: Walk) -> Iterator[Find]:
 
     Both are looked at without locks: a slot that somebody is about to take may yet be left, and must stay ahead of the mark.
     """
-    returned = walk.returned().exclude_seen(walk.rater).first() if walk.has_returned() else None
-    ahead = walk.ahead().exclude_seen(walk.rater).first()
-    if returned is not None:
-        yield Find(returned, lambda: walk.returned().exclude_seen(walk.rater))
-    if ahead is not None:
-        from_there = ahead.order_key
-        yield Find(ahead, lambda: walk.ahead().filter(order_key__gte=from_there).exclude_seen(walk.rater))
-    place = {
-        "order_key": ahead.order_key if ahead else END,
-        "turn": returned.turn - 1 if returned else walk.turn,
-    }
-    if (place["order_key"], place["turn"]) != (walk.from_key, walk.from_turn):
-        move_bookmark(walk, **place)
+    behind = (walk.queue, walk.from_turn, walk.from_key, walk.rater)
+    back = first_returned.first(*behind) if walk.has_returned() else None
+    new = first_ahead.first(walk.queue, walk.from_key, walk.rater)
+    if back is not None:
+        yield Find(back, lambda: held_returned.first(*behind))
+    if new is not None:
+        from_there = (walk.queue, new.order_key, walk.rater)
+        yield Find(new, lambda: held_ahead.first(*from_there))
+    place = (new.order_key if new else END, back.turn - 1 if back else walk.turn)
+    if place != (walk.from_key, walk.from_turn):
+        move_bookmark(walk, *place)
 
 
-def move_bookmark(walk: Walk, *, order_key: int, turn: int) -> None:
-    place = {"epoch": walk.epoch, "order_key": order_key, "turn": turn}
+def move_bookmark(walk: Walk, order_key: int, turn: int) -> None:
     if walk.bookmark is None:
-        Bookmark.objects.create(queue_id=walk.queue, rater=walk.rater, **place)
+        Bookmark.objects.create(
+            queue_id=walk.queue, rater_id=walk.rater, epoch=walk.epoch, order_key=order_key, turn=turn
+        )
     else:
-        Bookmark.objects.filter(pk=walk.bookmark).update(**place)
+        moved(walk.bookmark, walk.epoch, order_key, turn)
+
+
+@prepared_update
+def moved(bookmark: int, epoch: int, order_key: int, turn: int) -> Changes:
+    return Bookmark.objects.filter(pk=bookmark), {"epoch": epoch, "order_key": order_key, "turn": turn}
 
 
 def take_found(find: Find) -> Slot | None:
     # SQLite has one writer at a time, and we are it: what was found is still there.
     if not connection.features.has_select_for_update_skip_locked and taken(find.slot):
         return find.slot
-    return take_slot(find.rest())
+    return first_taken(find.again)
 
 
 def take_slot(slots: QuerySet[Slot]) -> Slot | None:
     """Takes the first free one for good, within the caller's transaction, whoever else tries at the same time."""
-    # On PostgreSQL a slot that another transaction is taking is passed over; SQLite locks no rows and ignores this.
-    waiting = slots.select_for_update(skip_locked=True, of=("self",))
-    while (slot := waiting.first()) is not None:
+    return first_taken(held(slots).first)
+
+
+def first_taken(find: Callable[[], Slot | None]) -> Slot | None:
+    while (slot := find()) is not None:
         if taken(slot):
             return slot
     return None
 
 
+@prepared_update
+def take(slot: int) -> Changes:
+    return Slot.objects.filter(pk=slot, is_free=True), {"is_free": False}
+
+
 def taken(slot: Slot) -> bool:
-    return Slot.objects.filter(pk=slot.pk, is_free=True).update(is_free=False) == 1
+    return take(slot.pk) == 1
 
 
 def next_turn(queue: int) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Length
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
@@ -16,6 +17,7 @@ from django.utils.translation import gettext, gettext_noop
 from accounts.errors import Conflict, NotFound
 from accounts.hints import hint
 from accounts.models import User
+from accounts.prepared import Changes, prepared, prepared_update
 from annotation.attributes import attributes_of
 from annotation.models import HOLDS_SLOT, Assignment, AssignmentState, Completion, Membership, Ranking, Slot
 from annotation.services.disagreement import note_agreement
@@ -77,7 +79,7 @@ def judged_of(assignment: Assignment, submission: Submission) -> dict[str, Any]:
     return judgement(submission, names=assignment.letters(), attributes=attributes)
 
 
-def replayed(assignment: Assignment, client_uuid: uuid.UUID, *, judged: dict[str, Any]) -> Ranking | None:
+def replayed(assignment: Assignment, client_uuid: UUID, *, judged: dict[str, Any]) -> Ranking | None:
     """The stored row of this submission, if it has come before."""
     if assignment.state == AssignmentState.LIVE:  # none has: another ranking's uuid is refused where the row is stored
         return None
@@ -100,7 +102,8 @@ def hold(assignment: Assignment) -> None:
         raise Conflict(gettext(AFTER[assignment.state]), code="skipped")
     fields: dict[str, Any] = {"ended_at": timezone.now(), "draft": None, "draft_at": None}
     if assignment.state == AssignmentState.LIVE:
-        move(assignment, to=AssignmentState.DONE, **fields)
+        changed = done_in_time(assignment.pk, fields["ended_at"])
+        assert changed == 1  # it is locked, and was read since
         return
     give_back_other(assignment)
     lock_queue(assignment.slot)
@@ -111,6 +114,12 @@ def hold(assignment: Assignment) -> None:
         move(assignment, to=AssignmentState.SURPLUS, **fields)
     else:
         move(assignment, to=AssignmentState.DONE, slot=slot, **fields)
+
+
+@prepared_update
+def done_in_time(assignment: UUID, ended_at: datetime) -> Changes:
+    fields = {"state": AssignmentState.DONE, "ended_at": ended_at, "draft": None, "draft_at": None}
+    return Assignment.objects.filter(pk=assignment, state=AssignmentState.LIVE), fields
 
 
 def move(assignment: Assignment, *, to: AssignmentState, **fields: Any) -> None:
@@ -153,10 +162,14 @@ def write(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> Ran
         edit.save(force_insert=True)
     ranking.save(force_insert=True)
     if ranking.supersedes_id is None:
-        hers = Membership.objects.filter(campaign=assignment.slot.campaign_id, user=assignment.rater_id)
-        hers.update(num_ranked=F("num_ranked") + 1)
+        counted(assignment.slot.campaign_id, assignment.rater_id)
     note_agreement(ranking)
     return ranking
+
+
+@prepared_update
+def counted(campaign: int, rater: int) -> Changes:
+    return Membership.objects.filter(campaign=campaign, user=rater), {"num_ranked": F("num_ranked") + 1}
 
 
 def drawn_up(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> tuple[Ranking, Completion | None]:
@@ -175,8 +188,13 @@ def drawn_up(assignment: Assignment, *, body: dict[str, Any], **fields: Any) -> 
 
 
 def num_characters(assignment: Assignment) -> int:
-    texts = Completion.objects.filter(pk__in=assignment.order).order_by()
-    return sum(texts.annotate(length=Length("text")).values_list("length", flat=True))
+    return sum(lengths_of([UUID(pk) for pk in assignment.order]))
+
+
+@prepared
+def lengths_of(completions: list[UUID]) -> QuerySet[Completion, int]:
+    lengths = Completion.objects.filter(pk__in=completions).order_by().annotate(length=Length("text"))
+    return lengths.values_list("length", flat=True)
 
 
 def capped(seconds: float | None, *, assignment: Assignment) -> float | None:
@@ -215,7 +233,7 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
 
 
 def submit_instead(
-    assignment: Assignment, *, rater: User, submission: Submission, instead_of: Sequence[uuid.UUID]
+    assignment: Assignment, *, rater: User, submission: Submission, instead_of: Sequence[UUID]
 ) -> Ranking:
     """Submits in place of what the browser sent, or may have sent, under the uuids `instead_of`.
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from accounts import services
 from accounts.access import signed_in
-from accounts.api import Pages, StrictSerializer
+from accounts.api import Pages, StrictSerializer, checked
 from accounts.errors import NotAllowed
 from accounts.forms import DAYS
 from accounts.models import ApiToken, Capability, User
@@ -84,9 +84,7 @@ class TokensView(ListAPIView[ApiToken]):
     def post(self, request: Request) -> Response:
         if isinstance(request.auth, ApiToken):
             raise NotAllowed(gettext("A token makes no tokens: log in to make one."))
-        body = NewTokenSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        token, secret = services.create_token(signed_in(request), **body.validated_data)
+        token, secret = services.create_token(signed_in(request), **checked(NewTokenSerializer, request.data))
         return Response({**TokenSerializer(token).data, "token": secret}, status=201)
 
 

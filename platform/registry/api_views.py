@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api import Pages, StrictSerializer
+from accounts.api import Pages, StrictSerializer, checked
 from accounts.errors import NotFound
 from accounts.models import Capability, User
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
@@ -221,13 +221,6 @@ def graph(thing: ModelVersion | DatasetVersion) -> Response:
 def detail_of(dataset: DatasetVersion) -> dict[str, Any]:
     shown: dict[str, Any] = DatasetDetailSerializer(dataset).data
     return {**shown, "formats": [fmt for fmt, _ in formats_of(dataset)]}
-
-
-def checked(body: type[StrictSerializer], data: Any) -> dict[str, Any]:
-    given = body(data=data)
-    given.is_valid(raise_exception=True)
-    found: dict[str, Any] = given.validated_data
-    return found
 
 
 def form_of(request: Request) -> QueryDict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -14,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api import StrictSerializer
+from accounts.api import StrictSerializer, checked
 from accounts.models import Capability, User
 from runs.models import EventKind, Run, RunEvent, RunState
 from runs.serializers import RunDetailSerializer, RunEventSerializer, RunSerializer, StartSerializer
@@ -44,17 +43,12 @@ class RunsView(ListAPIView[Run]):
         runs = Run.objects.select_related("created_by")
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a request
             return runs
-        asked = RunsFilter(data=self.request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        return runs.filter(
-            **{name: asked.validated_data[name] for name in ("state", "method") if name in asked.validated_data}
-        )
+        asked = checked(RunsFilter, self.request.query_params.dict())
+        return runs.filter(**{name: asked[name] for name in ("state", "method") if name in asked})
 
     @extend_schema(request=StartSerializer, responses={201: RunDetailSerializer})
     def post(self, request: Request) -> Response:
-        body = StartSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        given: dict[str, Any] = body.validated_data
+        given = checked(StartSerializer, request.data)
         inputs = {name: find_input(what) for name, what in given.pop("inputs").items()}
         run = start_run(given.pop("method"), inputs=inputs, user=person(request), **given)
         return Response(RunDetailSerializer(run).data, status=201)
@@ -78,10 +72,9 @@ class RunEventsView(APIView):
     )
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         run = get_object_or_404(Run, pk=pk)
-        asked = EventsFilter(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        events = RunEvent.objects.filter(run=run, seq__gt=asked.validated_data["after"]).order_by("seq")
-        if kind := asked.validated_data.get("kind"):
+        asked = checked(EventsFilter, request.query_params.dict())
+        events = RunEvent.objects.filter(run=run, seq__gt=asked["after"]).order_by("seq")
+        if kind := asked.get("kind"):
             events = events.filter(kind=kind)
         return Response(RunEventSerializer(events[:MOST_EVENTS], many=True).data)
 

@@ -112,7 +112,7 @@ def unhoused() -> None:
 
 def leaky() -> None:
     """Tells the model in a field, the kind in how long "next" takes, and what a peer liked in the guideline's number."""
-    from annotation import serializers
+    from annotation import desk_serializers as serializers
     from annotation.models import Completion, Ranking
     from annotation.services import assign
 
