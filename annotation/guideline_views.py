@@ -19,6 +19,7 @@ from accounts.paging import page_of
 from annotation.forms import ExampleForm, GuidelineForm, tell
 from annotation.guides import guide_of, worked
 from annotation.models import Assignment, Campaign, Guideline
+from annotation.own import own_membership
 from annotation.rendering import as_html
 from annotation.services.campaigns import revise_guideline
 from annotation.services.guidelines import (
@@ -29,7 +30,7 @@ from annotation.services.guidelines import (
     remove_example,
     versions_of,
 )
-from annotation.views import is_htmx, own_campaign
+from annotation.views import is_htmx
 
 PAGE = 10
 
@@ -107,8 +108,8 @@ def show(request: HttpRequest, campaign: Campaign, **forms: Form) -> HttpRespons
 @requires(Capability.RANK)
 def rank_guideline_read(request: HttpRequest, slug: str) -> HttpResponse:
     """Keeps that she has read a version that she was shown; for htmx the panel as it is then."""
-    campaign = own_campaign(request, slug)
     rater = signed_in(request)
+    campaign = own_membership(slug, rater=rater).campaign
     shown = Assignment.objects.filter(rater=rater, task__campaign=campaign).values("guideline")
     number = request.POST.get("number", "")
     mine = Guideline.objects.filter(campaign=campaign, pk__in=shown)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, gettext_noop
 from annotation.attributes import Attribute, attributes_of
 from annotation.differences import Change, changes
 from annotation.guides import Guide, guide_of
-from annotation.models import Assignment, Campaign, CannotRank, Completion, Ranking
+from annotation.models import Assignment, Campaign, CannotRank, Ranking
 from annotation.rendering import as_html
 from annotation.services.judge import FLAGS, as_written
 from annotation.weak_order import canonical, format_order
@@ -184,16 +184,16 @@ def turns_of(assignment: Assignment) -> tuple[Turn, ...]:
 
 def texts_of(assignment: Assignment, *, draft: dict[str, Any]) -> tuple[Text, ...]:
     """With what `draft` says of them. A program may have written it: what is not there is left out."""
-    completions = Completion.objects.in_bulk([uuid.UUID(pk) for pk in assignment.order])
+    texts = assignment.texts
     attributes = attributes_of(assignment.task.campaign.attributes)
     flags, ratings, edits = (part_of(draft, name) for name in ("flags", "ratings", "edits"))
     return tuple(
         Text(
             letter=letter,
-            html=as_html(completions[uuid.UUID(pk)].text.strip("\n")),
+            html=as_html(texts[pk].strip("\n")),
             flags=tuple((name, label, name in flags.get(letter, ())) for name, label in FLAGS.items()),
             scales=tuple(Scale(one, part_of(ratings, letter).get(one.name, 0)) for one in attributes),
-            source=completions[uuid.UUID(pk)].text,
+            source=texts[pk],
             edit=str(edits.get(letter, "")),
         )
         for letter, pk in assignment.letters().items()

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from accounts.errors import UserError
 from annotation.models import Assignment
-from annotation.services.judge import LONGEST_EDIT, LONGEST_REASON, BadRanking, Edit, Submission, as_written, texts_of
+from annotation.services.judge import LONGEST_EDIT, LONGEST_REASON, BadRanking, Edit, Submission, as_written
 from annotation.weak_order import BadOrder, WeakOrder, parse_order, shown
 
 LONGEST_LINE = 200
@@ -97,8 +97,7 @@ def readable_ratings_of(posted: QueryDict) -> dict[str, dict[str, int]]:
 def edits_of(posted: QueryDict, assignment: Assignment) -> dict[str, str]:
     """`edit:a`, by letter, where it is no longer the text that stood there. Emptied is taken back."""
     typed = {name.removeprefix(EDIT): str(text) for name, text in posted.items() if name.startswith(EDIT)}
-    texts = texts_of(assignment.order) if typed else {}
-    letters = assignment.letters()
+    texts, letters = assignment.texts if typed else {}, assignment.letters()
     return {
         letter: text
         for letter, text in typed.items()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.safestring import SafeString
@@ -15,13 +16,14 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
 from accounts.errors import NotFound
-from accounts.models import Capability, User
-from annotation.models import Campaign, Cause, Completion, Membership, Ranking, Standing, StandingChange
+from accounts.models import Capability
+from accounts.prepared import prepared
+from annotation.models import Cause, Completion, Membership, Ranking, Standing, StandingChange
 from annotation.quality.gold import credit_of_answer
 from annotation.quality.sentences import said
 from annotation.rails import Rail, rail_of, rail_of_ranking
 from annotation.rendering import as_html
-from annotation.services.qualification import Answered, TestProgress, answered, test_progress
+from annotation.services.qualification import Answered, answered
 from annotation.services.standing import appeal
 
 
@@ -86,16 +88,16 @@ def appeal_made(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("my_work")
 
 
-def passed_just_now(campaign: Campaign, *, rater: User) -> str:
+def passed_just_now(member: Membership) -> str:
     """What to tell one whose test has been judged since she ranked last; empty else."""
-    last = StandingChange.objects.filter(membership__campaign=campaign, membership__user=rater).first()
+    last = changes_of.first(member.pk)
     if last is None or last.cause != Cause.TEST or last.after != Standing.TRUSTED:
         return ""
-    mine = Ranking.objects.filter(rater=rater, task__campaign=campaign, created_at__gt=last.at)
+    mine = Ranking.objects.filter(rater=member.user_id, task__campaign=member.campaign_id, created_at__gt=last.at)
     return "" if mine.exists() else said(last.reason)
 
 
-def test_banner(campaign: Campaign, *, rater: User) -> TestProgress | None:
-    mine = Membership.objects.filter(campaign=campaign, user=rater, standing=Standing.TESTED)
-    member = mine.select_related("campaign__quality_plan").first()
-    return test_progress(member) if member else None
+@prepared
+def changes_of(member: int) -> QuerySet[StandingChange]:
+    """The newest."""
+    return StandingChange.objects.filter(membership=member)[:1]

@@ -6,9 +6,8 @@ import json
 import uuid
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
@@ -17,23 +16,24 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
 from accounts.errors import Conflict, wants_json
-from accounts.models import Capability, User
+from accounts.models import Capability
 from annotation.differences import changes
 from annotation.keys import FIXED, keys_of
-from annotation.models import Assignment, AssignmentState, Campaign, Membership, Ranking
+from annotation.models import Assignment, AssignmentState, Campaign, Ranking, Standing
+from annotation.own import own_membership, own_task
 from annotation.pages import TaskPage, seconds_left, task_page
 from annotation.posted import EDIT, draft_of, submission_of, uuid_of, uuids_of
 from annotation.services.ahead import give_back, lease_ahead
 from annotation.services.assign import LimitReached, NotARater, NotOpen, lease_next, whole
 from annotation.services.desk import desks_of
-from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written, texts_of
+from annotation.services.judge import LONGEST_EDIT, BadRanking, as_written
 from annotation.services.leases import LeaseLost, renew, save_draft, skip
 from annotation.services.money import BudgetSpent
-from annotation.services.own_pace import pace_of
-from annotation.services.qualification import TooFewTests
+from annotation.services.own_pace import newest_of, pace_of
+from annotation.services.qualification import TooFewTests, test_progress
 from annotation.services.rank import submit_instead
 from annotation.services.standing import DidNotPass, Paused
-from annotation.standing_views import passed_just_now, test_banner
+from annotation.standing_views import passed_just_now
 
 SKIP_REASONS = (  # kept as they stand here, whatever language they were read in
     gettext_noop("I can't judge this"),
@@ -59,7 +59,7 @@ def rank(request: HttpRequest, slug: str) -> HttpResponse:
 
     `?task=` names one that she was given and has not submitted: her browser asks for it where a submission was refused.
     """
-    campaign = own_campaign(request, slug)
+    campaign = own_membership(slug, rater=signed_in(request)).campaign
     if named := unfinished(request, campaign):
         return show(request, campaign, task=task_page(whole(named.pk), campaign=campaign))
     return show_next(request, campaign)
@@ -102,29 +102,24 @@ def show(
     error: str = "",
     template: str = "annotation/rank.html",
 ) -> HttpResponse:
-    rater = signed_in(request)
-    mine = mine_in(request, campaign)
-    num_mine = num_ranked(campaign, rater)
+    member = own_membership(campaign.slug, rater=signed_in(request))  # as it is now: her test may have been judged
+    newest = newest_of(member)
     context: dict[str, Any] = {
         "campaign": campaign,
         "task": task,
         "why_none": why_none,
         "error": error,
-        "num_mine": num_mine,
-        "pace": pace_of(campaign, rater=rater, num_mine=num_mine) if task else None,
-        "last": mine.order_by("-created_at", "-pk").values_list("pk", flat=True).first(),
+        "num_mine": member.num_ranked,
+        "pace": pace_of(member, newest=newest) if task else None,
+        "last": next((pk for pk, _ in newest), None),
         "skip_reasons": SKIP_REASONS,
         **key_context(request),
-        "test": test_banner(campaign, rater=rater),
-        "passed": passed_just_now(campaign, rater=rater),
+        "test": test_progress(member) if member.standing == Standing.TESTED else None,
+        "passed": passed_just_now(member),
     }
     if is_htmx(request):
         template = "annotation/rank_swap.html"
     return render(request, template, context, status=400 if error else 200)
-
-
-def mine_in(request: HttpRequest, campaign: Campaign) -> QuerySet[Ranking]:
-    return Ranking.objects.filter(rater=signed_in(request), task__campaign=campaign, is_live=True)
 
 
 def key_context(request: HttpRequest) -> dict[str, Any]:
@@ -143,7 +138,7 @@ def key_context(request: HttpRequest) -> dict[str, Any]:
 @requires(Capability.RANK)
 def rank_ahead(request: HttpRequest, slug: str) -> HttpResponse:
     """The task after the one in hand, leased and ready to be shown; 204 where there is none."""
-    assignment = own_assignment(request, slug)
+    assignment = own(request, slug)
     campaign = assignment.task.campaign
     try:
         following = lease_ahead(assignment, rater=signed_in(request))
@@ -159,7 +154,7 @@ def rank_ahead(request: HttpRequest, slug: str) -> HttpResponse:
 @requires(Capability.RANK)
 def rank_give_back(request: HttpRequest, slug: str) -> HttpResponse:
     """The page is left: the task that was fetched ahead goes to whoever asks next."""
-    give_back(own_assignment(request, slug), rater=signed_in(request))
+    give_back(own(request, slug), rater=signed_in(request))
     return HttpResponse(status=204)
 
 
@@ -168,7 +163,7 @@ def rank_give_back(request: HttpRequest, slug: str) -> HttpResponse:
 def rank_submit(request: HttpRequest, slug: str) -> HttpResponse:
     """Takes a ranking: the same form sent twice counts once. A script is told that it is stored, a form goes on."""
     check_person(request)
-    assignment = own_assignment(request, slug)
+    assignment = own(request, slug)
     campaign = assignment.task.campaign
     try:
         made = submit_instead(
@@ -182,15 +177,15 @@ def rank_submit(request: HttpRequest, slug: str) -> HttpResponse:
             raise
         task = task_page(assignment, campaign=campaign, typed=draft_of(request, assignment))
         return show(request, campaign, task=task, error=error.sentence)
-    return stored(request, made) if wants_json(request) else redirect("rank", slug)
+    return stored(request, made, slug=slug) if wants_json(request) else redirect("rank", slug)
 
 
-def stored(request: HttpRequest, ranking: Ranking) -> JsonResponse:
+def stored(request: HttpRequest, ranking: Ranking, *, slug: str) -> JsonResponse:
     """What a browser needs to know before it may say that something is saved."""
     return JsonResponse(
         {
             "ranking": str(ranking.pk),
-            "num_mine": mine_in(request, ranking.task.campaign).count(),
+            "num_mine": own_membership(slug, rater=signed_in(request)).num_ranked,
             "correct_url": reverse("rank_correct", args=[ranking.pk]),
         }
     )
@@ -200,7 +195,7 @@ def stored(request: HttpRequest, ranking: Ranking) -> JsonResponse:
 @requires(Capability.RANK)
 def rank_draft(request: HttpRequest, slug: str) -> JsonResponse:
     """Keeps what stands on the page, whole or not; the page asks for it some moments after each change."""
-    assignment = own_assignment(request, slug)
+    assignment = own(request, slug)
     save_draft(assignment, rater=signed_in(request), draft=draft_of(request, assignment))
     return JsonResponse({"saved_at": timezone.now().isoformat()})
 
@@ -209,10 +204,9 @@ def rank_draft(request: HttpRequest, slug: str) -> JsonResponse:
 @requires(Capability.RANK)
 def rank_difference(request: HttpRequest, slug: str) -> HttpResponse:
     """How a better version, as it is typed now, differs from the text that it betters."""
-    assignment = own_assignment(request, slug)
-    texts = texts_of(assignment.order)
+    assignment = own(request, slug)
     letter = request.POST.get("letter", "")
-    before = texts.get(assignment.letters().get(letter, ""), "")
+    before = assignment.texts.get(assignment.letters().get(letter, ""), "")
     typed = request.POST.get(f"{EDIT}{letter}", "")[:LONGEST_EDIT]
     found = changes(as_written(before), as_written(typed))
     return render(request, "annotation/rank_difference.html", {"changes": found})
@@ -223,11 +217,11 @@ def rank_difference(request: HttpRequest, slug: str) -> HttpResponse:
 def rank_renew(request: HttpRequest, slug: str) -> JsonResponse:
     """Puts off the end of the lease of `assignment`, and of the one fetched `ahead`, where the page has one."""
     rater = signed_in(request)
-    renewed = renew(own_assignment(request, slug), rater=rater)
+    renewed = renew(own(request, slug), rater=rater)
     ahead_seconds = None
     if request.POST.get("ahead"):
         try:
-            ahead_seconds = seconds_left(renew(own_assignment(request, slug, field="ahead"), rater=rater))
+            ahead_seconds = seconds_left(renew(own(request, slug, field="ahead"), rater=rater))
         except LeaseLost:
             ahead_seconds = 0
     return JsonResponse({"lease_seconds": seconds_left(renewed), "ahead_seconds": ahead_seconds})
@@ -237,17 +231,8 @@ def rank_renew(request: HttpRequest, slug: str) -> JsonResponse:
 @requires(Capability.RANK)
 def rank_skip(request: HttpRequest, slug: str) -> HttpResponse:
     check_person(request)
-    skip(own_assignment(request, slug), rater=signed_in(request), reason=request.POST.get("reason", ""))
+    skip(own(request, slug), rater=signed_in(request), reason=request.POST.get("reason", ""))
     return JsonResponse({"skipped": True}) if wants_json(request) else redirect("rank", slug)
-
-
-# What a rater may touch: everything else is not there for her
-
-
-def own_campaign(request: HttpRequest, slug: str) -> Campaign:
-    """Also one that she was taken out of: its page says so."""
-    mine = Membership.objects.filter(user=signed_in(request)).values("campaign")
-    return get_object_or_404(Campaign, slug=slug, pk__in=mine)
 
 
 class OtherPerson(Conflict):
@@ -264,17 +249,8 @@ def check_person(request: HttpRequest) -> None:
         )
 
 
-def own_assignment(request: HttpRequest, slug: str, *, field: str = "assignment") -> Assignment:
-    """What she was given stays hers to finish, also after she was taken out of the campaign."""
-    own = Assignment.objects.filter(rater=signed_in(request), task__campaign__slug=slug)
-    found = own.select_related("task__prompt", "task__campaign", "guideline")
-    return get_object_or_404(found, pk=uuid_of(request, field))
-
-
-def num_ranked(campaign: Campaign, rater: User) -> int:
-    """As her membership counts them: counting rankings would take longer with each."""
-    counts = Membership.objects.filter(campaign=campaign, user=rater).values_list("num_ranked", flat=True)
-    return counts.first() or 0
+def own(request: HttpRequest, slug: str, *, field: str = "assignment") -> Assignment:
+    return own_task(uuid_of(request, field), rater=signed_in(request), slug=slug)
 
 
 def is_htmx(request: HttpRequest) -> bool:

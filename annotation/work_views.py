@@ -118,7 +118,7 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
             raise
         return correction(request, ranking, error=error.sentence)
     if wants_json(request):
-        return stored(request, made)
+        return stored(request, made, slug=ranking.task.campaign.slug)
     messages.success(request, gettext("Your correction is kept; the ranking before it stays on record."))
     return redirect("my_work")
 

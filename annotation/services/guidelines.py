@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils.translation import gettext
 
 from accounts.models import User
+from accounts.prepared import prepared
 from annotation.differences import Change, changes
 from annotation.examples import MOST, BadExample, Example, example_of, examples_of
 from annotation.models import Campaign, Guideline, GuidelineReading, Membership, Ranking
@@ -78,8 +79,12 @@ def note_reading(guideline: Guideline, *, rater: User) -> None:
 
 def last_read(campaign_id: int, *, rater: User) -> Guideline | None:
     """The newest version that she says she has read."""
-    read = Guideline.objects.filter(campaign=campaign_id, readings__user=rater)
-    return read.order_by("-number").first()
+    return read_by.first(campaign_id, rater.pk)
+
+
+@prepared
+def read_by(campaign: int, rater: int) -> QuerySet[Guideline]:
+    return Guideline.objects.filter(campaign=campaign, readings__user=rater).order_by("-number")[:1]
 
 
 def versions_of(guidelines: Sequence[Guideline]) -> list[Version]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.core.cache import cache
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
-from accounts.models import User
-from annotation.models import Campaign, Ranking, Slot
+from accounts.prepared import prepared
+from annotation.models import Membership, Ranking, Slot
 from annotation.services.progress import FRESH, LARGE
 
 NEWEST = 20  # rankings from which a pace is told
@@ -34,24 +36,38 @@ class Pace:
         return round((self.seconds or 0) / 60)
 
 
-def pace_of(campaign: Campaign, *, rater: User, num_mine: int) -> Pace:
-    """How far a large campaign is was counted within the last minute."""
-    wanted, free = places_of(campaign)
-    mine = Ranking.objects.filter(rater=rater, task__campaign=campaign, is_live=True, seconds__isnull=False)
-    newest = list(mine.order_by("-created_at", "-pk").values_list("seconds", flat=True)[:NEWEST])
-    took = [seconds for seconds in newest if seconds is not None]
-    return Pace(wanted - free, wanted, num_mine, statistics.median(took) if len(took) >= FEWEST else None)
+def pace_of(member: Membership, *, newest: Sequence[tuple[UUID, float | None]]) -> Pace:
+    """How far a large campaign is was counted within the last minute. `newest` is what `newest_of` gives."""
+    wanted, free = places_of(member.campaign_id)
+    took = [seconds for _, seconds in newest if seconds is not None]
+    return Pace(wanted - free, wanted, member.num_ranked, statistics.median(took) if len(took) >= FEWEST else None)
 
 
-def places_of(campaign: Campaign) -> tuple[int, int]:
+def newest_of(member: Membership) -> list[tuple[UUID, float | None]]:
+    """Her newest rankings in its campaign, the last first, each with its active seconds where they are known."""
+    return newest_rankings(member.campaign_id, member.user_id)
+
+
+@prepared
+def newest_rankings(campaign: int, rater: int) -> QuerySet[Ranking, tuple[UUID, float | None]]:
+    mine = Ranking.objects.filter(rater=rater, task__campaign=campaign, is_live=True)
+    return mine.order_by("-created_at", "-pk").values_list("pk", "seconds")[:NEWEST]
+
+
+def places_of(campaign: int) -> tuple[int, int]:
     """How many places a campaign has for everybody, and how many are free."""
-    key = f"annotation.places.{campaign.pk}"
+    key = f"annotation.places.{campaign}"
     known: tuple[int, int] | None = cache.get(key)
     if known is not None:
         return known
-    places = Slot.objects.filter(campaign=campaign, reserved_for=None).order_by()
-    told = places.aggregate(wanted=Count("pk"), free=Count("pk", filter=Q(is_free=True)))
-    counted = told["wanted"], told["free"]
+    counted = places.first(campaign) or (0, 0)
     if counted[0] >= LARGE:
         cache.set(key, counted, FRESH.total_seconds())
     return counted
+
+
+@prepared
+def places(campaign: int) -> QuerySet[Slot, tuple[int, int]]:
+    here = Slot.objects.filter(campaign=campaign, reserved_for=None).order_by().values("campaign")
+    counted = here.annotate(wanted=Count("pk"), free=Count("pk", filter=Q(is_free=True)))
+    return counted.values_list("wanted", "free")

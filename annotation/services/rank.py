@@ -240,6 +240,8 @@ def submit_instead(
     A browser whose answer was lost can't know whether it arrived: if so, that one is corrected, else this is the first.
     Raises what `submit_ranking` and `correct_ranking` raise.
     """
+    if not instead_of:
+        return submit_ranking(assignment, rater=rater, submission=submission)
     with transaction.atomic():
         found = own(assignment, rater=rater)  # locked: what is under way arrives before or after, and not in between
         mine = Ranking.objects.filter(assignment=found, rater=rater)

@@ -37,12 +37,12 @@ class TokenOnly(TokenAuthentication):  # type: ignore[misc]  # knox has no types
             told = token.decode("ascii")
             digest = hash_token(told)
         except (ValueError, TypeError, binascii.Error):
-            raise AuthenticationFailed(gettext("Invalid token.")) from None
+            raise AuthenticationFailed(gettext("There is no such token, or its time is over.")) from None
         for one in tokens_with(told[: CONSTANTS.TOKEN_KEY_LENGTH]):
             is_over = one.expiry is not None and one.expiry < timezone.now()
             if compare_digest(digest, one.digest) and not is_over:
                 return self.validate_user(one)
-        raise AuthenticationFailed(gettext("Invalid token."))
+        raise AuthenticationFailed(gettext("There is no such token, or its time is over."))
 
 
 class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]  # how the schema tells of it

@@ -61,32 +61,55 @@ class Statement:
     def __init__(self, compiler: Any) -> None:
         self.connection = compiler.connection
         self.locks = compiler.query.select_for_update and self.connection.features.has_select_for_update
-        self.sql, self.params = compiler.as_sql()
-        self.values: Sequence[Any] = ()
+        self.sql, self.params = written_in(*compiler.as_sql())
 
-    def filled(self) -> tuple[str, tuple[Any, ...]]:
-        if self.locks and self.connection.get_autocommit():
-            raise transaction.TransactionManagementError("select_for_update cannot be used outside of a transaction.")
-        return self.sql, tuple(self.value(param) if isinstance(param, Blank) else param for param in self.params)
+    def filled(self, values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+        return self.sql, tuple(
+            self.value(param, values) if isinstance(param, Blank) else param for param in self.params
+        )
 
-    def value(self, blank: Blank) -> Any:
-        return blank.output_field.get_db_prep_value(self.values[blank.place], self.connection)
+    def value(self, blank: Blank, values: Sequence[Any]) -> Any:
+        return blank.output_field.get_db_prep_value(values[blank.place], self.connection)
+
+    def cursor(self) -> Any:
+        """One that lets the database plan the statement once, where it can (`config.postgresql`)."""
+        return getattr(self.connection, "prepared_cursor", self.connection.cursor)()
+
+
+def written_in(sql: str, params: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """The same with words and numbers that never change in the SQL: a plan that is kept can use a partial index then."""
+    parts, rest = sql.split("%s"), []
+    assert len(parts) == len(params) + 1
+    for at, param in enumerate(params):
+        if isinstance(param, str):
+            parts[at] += "'" + str(param).replace("'", "''").replace("%", "%%") + "'"
+        elif isinstance(param, int) and not isinstance(param, bool):
+            parts[at] += str(int(param))
+        else:
+            parts[at] += "%s"
+            rest.append(param)
+    return "".join(parts), tuple(rest)
 
 
 class Select(Statement):
-    """Its rows are made by the query set, as ever: by a compiler that doesn't write its SQL again."""
+    """Its rows are made by the query set, as ever: from a compiler that writes and asks nothing any more."""
 
     def __init__(self, rows: Any) -> None:
         compiler = rows.query.get_compiler(rows.db)
         super().__init__(compiler)
         converters = compiler.get_converters([column for column, *_ in compiler.select[: compiler.col_count]])
-        compiler.as_sql = self.filled
         compiler.get_converters = lambda _: converters
+        compiler.execute_sql = lambda *_, **__: [self.found]
         rows.query.get_compiler = lambda *_, **__: compiler
         self.rows = rows
+        self.found: Sequence[Any] = ()
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        self.values = values
+        if self.locks and self.connection.get_autocommit():
+            raise transaction.TransactionManagementError("select_for_update cannot be used outside of a transaction.")
+        with self.cursor() as cursor:
+            cursor.execute(*self.filled(values))
+            self.found = cursor.fetchall()
         return list(self.rows._iterable_class(self.rows))
 
 
@@ -98,9 +121,8 @@ class Update(Statement):
         super().__init__(query.get_compiler(rows.db))
 
     def __call__(self, values: Sequence[Any]) -> int:
-        self.values = values
-        with transaction.mark_for_rollback_on_error(self.connection.alias), self.connection.cursor() as cursor:
-            cursor.execute(*self.filled())
+        with transaction.mark_for_rollback_on_error(self.connection.alias), self.cursor() as cursor:
+            cursor.execute(*self.filled(values))
             return int(cursor.rowcount)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -53,11 +54,14 @@ def test_a_prepared_statement_is_what_the_orm_writes(db, one: Prepared, num: int
         list(VALUES[field.__name__][:num]) if is_list else VALUES[field.__name__][num - 1]
         for field, is_list in one.kinds
     ]
-    statement = one.statement(values)
-    statement.values = [part for value in values for part in (value if isinstance(value, list) else [value])]
-    sql, params = statement.filled()
-    expected_sql, expected_params = written_by_the_orm(one, values)
-    assert (sql.replace("(%s)", "%s"), params) == (expected_sql.replace("(%s)", "%s"), tuple(expected_params))
+    parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
+    assert readable(*one.statement(values).filled(parts)) == readable(*written_by_the_orm(one, values))
+
+
+def readable(sql: str, params: Sequence[object]) -> str:
+    """With its values in it; what stands in it already, and what comes beside it, look alike."""
+    quoted = ["'" + str(one).replace("'", "''") + "'" if isinstance(one, str) else str(one) for one in params]
+    return sql.replace("(%s)", "%s") % tuple(quoted)
 
 
 def written_by_the_orm(one: Prepared, values: list) -> tuple[str, tuple]:
