@@ -25,8 +25,8 @@ from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
 from annotation.services.cloning import clone_campaign
-from annotation.services.money import budget_of
 from annotation.services.progress import FRESH, LARGE, Progress, campaign_progress, progress_of, rater_counts
+from annotation.services.tariffs import budget_of
 from registry.models import DatasetKind, DatasetVersion
 from runs.models import Run, RunState
 

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Per
-from annotation.services.money import DEFAULT_MOST_SECONDS, Costs
+from annotation.services.tariffs import DEFAULT_MOST_SECONDS, Costs
 
 
 class TariffForm(forms.Form):

@@ -54,5 +54,6 @@ class GoldFileForm(forms.Form):
         help_text=_(
             'JSON lines: {"prompt": "...", "completions": [{"id": "x", "text": "..."}, ...], "gold": "b > a = c",'
             ' "explanation": "...", "use": "gold"}; a is the first completion, and "use" is gold or test.'
+            " Raters read an explanation after a test, and see the texts under other letters: say what a text does."
         ),
     )  # fmt: skip

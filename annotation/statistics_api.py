@@ -18,7 +18,7 @@ from accounts.models import Capability
 from annotation.api_views import campaign_of
 from annotation.models import Per
 from annotation.services.figures import figures_of
-from annotation.services.money import DEFAULT_MOST_SECONDS, costs_of, set_tariff
+from annotation.services.tariffs import DEFAULT_MOST_SECONDS, costs_of, set_tariff
 
 Plain = serializers.Serializer[Any]
 

@@ -18,8 +18,8 @@ from annotation.forms import tell
 from annotation.models import Campaign, Membership
 from annotation.money_form import TariffForm
 from annotation.services.figures import Shown, figures_of
-from annotation.services.money import costs_of, set_tariff
 from annotation.services.progress import rater_counts
+from annotation.services.tariffs import costs_of, set_tariff
 
 WHO = ("people", "programs")
 

@@ -19,11 +19,11 @@ from annotation.models import (
     Standing,
     StandingChange,
 )
-from annotation.services.money import stopped_among
 from annotation.services.qualification import TestProgress, test_progress_of
 from annotation.services.queues import num_waiting, walks_of
 from annotation.services.skipped import num_skipped
 from annotation.services.stream import num_ahead
+from annotation.services.tariffs import stopped_among
 
 MOST_COUNTED = 500  # tasks that wait, of one campaign: who has that much to do need not know how much more
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.db.models import Q, QuerySet
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
 from accounts.errors import UserError
@@ -31,11 +29,11 @@ from annotation.models import (
     TaskKind,
 )
 from annotation.services.completions import in_batches
-from annotation.weak_order import Pair, comparisons
+from annotation.services.snapshot_rows import Judged, pseudonym, ranking_row, row_of, shuffled
 from audit.services import record
 from registry.models import DatasetKind, DatasetVersion, ModelVersion
 from registry.services.datasets import freeze_dataset
-from registry.services.schemas import RANKINGS, SPLITS, canonical
+from registry.services.schemas import RANKINGS, SPLITS
 
 BATCH = 500
 SETTLED = "settled"  # where the state of an assignment stands: this order is a reviewer's
@@ -52,36 +50,6 @@ class NoRankings(UserError):
 class NoComparisons(UserError):
     code = "no_comparisons"
     status = 409
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One ranking as it goes into a dataset."""
-
-    ranking: Ranking
-    tiers: list[list[str]]
-    texts: dict[str, str]  # completion id -> text
-    rater: str  # pseudonym
-
-    @property
-    def prompt(self) -> list[dict[str, str]]:
-        messages: list[dict[str, str]] = self.ranking.task.prompt.messages
-        return messages
-
-    @property
-    def group(self) -> str:
-        return str(self.ranking.task.prompt.content_hash)
-
-    def pairs(self) -> list[Pair]:
-        """Comparisons between texts that differ: of two that are the same, none can be chosen over the other.
-
-        In the order of what the texts say: ids are random, and the order of rows decides which share a batch.
-        """
-        found = sorted(
-            comparisons(self.tiers, self.ranking.strengths),
-            key=lambda pair: (self.texts[pair.better], self.texts[pair.worse]),
-        )
-        return [pair for pair in found if self.texts[pair.better].strip() != self.texts[pair.worse].strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,36 +142,6 @@ def refuse_without_comparisons(snapshot: Snapshot, chosen: list[Any]) -> None:
     )  # fmt: skip
 
 
-def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[str, Any]:
-    ranking = judged.ranking
-    return {
-        "prompt": judged.prompt,
-        "chosen": [{"role": "assistant", "content": judged.texts[pair.better]}],
-        "rejected": [{"role": "assistant", "content": judged.texts[pair.worse]}],
-        "id": f"{ranking.pk}-{number}",
-        "group_id": judged.group,
-        "prompt_id": str(ranking.task.prompt_id),
-        "ranking_id": str(ranking.pk),
-        "rater": judged.rater,
-        "margin": float(pair.margin),
-        "weight": weight,
-        "simulated": ranking.is_simulated,
-    }
-
-
-def shuffled(tiers: list[list[str]], *, texts: dict[str, str], lot: str) -> list[list[str]]:
-    """The same tiers with other names in them, by lot: what it comes to follows from the texts, not from their random ids."""
-    names = sorted((name for tier in tiers for name in tier), key=lambda name: (texts[name], name))
-    random.Random(lot).shuffle(names)
-    rest = iter(names)
-    return [sorted(next(rest) for _ in tier) for tier in tiers]
-
-
-def pseudonym(dataset: str, rater: int) -> str:
-    """The same rater has another name in every dataset; without this installation's secret none leads back to her."""
-    return "r-" + salted_hmac("annotation.rater", f"{dataset}\n{rater}", algorithm="sha256").hexdigest()[:16]
-
-
 def parents_of(tasks: QuerySet[RankingTask]) -> Iterable[DatasetVersion]:
     return DatasetVersion.objects.filter(completions__tasks__in=tasks).distinct()
 
@@ -288,33 +226,3 @@ def write_rankings(snapshot: Snapshot, *, folder: Path) -> None:
         ) as file:
             for some in in_batches(snapshot.rankings(split), BATCH):
                 file.write_batch(pa.RecordBatch.from_pylist([ranking_row(judged) for judged in some], schema=RANKINGS))
-
-
-def ranking_row(judged: Judged) -> dict[str, Any]:
-    ranking = judged.ranking
-    return {
-        "group_id": judged.group,
-        "ranking_id": str(ranking.pk),
-        "prompt": judged.prompt,
-        "completions": [{"id": name, "text": text} for name, text in sorted(judged.texts.items())],
-        "tiers": judged.tiers,
-        "strengths": ranking.strengths,
-        "rater": judged.rater,
-        "seconds": ranking.seconds,
-        "simulated": ranking.is_simulated,
-        "all_bad": ranking.all_bad,
-        "cannot_rank": ranking.cannot_rank,
-        "texts": [text_row(ranking, name) for name in sorted(judged.texts)],
-    }
-
-
-def text_row(ranking: Ranking, name: str) -> dict[str, Any]:
-    """What the ranking says of one text. Reasons stay here: they are written for those who run the campaign."""
-    edit = ranking.edit
-    return {
-        "id": name,
-        "left_out": name in ranking.unranked,
-        "flags": " ".join(ranking.flags.get(name, ())),
-        "ratings": canonical(ranking.ratings.get(name, {})).decode(),
-        "better_than": str(edit.parent_id) if edit is not None and str(edit.pk) == name else "",
-    }

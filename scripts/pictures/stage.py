@@ -29,12 +29,12 @@ from annotation.services.figures import count  # noqa: E402
 from annotation.services.gold import import_gold  # noqa: E402
 from annotation.services.guidelines import add_example, note_reading  # noqa: E402
 from annotation.services.invitations import invite  # noqa: E402
-from annotation.services.money import set_tariff  # noqa: E402
 from annotation.services.prompts import add_prompts  # noqa: E402
 from annotation.services.quality_plan import set_plan  # noqa: E402
 from annotation.services.review import adjudicate, remark  # noqa: E402
 from annotation.services.snapshot import freeze_snapshot  # noqa: E402
 from annotation.services.standing import appeal, pause  # noqa: E402
+from annotation.services.tariffs import set_tariff  # noqa: E402
 from registry.models import ModelVersion  # noqa: E402
 from registry.services.artifacts import store_folder  # noqa: E402
 from registry.services.models import register_model  # noqa: E402

@@ -166,8 +166,23 @@ function referenceLines(references) {
   };
 }
 
-// Ranges across the whole width, named at their upper edge where the name fits: a note below names them too.
+// Ranges across the whole width, behind the lines.
 function expectedRanges(bands) {
+  return (plot) => {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.fillStyle = colour("--line");
+    ctx.globalAlpha = 0.7;
+    for (const { low, high } of bands) {
+      const [top, bottom] = [high, low].map((y) => Math.round(plot.valToPos(y, "y", true)));
+      ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+    }
+    ctx.restore();
+  };
+}
+
+// Their names at their upper edges, over the lines, where a name fits: a note below names them too.
+function rangeNames(bands) {
   return (plot) => {
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio;
@@ -175,14 +190,15 @@ function expectedRanges(bands) {
     ctx.font = `${LABEL_FONT * ratio}px ${getComputedStyle(document.body).fontFamily}`;
     ctx.textAlign = "left";
     ctx.textBaseline = "top";
-    for (const { low, high, label } of bands) {
-      const [top, bottom] = [high, low].map((y) => Math.round(plot.valToPos(y, "y", true)));
-      ctx.fillStyle = colour("--line");
-      ctx.globalAlpha = 0.7;
-      ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
-      ctx.globalAlpha = 1;
-      ctx.fillStyle = colour("--ink-3");
-      if (ctx.measureText(label).width < bbox.width - 8 * ratio) ctx.fillText(label, bbox.left + 4 * ratio, top + 3 * ratio);
+    ctx.lineJoin = "round";
+    ctx.lineWidth = 4 * ratio;
+    ctx.strokeStyle = colour("--line"); // as the range itself: a line that passes here is broken, and the name is not
+    ctx.fillStyle = colour("--ink-2");
+    for (const { high, label } of bands) {
+      if (ctx.measureText(label).width >= bbox.width - 8 * ratio) continue;
+      const place = [label, bbox.left + 4 * ratio, Math.round(plot.valToPos(high, "y", true)) + 3 * ratio];
+      ctx.strokeText(...place);
+      ctx.fillText(...place);
     }
     ctx.restore();
   };
@@ -257,6 +273,7 @@ export function draw(figure, spec) {
         draw: [
           (drawn) => endLabels(spec.series, colours)(drawn),
           (drawn) => referenceLines(spec.references ?? [])(drawn),
+          (drawn) => rangeNames(spec.bands ?? [])(drawn),
         ],
         setCursor: [read],
         setData: [read],

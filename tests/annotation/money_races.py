@@ -20,8 +20,9 @@ from accounts.models import User  # noqa: E402
 from annotation.models import Assignment, Campaign, Purse, Ranking  # noqa: E402
 from annotation.services.assign import lease_next  # noqa: E402
 from annotation.services.leases import skip  # noqa: E402
-from annotation.services.money import BudgetSpent, set_tariff  # noqa: E402
+from annotation.services.money import BudgetSpent  # noqa: E402
 from annotation.services.rank import AlreadyRanked, submit_ranking  # noqa: E402
+from annotation.services.tariffs import set_tariff  # noqa: E402
 from tests.annotation.arrange import a_campaign, a_submission, run_out  # noqa: E402
 from tests.annotation.races import at_once, people  # noqa: E402
 

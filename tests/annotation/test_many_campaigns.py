@@ -17,11 +17,11 @@ from annotation.services.assign import lease_next
 from annotation.services.completions import make_tasks
 from annotation.services.desk import desks_of
 from annotation.services.leases import skip
-from annotation.services.money import set_tariff
 from annotation.services.prompts import add_prompts
 from annotation.services.review import remark
 from annotation.services.rules import change_rules
 from annotation.services.standing import appeal, change
+from annotation.services.tariffs import set_tariff
 from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person
 from tests.annotation.checks import a_plan, gold_of, rank_next, reversed_order

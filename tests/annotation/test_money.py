@@ -10,17 +10,9 @@ import pytest
 from annotation.models import Assignment, Purse, Ranking, Tariff
 from annotation.services.assign import lease_next
 from annotation.services.leases import expire_leases, skip
-from annotation.services.money import (
-    UNITS,
-    BadTariff,
-    BudgetSpent,
-    BudgetTooSmall,
-    amount_of,
-    costs_of,
-    due,
-    set_tariff,
-)
+from annotation.services.money import UNITS, BudgetSpent, amount_of, due
 from annotation.services.rank import correct_ranking, submit_ranking
+from annotation.services.tariffs import BadTariff, BudgetTooSmall, costs_of, set_tariff
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out
 
 

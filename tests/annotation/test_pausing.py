@@ -25,7 +25,6 @@ from annotation.services.assign import lease_next
 from annotation.services.desk import desks_of
 from annotation.services.evidence import evidence_of
 from annotation.services.judge import Submission
-from annotation.services.money import costs_of, set_tariff
 from annotation.services.rank import correct_ranking, submit_ranking
 from annotation.services.standing import (
     BadWords,
@@ -37,6 +36,7 @@ from annotation.services.standing import (
     lift,
     pause,
 )
+from annotation.services.tariffs import costs_of, set_tariff
 from audit.models import AuditEvent
 from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person, a_submission

@@ -23,8 +23,8 @@ from annotation.services.campaigns import add_raters  # noqa: E402
 from annotation.services.completions import make_tasks  # noqa: E402
 from annotation.services.figures import count  # noqa: E402
 from annotation.services.gold import make_gold  # noqa: E402
-from annotation.services.money import set_tariff  # noqa: E402
 from annotation.services.rank import submit_ranking  # noqa: E402
+from annotation.services.tariffs import set_tariff  # noqa: E402
 from registry.services.artifacts import store_folder  # noqa: E402
 from registry.services.datasets import freeze_dataset  # noqa: E402
 from registry.services.models import register_model  # noqa: E402
