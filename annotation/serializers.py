@@ -9,8 +9,8 @@ from rest_framework import serializers
 from accounts.api import StrictSerializer
 from annotation.importing.bringing import Report
 from annotation.importing.complaints import Complaint
+from annotation.importing.found import Counts
 from annotation.importing.reading import BY_NAME
-from annotation.importing.taking import Counts
 from annotation.models import Campaign, CampaignState, Invitation, Membership, SkipMode
 from annotation.rules import RULES
 from annotation.services.progress import Progress

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop, ngettext
 
 from accounts.numbers import digits, whole
 from annotation.figure_words import (
     AGREED,
-    PUBLISHED,
-    PUBLISHED_WORDS,
     RELIABLE,
     Dot,
     Scale,
@@ -25,7 +20,6 @@ from annotation.figure_words import (
 from annotation.quality.sentences import said
 from annotation.services.reading import UNNAMED
 
-INSET, SIDE = 0.06, 0.88  # of a square of the wall
 FIGURES = (  # key, name, what it says, scale
     ("pairwise", gettext_noop("Pairs ordered alike"),
      gettext_noop("of two texts that two raters both ordered: the share ordered alike"), AGREED),
@@ -81,42 +75,6 @@ class Bar:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A square of the wall; `done` and `leased` are heights, in parts of 1, from below."""
-
-    x: int
-    y: int
-    done: float
-    leased: float
-
-    @property
-    def done_height(self) -> float:
-        return round(SIDE * self.done, 3)
-
-    @property
-    def done_y(self) -> float:
-        return round(INSET + SIDE - self.done_height, 3)
-
-    @property
-    def leased_height(self) -> float:
-        return round(SIDE * self.leased, 3)
-
-    @property
-    def leased_y(self) -> float:
-        return round(self.done_y - self.leased_height, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class WallPage:
-    width: int
-    height: int
-    cells: tuple[Cell, ...]
-    num_tasks: int
-    tasks_a_cell: int
-    states: tuple[tuple[str, str, int, float], ...]  # key, words, places, percent
-
-
 def in_words(part: dict[str, Any]) -> dict[str, Any]:
     """A part of the report as a template shows it, with its sentences in the reader's language."""
     median = part["pace"]["median_seconds"]
@@ -154,54 +112,6 @@ def dots_of(groups: list[dict[str, Any]]) -> tuple[Dot, ...]:
 
 def by_value(dots: list[Dot]) -> list[Dot]:
     return sorted(dots, key=lambda one: (one.at is None, one.at or 0.0, one.name))
-
-
-def chart_of_days(part: dict[str, Any]) -> dict[str, Any] | None:
-    """Agreement by day, with the published range behind it."""
-    days = [one for one in part["days"] if one["agreement"]["figures"]["pairwise"]["value"] is not None]
-    if not days:
-        return None
-    measures = [one["agreement"]["figures"]["pairwise"] for one in days]
-
-    def shares(name: str) -> list[float | None]:
-        return [None if one[name] is None else round(100 * one[name], 2) for one in measures]
-
-    return {
-        "x": {"label": gettext("day"), "values": [noon(one["name"]) for one in days], "scale": "day"},
-        "y": {"label": gettext("pairs ordered alike, %"), "scale": "linear", "unit": "%"},
-        "series": [
-            {
-                "label": gettext("agreement"),
-                "role": "main",
-                "values": shares("value"),
-                "low": shares("low"),
-                "high": shares("high"),
-            }
-        ],
-        "bands": [{"low": 100 * PUBLISHED[0], "high": 100 * PUBLISHED[1], "label": gettext(PUBLISHED_WORDS)}],
-    }
-
-
-def chart_of_pace(part: dict[str, Any]) -> dict[str, Any]:
-    days = part["pace"]["days"]
-    return {
-        "x": {"label": gettext("day"), "values": [noon(one["day"]) for one in days], "scale": "day"},
-        "y": {"label": gettext("answers"), "scale": "linear", "unit": gettext("answers a day"), "from": 0},
-        "series": [{"label": gettext("a day"), "role": "main", "values": [one["num"] for one in days]}],
-    }
-
-
-def chart_of_hours(part: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "x": {"label": gettext("hour of the day"), "values": [*range(24)], "scale": "linear", "every": [1, 2, 3, 6]},
-        "y": {"label": gettext("answers"), "scale": "linear", "unit": gettext("answers by hour of the day"), "from": 0},
-        "series": [{"label": gettext("by hour"), "role": "main", "values": part["pace"]["by_hour"]}],
-    }
-
-
-def noon(day: str) -> float:
-    at = datetime.fromisoformat(f"{day}T12:00:00")
-    return at.replace(tzinfo=timezone.get_current_timezone()).timestamp()
 
 
 def seconds_of_part(part: dict[str, Any]) -> list[Bar]:
@@ -308,24 +218,3 @@ def verdict(finding: dict[str, Any]) -> str:
     if finding["is_flagged"]:
         return gettext("Flagged: p = %(p)s, held over all raters.") % p
     return gettext("Not flagged: p = %(p)s, held over all raters.") % p
-
-
-def wall_page(wall: dict[str, Any]) -> WallPage:
-    """Squares in rows of a width that suits a page, first come first."""
-    cells = wall["cells"]
-    columns = min(40, max(10, math.ceil(math.sqrt(len(cells) * 4)))) if cells else 1
-    squares = []
-    for at, (done, leased, waiting) in enumerate(cells):
-        total = max(1, done + leased + waiting)
-        squares.append(Cell(at % columns, at // columns, round(done / total, 3), round(leased / total, 3)))
-    places = max(1, wall["num_done"] + wall["num_leased"] + wall["num_waiting"])
-    return WallPage(
-        width=columns, height=max(1, -(-len(cells) // columns)), cells=tuple(squares), num_tasks=wall["num_tasks"],
-        tasks_a_cell=wall["tasks_a_cell"],
-        states=tuple(
-            (key, words, wall[f"num_{key}"], round(100 * wall[f"num_{key}"] / places, 2))
-            for key, words in (
-                ("done", gettext("ranked")), ("leased", gettext("on a desk")), ("waiting", gettext("waiting")),
-            )
-        ),
-    )  # fmt: skip

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability
+from annotation import statistics_charts as charts
 from annotation import statistics_pages as pages
 from annotation.forms import tell
 from annotation.models import Campaign, Membership
@@ -20,6 +21,7 @@ from annotation.money_form import TariffForm
 from annotation.services.figures import Shown, figures_of
 from annotation.services.progress import rater_counts
 from annotation.services.tariffs import costs_of, set_tariff
+from annotation.wall_pages import wall_page
 
 WHO = ("people", "programs")
 
@@ -33,7 +35,7 @@ def campaign_statistics(request: HttpRequest, slug: str) -> HttpResponse:
     who, part = part_asked(request, shown)
     context: dict[str, Any] = {"campaign": campaign, "shown": shown, "who": who, "parts": parts_of(shown)}
     if shown.report:
-        context["wall"] = pages.wall_page(shown.report["wall"])
+        context["wall"] = wall_page(shown.report["wall"])
     if part:
         context |= context_of(part)
     template = "annotation/statistics_live.html" if "HX-Request" in request.headers else "annotation/statistics.html"
@@ -58,9 +60,9 @@ def context_of(part: dict[str, Any]) -> dict[str, Any]:
         "part": pages.in_words(part),
         "figures": pages.figures_of_part(part),
         "groups": pages.groups_of_part(part),
-        "days": pages.chart_of_days(part),
-        "pace": pages.chart_of_pace(part),
-        "hours": pages.chart_of_hours(part),
+        "days": charts.chart_of_days(part),
+        "pace": charts.chart_of_pace(part),
+        "hours": charts.chart_of_hours(part),
         "seconds": pages.seconds_of_part(part),
         "biases": pages.biases_of_part(part),
         "model_scale": scale,

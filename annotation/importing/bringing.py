@@ -14,8 +14,9 @@ from accounts.models import User
 from annotation.attributes import Attribute, as_json, attributes_of
 from annotation.importing.checking import Row
 from annotation.importing.complaints import BadFile, Complaint, Complaints
+from annotation.importing.found import Counts
 from annotation.importing.reading import Source, opened
-from annotation.importing.taking import BATCH, Counts, Taking
+from annotation.importing.taking import BATCH, Taking
 from annotation.models import Campaign
 from annotation.rules import MOST_RATERS
 from annotation.services.campaigns import create_campaign

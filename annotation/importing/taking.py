@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
@@ -16,6 +15,7 @@ from accounts.models import Role, User
 from annotation.attributes import attributes_of
 from annotation.importing.checking import UNNAMED, Row
 from annotation.importing.complaints import Complaints
+from annotation.importing.found import Counts, Here, New
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -27,10 +27,8 @@ from annotation.models import (
     Ranking,
     RankingTask,
     Slot,
-    TaskCompletion,
 )
 from annotation.services.completions import entries_of, slots_of
-from annotation.services.disagreement import note_agreements
 from annotation.services.prompts import USUAL_PRIORITY
 from annotation.services.queues import queue_of
 from annotation.services.rank import drawn_up
@@ -39,61 +37,6 @@ from annotation.services.texts import BadLine
 from registry.services.schemas import canonical, conversation_sha256, split_of
 
 BATCH = 200  # rows whose companions in the database are asked for at once
-
-
-@dataclass(slots=True)
-class Counts:
-    """What is new; `known_` is what was here already or stands twice in the file."""
-
-    prompts: int = 0
-    known_prompts: int = 0
-    completions: int = 0
-    known_completions: int = 0
-    tasks: int = 0
-    known_tasks: int = 0
-    rankings: int = 0
-    known_rankings: int = 0
-    surplus: int = 0  # of `rankings`: beyond the overlap, kept outside of it
-    raters: int = 0
-
-
-@dataclass(slots=True)
-class New:
-    """Rows of the database that a batch makes, in the order in which they are written."""
-
-    prompts: list[Prompt] = field(default_factory=list)
-    completions: list[Completion] = field(default_factory=list)
-    tasks: list[RankingTask] = field(default_factory=list)
-    entries: list[TaskCompletion] = field(default_factory=list)
-    slots: list[Slot] = field(default_factory=list)
-    taken: list[Slot] = field(default_factory=list)  # slots of tasks that were here
-    assignments: list[Assignment] = field(default_factory=list)
-    edits: list[Completion] = field(default_factory=list)
-    rankings: list[Ranking] = field(default_factory=list)
-
-    def write(self) -> None:
-        """Within the caller's transaction."""
-        Prompt.objects.bulk_create(self.prompts)
-        Completion.objects.bulk_create(self.completions)
-        RankingTask.objects.bulk_create(self.tasks)
-        TaskCompletion.objects.bulk_create(self.entries)
-        Slot.objects.bulk_create(self.slots)
-        Slot.objects.filter(pk__in=[slot.pk for slot in self.taken], is_free=True).update(is_free=False)
-        Assignment.objects.bulk_create(self.assignments)
-        Completion.objects.bulk_create(self.edits)
-        Ranking.objects.bulk_create(self.rankings)
-        note_agreements({ranking.task_id for ranking in self.rankings})
-
-
-@dataclass(slots=True)
-class Here:
-    """What the database has of some rows."""
-
-    prompts: dict[str, uuid.UUID] = field(default_factory=dict)
-    tasks: dict[uuid.UUID, RankingTask] = field(default_factory=dict)
-    slots: dict[uuid.UUID, list[Slot]] = field(default_factory=dict)
-    rankings: dict[uuid.UUID, bytes] = field(default_factory=dict)
-    loose: set[uuid.UUID] = field(default_factory=set)
 
 
 class Taking:
