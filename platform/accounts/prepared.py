@@ -12,6 +12,7 @@ at them. `live_of.plain(7)` is the query set itself. This is for what raters wai
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -126,7 +127,7 @@ class Update(Statement):
             return int(cursor.rowcount)
 
 
-class Prepared(Generic[Given, Made]):
+class Prepared(ABC, Generic[Given, Made]):
     """A function that makes what the ORM writes SQL from; `plain` is the function itself."""
 
     def __init__(self, plain: Callable[Given, Any]) -> None:
@@ -156,8 +157,9 @@ class Prepared(Generic[Given, Made]):
             found = kept[self, lengths] = self.put_together(*self.blanks(lengths))
         return found
 
-    def put_together(self, *blanks: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def put_together(self, *blanks: Any) -> Statement:
+        """What is executed, made from blanks in place of values."""
 
     def blanks(self, lengths: Sequence[int]) -> Iterator[Blank | list[Blank]]:
         places, rest = count(), iter(lengths)
