@@ -25,7 +25,15 @@ from annotation.services.agreement import agreement_of
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
 from annotation.services.cloning import clone_campaign
-from annotation.services.progress import FRESH, LARGE, Progress, campaign_progress, progress_of, rater_counts
+from annotation.services.progress import (
+    FRESH,
+    LARGE,
+    Progress,
+    RaterCount,
+    campaign_progress,
+    progress_of,
+    rater_counts,
+)
 from annotation.services.tariffs import budget_of
 from registry.models import DatasetKind, DatasetVersion
 from runs.models import Run, RunState
@@ -34,6 +42,7 @@ Counted = TypeVar("Counted")
 
 PAGE = 40
 MOST_SHOWN = 8
+MOST_RATERS = 20
 VERBS = {
     CampaignState.OPEN: gettext_noop("Open to raters"),
     CampaignState.PAUSED: gettext_noop("Pause"),
@@ -95,10 +104,12 @@ def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
 def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms: Form) -> HttpResponse:
     """`forms` are those that were refused, with what is wrong with them."""
     progress = campaign_progress(campaign)
+    raters = now_and_then(campaign, progress, busiest)
     context: dict[str, Any] = {
         "campaign": campaign,
         "progress": progress,
-        "raters": now_and_then(campaign, progress, rater_counts),
+        "raters": raters[:MOST_RATERS],
+        "has_more_raters": len(raters) > MOST_RATERS,
         "runs": Run.objects.filter(context__campaign=str(campaign.pk)).order_by("-created_at", "-pk")[:MOST_SHOWN],
         "snapshots": snapshots_of(campaign),
     }
@@ -111,6 +122,11 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     }
     context |= {"agreement": now_and_then(campaign, progress, agreement_of)} | steps_of(campaign, progress) | forms
     return render(request, "annotation/campaign.html", context, status=status)
+
+
+def busiest(campaign: Campaign) -> list[RaterCount]:
+    """One more than are shown: all of them stand on a page of their own."""
+    return rater_counts(campaign, most=MOST_RATERS + 1)
 
 
 def now_and_then(campaign: Campaign, progress: Progress, count: Callable[[Campaign], Counted]) -> Counted:

@@ -151,28 +151,35 @@ def count_anew(ids: list[int]) -> dict[int, Progress]:
     return {pk: Progress(counted_at=None, **counts[pk]) for pk in ids}
 
 
-def rater_counts(campaign: Campaign) -> list[RaterCount]:
-    """Everybody who is or was a rater here, busiest first."""
-    mine = Assignment.objects.filter(slot__campaign=campaign, task__kind=TaskKind.WORK).order_by().values("rater")
-    away = [AssignmentState.SKIPPED, AssignmentState.PASSED]
-    skipped = dict(mine.filter(state__in=away).annotate(n=Count("pk")).values_list("rater", "n"))
+def rater_counts(campaign: Campaign, *, most: int | None = None) -> list[RaterCount]:
+    """Everybody who is or was a rater here, busiest first; of `most` of them where that is told."""
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True).order_by()
     rows = live.values("rater").annotate(n=Count("pk"), last=Max("created_at"))
     ranked: dict[int, tuple[int, datetime]] = {row["rater"]: (row["n"], row["last"]) for row in rows}
-    seconds: defaultdict[int, list[float]] = defaultdict(list)
-    for rater, took in live.filter(seconds__isnull=False).values_list("rater", "seconds"):
-        seconds[rater].append(took or 0.0)
-    members = {member.user_id: member for member in Membership.objects.filter(campaign=campaign)}
-    active = {user for user, member in members.items() if member.is_active}
     people = User.objects.filter(Q(memberships__campaign=campaign) | Q(pk__in=ranked)).distinct()
-    counts = [
+    named = people.order_by().values_list("pk", "username")
+    chosen = [pk for pk, _ in sorted(named, key=lambda one: (-ranked[one[0]][0] if one[0] in ranked else 0, one[1]))][
+        :most
+    ]
+    members = {one.user_id: one for one in Membership.objects.filter(campaign=campaign, user__in=chosen)}
+    mine = Assignment.objects.filter(slot__campaign=campaign, task__kind=TaskKind.WORK, rater__in=chosen)
+    away = mine.filter(state__in=[AssignmentState.SKIPPED, AssignmentState.PASSED]).order_by().values("rater")
+    skipped = dict(away.annotate(n=Count("pk")).values_list("rater", "n"))
+    seconds: defaultdict[int, list[float]] = defaultdict(list)
+    timed = live.filter(seconds__isnull=False, rater__in=chosen)
+    for rater, took in timed.values_list("rater", "seconds"):
+        seconds[rater].append(took or 0.0)
+    found = User.objects.in_bulk(chosen)
+    return [
         RaterCount(
-            username=person.username, is_active=person.pk in active and person.is_active, is_simulated=person.is_simulated,
-            rankings=ranked[person.pk][0] if person.pk in ranked else 0, skipped=skipped.get(person.pk, 0),
-            most_rankings=members[person.pk].most_rankings if person.pk in members else None,
-            seconds=round(statistics.median(seconds[person.pk]), 1) if seconds[person.pk] else None,
-            last_at=ranked[person.pk][1] if person.pk in ranked else None,
+            username=found[pk].username,
+            is_active=pk in members and members[pk].is_active and found[pk].is_active,
+            is_simulated=found[pk].is_simulated,
+            rankings=ranked[pk][0] if pk in ranked else 0,
+            skipped=skipped.get(pk, 0),
+            most_rankings=members[pk].most_rankings if pk in members else None,
+            seconds=round(statistics.median(seconds[pk]), 1) if seconds[pk] else None,
+            last_at=ranked[pk][1] if pk in ranked else None,
         )
-        for person in people
-    ]  # fmt: skip
-    return sorted(counts, key=lambda count: (-count.rankings, count.username))
+        for pk in chosen
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -182,6 +183,16 @@ def test_the_part_that_moves_comes_alone(browser, campaign, ada):
     part = text_of(browser.get(page_of(campaign), headers={"HX-Request": "true"}))
     assert "<html" not in part
     assert "1 of 6 rankings" in part
+
+
+def test_of_many_raters_the_busiest_stand_there_and_the_rest_a_click_away(browser, campaign, ada):
+    campaign.raters.add(*(a_person(f"rater-{number:02}") for number in range(30)))
+    submit_ranking(lease_next(campaign, rater=ada), rater=ada, submission=a_submission())
+    part = text_of(browser.get(page_of(campaign), headers={"HX-Request": "true"}))
+    shown = re.findall(r'<th scope="row">([\w-]+)', part)
+    assert shown == ["ada", "bea", *(f"rater-{number:02}" for number in range(18))]
+    everybody = text_of(browser.get(re.search(r'href="([^"]+)">See all raters', part).group(1)))
+    assert "rater-29" in everybody
 
 
 def test_simulated_raters_are_marked_where_they_are_counted(browser, campaign):
