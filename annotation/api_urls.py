@@ -12,6 +12,14 @@ TASK = "annotation/assignments/<uuid:pk>/"
 DISAGREEMENT = "annotation/disagreements/<uuid:pk>/"
 
 api_urlpatterns: list[URLPattern] = [
+    path(f"{CAMPAIGN}next/", desk_api.NextView.as_view(), name="api_next"),
+    path(TASK, desk_api.AssignmentView.as_view(), name="api_assignment"),
+    path(f"{TASK}draft/", desk_api.DraftView.as_view(), name="api_draft"),
+    path(f"{TASK}renew/", desk_api.RenewView.as_view(), name="api_renew"),
+    path(f"{TASK}skip/", desk_api.SkipView.as_view(), name="api_skip"),
+    path(f"{TASK}rankings/", desk_api.SubmitView.as_view(), name="api_submit"),
+    path("annotation/rankings/", desk_api.MyRankingsView.as_view(), name="api_my_rankings"),
+    path("annotation/rankings/<uuid:pk>/corrections/", desk_api.CorrectView.as_view(), name="api_correct"),
     path("annotation/campaigns/", views.CampaignsView.as_view(), name="api_campaigns"),
     path("annotation/campaigns/mine/", desk_api.MyCampaignsView.as_view(), name="api_my_campaigns"),
     path(CAMPAIGN, views.CampaignView.as_view(), name="api_campaign"),
@@ -50,12 +58,4 @@ api_urlpatterns: list[URLPattern] = [
     path("annotation/rankings/<uuid:pk>/remarks/", review_api.RemarksView.as_view(), name="api_remarks"),
     path("annotation/appeals/", review_api.AppealsView.as_view(), name="api_appeals"),
     path("annotation/appeals/<uuid:pk>/decision/", review_api.DecisionView.as_view(), name="api_appeal_decision"),
-    path(f"{CAMPAIGN}next/", desk_api.NextView.as_view(), name="api_next"),
-    path(TASK, desk_api.AssignmentView.as_view(), name="api_assignment"),
-    path(f"{TASK}draft/", desk_api.DraftView.as_view(), name="api_draft"),
-    path(f"{TASK}renew/", desk_api.RenewView.as_view(), name="api_renew"),
-    path(f"{TASK}skip/", desk_api.SkipView.as_view(), name="api_skip"),
-    path(f"{TASK}rankings/", desk_api.SubmitView.as_view(), name="api_submit"),
-    path("annotation/rankings/", desk_api.MyRankingsView.as_view(), name="api_my_rankings"),
-    path("annotation/rankings/<uuid:pk>/corrections/", desk_api.CorrectView.as_view(), name="api_correct"),
 ]

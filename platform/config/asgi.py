@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -28,3 +29,7 @@ http = Gate(pages, at_once=env.WEB_REQUESTS, waiting=env.WEB_WAITING)
 application = ProtocolTypeRouter(
     {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(routes)))}
 )
+
+# What is loaded by now stays for good: no collection of garbage need look through it again.
+gc.collect()
+gc.freeze()
