@@ -1,13 +1,14 @@
-"""A reward model by the Bradley-Terry likelihood of comparisons (Christiano et al. 2017; Ouyang et al. 2022), on TRL.
+"""A reward model by the likelihood of people's rankings (Plackett-Luce; Ouyang et al. 2022 for the unit), on TRL.
 
 Where we depart from TRL 1.16's RewardTrainer:
 
-- The comparisons of a prompt stand together in a batch, each of its texts is scored once (`trainer_pairs`), and the
-  prompt is read once for all of them (`shared_prefix`);
-  per-comparison weights, which TRL drops, make prompts count alike.
+- The unit is a prompt with all its ranked texts (`rankings`): each text is scored once, the prompt read once for all of
+  them (`shared_prefix`), and the loss is that of whole orders, ties included (`rank_likelihood`). Comparisons alone are
+  orders of two, for which it is Bradley-Terry; prompts count alike.
+- Raters may be counted by how reliable they are (`rater_reliability`).
 - The score is read at the last attended token, in float32. TRL leaves the place to the class of transformers, which
   searches for the last token that is not padding by its id, and the precision to autocast: bfloat16 has 8 bits.
-- Pairs that are too long are counted, and said; held-out accuracy comes with n, an interval over prompts, calibration,
+- Texts that are too long are counted, and said; held-out accuracy comes with n, an interval over prompts, calibration,
   a length-only baseline and the ceiling that disagreeing raters set.
 - Texts are scored as whole conversations, so each one ends in its end-of-turn token, here as in PPO and in serving.
 """
@@ -19,31 +20,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor, nn
 from trl import RewardConfig, RewardTrainer  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext, Stopped
 from training.contract import Failure
-from training.mechanics import models
+from training.mechanics import models, rankings
+from training.mechanics.rank_likelihood import (
+    bradley_terry_losses,
+    losses_by_lot,
+    num_choices,
+    plackett_luce_losses,
+    ties_of_equals,
+)
+from training.mechanics.ranking_batches import RankingCollator
+from training.mechanics.rankings import Group
 from training.mechanics.shared_prefix import READ, Reader, Text, on_device, read_together
 from training.mechanics.trainer import RunTrainer, Show, settings
 from training.mechanics.trainer_head import add_exact_score
 from training.mechanics.trainer_judgement import accuracy, calibration_error, ceiling, interval, length_accuracy
-from training.mechanics.trainer_pairs import (
-    GroupBatches,
-    PairCollator,
-    as_dataset,
-    leave_out_long,
-    lengths_of,
-    read_pairs,
-    scale_weights,
-    some_held_out,
-)
+from training.mechanics.trainer_pairs import GroupBatches, read_pairs
 from training.recipes.reward import RewardRecipe
 
 MOST_FIRST_LOSS = 3.0  # of a fresh head; ln 2 where it scores alike, more where the last layer's activations are large
+TIES_RATE = 0.02  # learning rate of the weights of ties, a handful of numbers around which everything else moves
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -53,13 +54,23 @@ def run(context: RunContext) -> dict[str, Any]:
     tokenizer = models.load_tokenizer(model_input)
     rows = read_pairs(preferences, split="train")
     held_out = read_pairs(preferences, split="test")
-    trainer = build(context, recipe, rows=rows, held_out=held_out, tokenizer=tokenizer)
+    whole = rankings.read_rankings(preferences, split="train") if recipe.loss == "plackett_luce" else []
+    trainer = build(
+        context, recipe, groups=whole or rankings.of_comparisons(rows), held_out=rankings.of_comparisons(held_out),
+        tokenizer=tokenizer,
+    )  # fmt: skip
     trainer.train_to_the_end()
-    metrics: dict[str, Any] = {"train_pairs": len(trainer.train_dataset), "held_out_pairs": 0}
+    metrics: dict[str, Any] = {
+        "train_prompts": len({group.id for group in trainer.train_dataset}),
+        "train_rankings": sum(len(group.orders) for group in trainer.train_dataset),
+        "train_pairs": len(lengths_of_pairs(trainer.train_dataset)),
+        "held_out_pairs": 0,
+    }
     if trainer.all_held_out:
         metrics |= trainer.evaluate_all()
-        metrics["held_out_pairs"] = len(trainer.all_held_out)
-        metrics["length_accuracy"] = length_accuracy(sides(trainer.train_dataset), sides(trainer.all_held_out))
+        lengths = lengths_of_pairs(trainer.all_held_out)
+        metrics["held_out_pairs"] = len(lengths)
+        metrics["length_accuracy"] = length_accuracy(lengths_of_pairs(trainer.train_dataset), lengths)
     metrics |= ceiling([*rows, *held_out])
     mean, std = trainer.scale()
     metrics |= {"reward_mean": mean, "reward_std": std}
@@ -69,12 +80,7 @@ def run(context: RunContext) -> dict[str, Any]:
 
 
 def build(
-    context: RunContext,
-    recipe: RewardRecipe,
-    *,
-    rows: list[dict[str, Any]],
-    held_out: list[dict[str, Any]],
-    tokenizer: Any,
+    context: RunContext, recipe: RewardRecipe, *, groups: list[Group], held_out: list[Group], tokenizer: Any
 ) -> RewardRun:
     lora = recipe.lora
     seed = context.spec.seed + recipe.seed
@@ -85,13 +91,16 @@ def build(
         for weight in model.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()  # a step of 1e-4 is lost in bfloat16
+    groups, held_out = (
+        rankings.tokenised(some, tokenizer=tokenizer, max_length=recipe.max_length, context=context, split=split)
+        for some, split in ((groups, "train"), (held_out, "held-out"))
+    )
     arguments = RewardConfig(
-        max_length=None,  # `leave_out_long` counts what TRL would drop in silence
+        max_length=None,  # `tokenised` counts what TRL would drop in silence
         disable_dropout=not (lora and lora.dropout),
-        center_rewards_coefficient=recipe.center_rewards,
         **settings(
             context,
-            rows=len(rows),
+            rows=len(groups),
             batch_size=recipe.batch_size,
             epochs=recipe.epochs,
             every=recipe.eval_every,
@@ -105,57 +114,79 @@ def build(
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        data_collator=PairCollator(Reader.of(model, pad_token_id=tokenizer.pad_token_id)),
-        train_dataset=as_dataset(scale_weights(rows)),
-        eval_dataset=as_dataset(scale_weights(held_out)) if held_out else None,
+        data_collator=RankingCollator(Reader.of(model, pad_token_id=tokenizer.pad_token_id)),
+        groups=rankings.scaled(groups),
+        held_out=rankings.scaled(held_out),
         context=context,
         show=Show([], [], 0),
         recipe=recipe,
     )
 
 
-def sides(dataset: Dataset) -> list[tuple[int, int]]:
-    return [(len(c), len(r)) for c, r in zip(dataset["chosen_ids"], dataset["rejected_ids"], strict=True)]
-
-
-def bradley_terry_losses(chosen: Tensor, rejected: Tensor, *, margin: Tensor | float = 0.0) -> Tensor:
-    """-log P(chosen beats rejected by `margin`), all (B,)."""
-    return -F.logsigmoid(chosen - rejected - margin)
+def lengths_of_pairs(groups: list[Group]) -> list[tuple[int, int]]:
+    """Tokens of the better and of the worse text of every comparison."""
+    return [
+        (len(group.ids[better]), len(group.ids[worse]))
+        for group in groups
+        for order in group.orders
+        for better, worse in order.pairs
+    ]
 
 
 class RewardRun(RunTrainer, RewardTrainer):
-    def __init__(self, *args: Any, recipe: RewardRecipe, context: RunContext, show: Show, **kwargs: Any) -> None:
+    train_dataset: list[Group]
+    eval_dataset: list[Group] | None
+
+    def __init__(
+        self, *args: Any, recipe: RewardRecipe, groups: list[Group], held_out: list[Group], **kwargs: Any
+    ) -> None:
         self.recipe = recipe
+        self.groups = {"train": groups, "eval": held_out}
         self.pair_losses = torch.empty(0)
         self.margins: list[float] = []
-        super().__init__(*args, context=context, show=show, **kwargs)
+        # TRL takes no other class; `_prepare_dataset` puts the groups in its place.
+        named = {split: Dataset.from_dict({"group": [g.id for g in some]}) for split, some in self.groups.items()}
+        super().__init__(*args, train_dataset=named["train"], eval_dataset=named["eval"] if held_out else None, **kwargs)
         model = self.accelerator.unwrap_model(self.model)
         add_exact_score(model.get_base_model() if hasattr(model, "peft_config") else model)
         self.batches = GroupBatches(
-            self.train_dataset["group_id"],
-            lengths_of(self.train_dataset),
+            [group.id for group in self.train_dataset],
+            [group.length for group in self.train_dataset],
             batch_size=self.args.per_device_train_batch_size,
             seed=self.args.seed,
         )
+        tiers = [[len(tier) for tier in order.tiers] for group in self.train_dataset for order in group.orders]
+        self.log_ties = torch.tensor(ties_of_equals(tiers), device=self.accelerator.device, requires_grad=True)
         if self.all_held_out is not None:
-            self.eval_dataset = some_held_out(
-                self.all_held_out, batch_size=self.recipe.batch_size, every=self.recipe.eval_every
-            )
+            # As many as are trained on between two evaluations (at least 64): they cost a third of it.
+            self.eval_dataset = self.all_held_out[: max(64, recipe.batch_size * recipe.eval_every)]
 
-    # Data
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> list[Group]:
+        return self.groups[dataset_name]
 
-    def _prepare_dataset(
-        self, dataset: Dataset, processing_class: Any, args: RewardConfig, dataset_name: str
-    ) -> Dataset:
-        if "chosen_ids" in dataset.column_names:
-            return dataset
-        dataset = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
-        dataset = dataset.select_columns(["chosen_ids", "rejected_ids", "weight", "margin", "group_id"])
-        split = "train" if dataset_name == "train" else "held-out"
-        return leave_out_long(dataset, max_length=self.recipe.max_length, context=self.context, split=split)
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> GroupBatches:
+    def _get_train_sampler(self, train_dataset: Any = None) -> GroupBatches:
         return self.batches
+
+    # The weights of ties are learned beside the model, and are no part of it
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        fresh = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if fresh and len(self.log_ties):
+            optimizer.add_param_group({"params": [self.log_ties], "lr": TIES_RATE, "weight_decay": 0.0})
+        return optimizer
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        self.log_ties.grad = None  # the trainer clears those of the model alone
+        return super().training_step(*args, **kwargs)
+
+    def own_state(self) -> dict[str, Any]:
+        return super().own_state() | {"log_ties": self.log_ties.tolist()}
+
+    def load_own_state(self, state: dict[str, Any]) -> None:
+        super().load_own_state(state)
+        with torch.no_grad():
+            self.log_ties.copy_(torch.tensor(state["log_ties"]))
 
     # Loss
 
@@ -164,27 +195,38 @@ class RewardRun(RunTrainer, RewardTrainer):
     ) -> Any:
         outputs = model(**{name: inputs[name] for name in (*READ, "last_places")}, use_cache=False)
         scores = outputs.logits.squeeze(-1)
-        chosen, rejected = scores[inputs["chosen"]], scores[inputs["rejected"]]
-        margin = inputs["margin"] if self.recipe.use_margin else 0.0
-        losses = bradley_terry_losses(chosen, rejected, margin=margin)
-        centring = self.recipe.center_rewards * (chosen + rejected) ** 2
-        loss = (inputs["weight"] * (losses + centring)).mean()
-
-        mode = "train" if self.model.training else "eval"
-        with torch.no_grad():
-            self.pair_losses = bradley_terry_losses(chosen, rejected)
-            if mode == "train":
-                self._total_train_tokens += int(inputs["text_lengths"].sum())
-                self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
-                self._metrics[mode]["accuracy"] += (chosen > rejected).float().tolist()
-            else:
-                self.margins += (chosen - rejected).tolist()
-            every = self.accelerator.gather(scores)
-            self._metrics[mode]["min_reward"].append(every.min().item())
-            self._metrics[mode]["mean_reward"].append(every.mean().item())
-            self._metrics[mode]["max_reward"].append(every.max().item())
-            self._metrics[mode]["margin"] += (chosen - rejected).tolist()
+        loss = (inputs["weights"] * self.order_losses(scores, inputs)).sum() / len(inputs["orders_of"])
+        self.tell(scores.detach(), inputs, mode="train" if self.model.training else "eval")
         return (loss, outputs) if return_outputs else loss
+
+    def order_losses(self, scores: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        """-log P of each order by each of its choices (O,), with the penalty that keeps rewards around 0."""
+        tiers = inputs["tiers"]
+        ranked = scores[inputs["places"]]
+        strengths = inputs["below"] if self.recipe.use_margin else None
+        losses = plackett_luce_losses(ranked, tiers, log_ties=self.log_ties, strengths_OK=strengths)
+        losses = losses_by_lot(losses, tiers, lots_O=inputs["lots"], log_ties=self.log_ties) / num_choices(tiers)
+        here = tiers >= 0
+        means = (ranked * here).sum(dim=1) / here.sum(dim=1)
+        centring: Tensor = self.recipe.center_rewards * (2 * means) ** 2
+        return losses + centring
+
+    @torch.no_grad()
+    def tell(self, scores: Tensor, inputs: dict[str, Tensor], *, mode: str) -> None:
+        chosen, rejected = scores[inputs["chosen"]], scores[inputs["rejected"]]
+        self.pair_losses = bradley_terry_losses(chosen, rejected)
+        margins = (chosen - rejected).tolist()
+        told = self._metrics[mode]
+        if mode == "train":
+            self._total_train_tokens += int(inputs["text_lengths"].sum())
+            told["num_tokens"] = [self._total_train_tokens]
+            told["accuracy"].append(accuracy(margins)) if margins else None
+        else:
+            self.margins += margins
+        told["min_reward"].append(scores.min().item())
+        told["mean_reward"].append(scores.mean().item())
+        told["max_reward"].append(scores.max().item())
+        told["margin"] += margins or [0.0]
 
     def check_first_loss(self, loss: float) -> None:
         first = self.pair_losses.mean().item()
@@ -203,7 +245,7 @@ class RewardRun(RunTrainer, RewardTrainer):
 
     def held_out(self) -> dict[str, float]:
         assert self.eval_dataset is not None
-        low, high = interval(self.margins, self.eval_dataset["group_id"])
+        low, high = interval(self.margins, [group.id for group in self.eval_dataset for _ in group.orders])
         return {
             "loss": sum(math.log1p(math.exp(-abs(m))) + max(-m, 0.0) for m in self.margins) / len(self.margins),
             "accuracy": accuracy(self.margins),
@@ -215,20 +257,26 @@ class RewardRun(RunTrainer, RewardTrainer):
 
     def scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the raw scores of the training texts, each counted once."""
-        rows = [*self.train_dataset["chosen_ids"], *self.train_dataset["rejected_ids"]]
-        alone = [Text(ids, group=str(i)) for i, ids in enumerate({tuple(ids) for ids in rows})]
-        texts = sorted(alone, key=lambda text: (len(text.ids), text.ids))
+        texts = list({ids for group in self.train_dataset for ids in group.ids})
+        scores = self.score(texts, phase="scale")
+        values = torch.tensor(scores, dtype=torch.float64)
+        return values.mean().item(), max(values.std(correction=0).item(), 1e-6)
+
+    def score(self, texts: list[tuple[int, ...]], *, phase: str) -> list[float]:
+        """The raw score of each text. Raises `Stopped`."""
+        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
         size = 2 * self.args.per_device_eval_batch_size
-        scores: list[float] = []
+        scores = [0.0] * len(texts)
         self.model.eval()
         for start in range(0, len(texts), size):
             if self.context.stop_requested:
                 raise Stopped
-            self.context.progress("scale", start, len(texts), unit="texts")
-            batch = read_together(texts[start : start + size], reader=self.data_collator.reader)
+            self.context.progress(phase, start, len(texts), unit="texts")
+            some = order[start : start + size]
+            batch = read_together([Text(texts[i], group=str(i)) for i in some], reader=self.data_collator.reader)
             read = on_device({name: batch[name] for name in (*READ, "last_places")}, self.accelerator.device)
             with torch.no_grad(), self.accelerator.autocast():
-                outputs = self.model(**read, use_cache=False)
-            scores += outputs.logits.squeeze(-1).tolist()
-        values = torch.tensor(scores, dtype=torch.float64)
-        return values.mean().item(), max(values.std(correction=0).item(), 1e-6)
+                found = self.model(**read, use_cache=False).logits.squeeze(-1).tolist()
+            for i, value in zip(some, found, strict=True):
+                scores[i] = value
+        return scores
