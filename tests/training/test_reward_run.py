@@ -12,12 +12,13 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.training import tiny
 from training import contract
+from training.mechanics import rankings
+from training.mechanics.ranking_batches import RankingCollator
 from training.mechanics.shared_prefix import READ
-from training.mechanics.trainer_pairs import PairCollator
 from training.methods import reward
 from training.recipes.reward import RewardRecipe
 
-RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 6, "eval_every": 10, "max_length": 96, "batch_size": 12}
+RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 6, "eval_every": 10, "max_length": 96, "batch_size": 4}
 
 
 def given(folder, *, permuted: bool = False) -> dict[str, contract.Input]:
@@ -94,46 +95,47 @@ def test_the_published_model_scores_by_itself_as_the_trainer_did(trained):
 @pytest.fixture
 def trainer(tmp_path):
     context = tiny.open_run(tiny.make_run(tmp_path / "run", "reward", RECIPE, given(tmp_path)))
-    return reward.build(context, context.recipe, rows=tiny.preference_rows(6), held_out=[], tokenizer=tiny.tokenizer())
+    groups = rankings.of_comparisons(tiny.preference_rows(6))
+    return reward.build(context, context.recipe, groups=groups, held_out=[], tokenizer=tiny.tokenizer())
 
 
 def score_alone(trainer, ids: list[int]) -> float:
     """By the published model's own rule: the head on the last token's hidden state."""
     with torch.no_grad():
-        hidden = trainer.model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+        hidden = trainer.model.base_model(input_ids=torch.tensor([list(ids)])).last_hidden_state[0, -1]
         return trainer.model.score(hidden).item()
 
 
-def test_the_loss_is_the_weighted_bradley_terry_likelihood_and_the_centring(trainer):
-    rows = list(trainer.train_dataset)[:3]
-    for row, weight in zip(rows, (0.5, 1.0, 2.0), strict=True):
-        row["weight"] = weight
-    chosen = [score_alone(trainer, row["chosen_ids"]) for row in rows]
-    rejected = [score_alone(trainer, row["rejected_ids"]) for row in rows]
-    by_hand = sum(
-        weight * (-math.log(1 / (1 + math.exp(-(c - r)))) + 0.01 * (c + r) ** 2)
-        for weight, c, r in zip((0.5, 1.0, 2.0), chosen, rejected, strict=True)
-    )
-    batch = trainer.data_collator(rows)
+def test_the_loss_of_comparisons_is_the_weighted_bradley_terry_likelihood_and_the_centring(trainer):
+    groups = [weighing(group, weight) for group, weight in zip(trainer.train_dataset, (0.5, 1.0, 2.0), strict=False)]
+    by_hand = 0.0
+    for group, weight in zip(groups, (0.5, 1.0, 2.0), strict=True):
+        for order in group.orders:
+            (better,), (worse,) = order.tiers
+            c, r = score_alone(trainer, group.ids[better]), score_alone(trainer, group.ids[worse])
+            by_hand += weight * (math.log(1 + math.exp(-(c - r))) + 0.01 * (c + r) ** 2)
+    batch = trainer.data_collator(groups)
     assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(by_hand / 3, rel=1e-5)
+
+
+def weighing(group, weight):
+    return replace(group, orders=tuple(replace(order, weight=weight) for order in group.orders))
 
 
 @pytest.mark.parametrize("shares", [True, False])
 def test_a_score_does_not_depend_on_padding_or_company(trainer, shares):
     trainer.model.eval()
-    rows = [*trainer.train_dataset][:6]
-    collator = PairCollator(replace(trainer.data_collator.reader, shares=shares))
-    batch = collator(rows)
+    groups = trainer.train_dataset[:3]
+    batch = RankingCollator(replace(trainer.data_collator.reader, shares=shares))(groups)
     with torch.no_grad():
         scores = trainer.model(**{name: batch[name] for name in (*READ, "last_places")}).logits.squeeze(-1)
-    for row, c, r in zip(rows, batch["chosen"], batch["rejected"], strict=True):
-        assert scores[c].item() == pytest.approx(score_alone(trainer, row["chosen_ids"]), abs=1e-5)
-        assert scores[r].item() == pytest.approx(score_alone(trainer, row["rejected_ids"]), abs=1e-5)
+    alone = [score_alone(trainer, ids) for group in groups for ids in group.ids]
+    assert scores.tolist() == pytest.approx(alone, abs=1e-5)
 
 
 def test_every_scored_text_ends_with_its_end_of_turn(trainer):
     words = trainer.processing_class
-    for ids in [*trainer.train_dataset["chosen_ids"], *trainer.train_dataset["rejected_ids"]]:
+    for ids in [ids for group in trainer.train_dataset for ids in group.ids]:
         assert words.decode(ids).rstrip("\n").endswith("<|im_end|>")
 
 
@@ -147,13 +149,6 @@ def test_centring_keeps_the_rewards_around_zero(tmp_path):
         sums[weight] = abs(contract.read_manifest(run_dir)["metrics"]["reward_mean"])
     assert sums[1.0] < 0.25
     assert sums[1.0] < sums[0.0]
-
-
-def test_a_margin_asks_for_more_distance_where_the_preference_is_strong():
-    chosen, rejected = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0])
-    plain, strong = reward.bradley_terry_losses(chosen, rejected, margin=torch.tensor([0.0, 2.0])).tolist()
-    assert plain == pytest.approx(math.log(1 + math.exp(-1)))
-    assert strong == pytest.approx(math.log(1 + math.exp(1)))
 
 
 # Adapters

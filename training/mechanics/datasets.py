@@ -13,9 +13,7 @@ from training.contract import Failure, Input
 Message = dict[str, str]
 
 
-def read_rows(
-    given: Input, *, split: str, limit: int | None = None, folder: str = "data"
-) -> list[dict[str, Any]]:
+def read_rows(given: Input, *, split: str, limit: int | None = None, folder: str = "data") -> list[dict[str, Any]]:
     """The first `limit` rows of a split, all without one; none where the dataset has no such split.
 
     Raises `Failure("bad_dataset")` for a file that is no Parquet.

@@ -96,7 +96,7 @@ def of_comparisons(rows: Iterable[dict[str, Any]]) -> list[Group]:
 def of_ranking(row: dict[str, Any]) -> Judged:
     """Of two texts that say the same, one is ranked; where they stand in different tiers, neither."""
     texts = {one["id"]: one["text"] for one in row["completions"]}
-    tiers = [dict((texts[name].strip(), texts[name]) for name in tier) for tier in row["tiers"]]
+    tiers = [{texts[name].strip(): texts[name] for name in tier} for tier in row["tiers"]]
     times = Counter(said for tier in tiers for said in tier)
     kept = [tuple((("assistant", text),) for said, text in tier.items() if times[said] == 1) for tier in tiers]
     below = accumulate(row["strengths"] or [1] * (len(tiers) - 1), initial=0)

@@ -146,7 +146,9 @@ class RewardRun(RunTrainer, RewardTrainer):
         self.margins: list[float] = []
         # TRL takes no other class; `_prepare_dataset` puts the groups in its place.
         named = {split: Dataset.from_dict({"group": [g.id for g in some]}) for split, some in self.groups.items()}
-        super().__init__(*args, train_dataset=named["train"], eval_dataset=named["eval"] if held_out else None, **kwargs)
+        super().__init__(
+            *args, train_dataset=named["train"], eval_dataset=named["eval"] if held_out else None, **kwargs
+        )
         model = self.accelerator.unwrap_model(self.model)
         add_exact_score(model.get_base_model() if hasattr(model, "peft_config") else model)
         self.batches = GroupBatches(

@@ -26,7 +26,8 @@ class RewardRecipe(Recipe):
         description="The likelihood of whole rankings, ties included, or of their comparisons one by one.",
     )
     rater_weights: Literal["none", "estimated"] = Field(
-        "none", description="Count raters alike, or by how reliably they agree with the others who ranked the same texts."
+        "none",
+        description="Count raters alike, or by how reliably they agree with the others who ranked the same texts.",
     )
     epochs: float = Field(2, gt=0, le=20, description="Passes over the prompts.")
     batch_size: int = Field(8, ge=1, le=1024, description="Prompts a step, each with all its ranked texts.")
