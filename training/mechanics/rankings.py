@@ -187,7 +187,7 @@ def only(group: Group, texts: set[int]) -> Group | None:
     """The group without its other texts, and without orders that have nothing left to compare."""
     if len(texts) == len(group.replies):
         return group
-    new = {old: number for number, old in enumerate(sorted(texts))}
+    new = {text: number for number, text in enumerate(sorted(texts))}
     orders = []
     for order in group.orders:
         tiers = [tuple(new[text] for text in tier if text in texts) for tier in order.tiers]
@@ -198,5 +198,10 @@ def only(group: Group, texts: set[int]) -> Group | None:
             )
     if not orders:
         return None
-    replies, ids = (tuple(of[old] for old in sorted(texts)) for of in (group.replies, group.ids))
-    return replace(group, replies=replies, ids=ids, orders=tuple(orders))
+    old = sorted(texts)
+    return replace(
+        group,
+        replies=tuple(group.replies[i] for i in old),
+        ids=tuple(group.ids[i] for i in old),
+        orders=tuple(orders),
+    )

@@ -36,6 +36,7 @@ from training.mechanics.rank_likelihood import (
 )
 from training.mechanics.ranking_batches import RankingCollator
 from training.mechanics.rankings import Group
+from training.mechanics.rater_reliability import weighed_by_rater
 from training.mechanics.shared_prefix import READ, Reader, Text, on_device, read_together
 from training.mechanics.trainer import RunTrainer, Show, settings
 from training.mechanics.trainer_head import add_exact_score
@@ -91,6 +92,8 @@ def build(
         for weight in model.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()  # a step of 1e-4 is lost in bfloat16
+    if recipe.rater_weights == "estimated":
+        groups = weighed_by_rater(groups, context=context)
     groups, held_out = (
         rankings.tokenised(some, tokenizer=tokenizer, max_length=recipe.max_length, context=context, split=split)
         for some, split in ((groups, "train"), (held_out, "held-out"))
