@@ -83,11 +83,10 @@ def calibration(verdicts: Sequence[Verdict]) -> Numbers:
         halves[hashlib.sha256(verdict.group.encode()).digest()[0] % 2].append(verdict.margin)
     if not all(halves):
         return {}
+    temperatures = [fitted_temperature(half) for half in halves]
     tempered = [
-        margin / fitted_temperature(other)
-        for own, other in (halves, halves[::-1])
-        for margin in own
-    ]  # fmt: skip
+        margin / temperature for half, temperature in zip(halves, temperatures[::-1], strict=True) for margin in half
+    ]
     return {
         "temperature": fitted_temperature([verdict.margin for verdict in verdicts]),
         "brier_calibrated": brier(tempered),
