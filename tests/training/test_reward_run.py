@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import kendalltau
 from transformers import AutoModelForSequenceClassification
 
 from tests.training import tiny
 from training import contract
-from training.mechanics import rankings
+from training.mechanics import datasets, rankings
 from training.mechanics.ranking_batches import RankingCollator
 from training.mechanics.shared_prefix import READ
 from training.methods import reward
@@ -66,6 +68,44 @@ def test_labels_by_lot_are_not_learned(tmp_path):
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     metrics = contract.read_manifest(run_dir)["metrics"]
     assert metrics["eval_accuracy_low"] < 0.5 < metrics["eval_accuracy_high"]
+
+
+def doubtful(rows, *, seed: int):
+    """The rows as raters would have it who are the less sure the closer two texts are; and the share that they got wrong."""
+    lot, wrong, told = random.Random(seed), 0, []
+    for row in rows:
+        gap = row["chosen"][0]["content"].count(tiny.GOOD) - row["rejected"][0]["content"].count(tiny.GOOD)
+        is_wrong = lot.random() < 1 / (1 + math.exp(0.5 * gap))
+        told.append(row | {"chosen": row["rejected"], "rejected": row["chosen"]} if is_wrong else row)
+        wrong += is_wrong
+    return told, wrong / len(rows)
+
+
+def test_from_raters_who_err_the_truth_is_learned_and_how_often_they_err(tmp_path):
+    """The utility is the number of a's in a text; labels come from the Bradley-Terry model."""
+    train, test = tiny.preference_rows(120), tiny.preference_rows(350, seed=9, first=120)
+    judged, rate = doubtful(test, seed=5)
+    assert 0.15 < rate < 0.3
+    inputs = {
+        "model": tiny.write_model(tmp_path / "model"),
+        "preferences": tiny.write_dataset(tmp_path / "data", doubtful(train, seed=4)[0], judged),
+    }
+    run_dir = tiny.make_run(tmp_path / "run", "reward", RECIPE | {"epochs": 3, "eval_every": 90}, inputs)
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    metrics = contract.read_manifest(run_dir)["metrics"]
+    assert metrics["eval_n"] == 1050
+    assert metrics["eval_accuracy"] >= 0.95 * (1 - rate)
+    assert metrics["ece_calibrated"] <= 0.05
+
+    model = AutoModelForSequenceClassification.from_pretrained(run_dir / contract.OUTPUT).eval()
+    talks = {row[side][0]["content"]: [*row["prompt"], *row[side]] for row in test for side in ("chosen", "rejected")}
+    some = dict(list(talks.items())[:150])
+    with torch.no_grad():
+        scores = [
+            model(torch.tensor([datasets.render_conversation(tiny.tokenizer(), talk)])).logits.item()
+            for talk in some.values()
+        ]
+    assert kendalltau(scores, [text.count(tiny.GOOD) for text in some]).statistic >= 0.8
 
 
 def test_the_published_model_scores_by_itself_as_the_trainer_did(trained):
