@@ -87,9 +87,13 @@ def test_comparisons_alone_are_orders_of_two_with_the_weights_of_their_rows():
 def test_texts_that_are_too_long_are_counted_and_the_rest_of_their_order_stays(tmp_path):
     context = tiny.open_run(tiny.make_run(tmp_path / "run", "reward", {}, {}))
     texts = {"a": "short", "b": "long " * 40, "c": "brief", "d": "x"}
-    groups = read(ranking([["a"], ["b"], ["c", "d"]], texts=texts), ranking([["a"], ["b"]], texts=texts, group="h"))
+    torn = ranking([["a"], ["b"]], texts=texts, rater="ben")  # of which nothing is left
+    groups = read(
+        ranking([["a"], ["b"], ["c", "d"]], texts=texts), torn, ranking([["a"], ["b"]], texts=texts, group="h")
+    )
     kept = rankings.tokenised(groups, tokenizer=tiny.tokenizer(), max_length=96, context=context, split="train")
     assert [said(group) for group in kept] == [["short", "brief", "x"]]
+    assert kept[0].weight == 1 and len(kept[0].orders) == 1
     assert kept[0].orders[0].tiers == ((0,), (1, 2)) and kept[0].orders[0].below == (0.0, 2.0)
     (warning,) = tiny.events(tmp_path / "run", "warning")
     assert warning["sentence"].startswith("2 of 6 texts (train) are longer than 96 tokens")

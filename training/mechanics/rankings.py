@@ -184,7 +184,7 @@ def tokenised(groups: list[Group], *, tokenizer: Any, max_length: int, context: 
 
 
 def only(group: Group, texts: set[int]) -> Group | None:
-    """The group without its other texts, and without orders that have nothing left to compare."""
+    """The group without its other texts, and without orders that have nothing left to compare; it weighs what it did."""
     if len(texts) == len(group.replies):
         return group
     new = {text: number for number, text in enumerate(sorted(texts))}
@@ -198,10 +198,11 @@ def only(group: Group, texts: set[int]) -> Group | None:
             )
     if not orders:
         return None
+    share = group.weight / (sum(order.weight for order in orders) or 1.0)
     old = sorted(texts)
     return replace(
         group,
         replies=tuple(group.replies[i] for i in old),
         ids=tuple(group.ids[i] for i in old),
-        orders=tuple(orders),
+        orders=tuple(replace(order, weight=order.weight * share) for order in orders),
     )

@@ -122,13 +122,15 @@ class RewardRun(RunTrainer, RewardTrainer):
         if mode == "train":
             self._total_train_tokens += int(inputs["text_lengths"].sum())
             told["num_tokens"] = [self._total_train_tokens]
-            told["accuracy"].append(accuracy(margins)) if margins else None
         else:
             self.margins += margins
+        if margins:  # a batch of ties alone has none
+            told["margin"] += margins
+            if mode == "train":
+                told["accuracy"].append(accuracy(margins))
         told["min_reward"].append(scores.min().item())
         told["mean_reward"].append(scores.mean().item())
         told["max_reward"].append(scores.max().item())
-        told["margin"] += margins or [0.0]
 
     def check_first_loss(self, loss: float) -> None:
         first = self.pair_losses.mean().item()
