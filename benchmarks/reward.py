@@ -1,6 +1,7 @@
 """A reward model's training steps on rankings of K texts: rankings a second, beside TRL's RewardTrainer on all their pairs.
 
-`make bench-reward`, or `K=9 make bench-reward`; PRECISION=fp32 trains all weights in float32, else a LoRA in bfloat16.
+`make bench-reward`, or `K=9 make bench-reward`; PRECISION=fp32 trains all weights in float32, else a LoRA in bfloat16;
+LOSS=bradley_terry reads the comparisons that the peer reads, with its loss.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ from trl import RewardConfig, RewardTrainer
 
 from benchmarks import bench, pairs
 from training.contract import Input
-from training.mechanics import models
+from training.mechanics import models, rankings
 from training.methods import reward
 from training.recipes.lora import LoRA
 
 K = int(os.environ.get("K", "4"))
 FP32 = os.environ.get("PRECISION") == "fp32"
 GROUPS, TOGETHER, RUNS = 12, 2, 9
+LOSS = os.environ.get("LOSS", "plackett_luce")
 AT_LEAST = {4: 4.0, 9: 10.0}
 
 
@@ -43,19 +46,19 @@ def main() -> None:
         count = K * (K - 1) // 2
         sides = {
             "ours": pairs.Steps(
-                ours(Path(folder, "run"), given, rows, tokenizer), groups=GROUPS, pairs=count, together=TOGETHER
+                ours(Path(folder, "run"), given, rows, tokenizer), groups=GROUPS, pairs=1, together=TOGETHER
             ),
             "peer": pairs.Steps(
                 peer(Path(folder, "peer"), given, rows, tokenizer), groups=GROUPS, pairs=count, together=TOGETHER
             ),
         }
         found = bench.rates({name: side.step for name, side in sides.items()}, warm_up=1, runs=RUNS)
-        lengths = sides["ours"].trainer.train_dataset["chosen_ids"]
+        lengths = [len(ids) for group in sides["ours"].trainer.train_dataset for ids in group.ids]
     told = {f"{side}_rankings_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
     bench.report(
         "reward", ours=found["ours"], peer=found["peer"], at_least=AT_LEAST.get(K, 1.0), k=K, torch=torch.__version__,
         precision="float32, all weights" if FP32 else "bfloat16, LoRA",
-        tokens=round(statistics.mean(map(len, lengths))), **told,
+        tokens=round(statistics.mean(lengths)), loss=LOSS, **told,
     )  # fmt: skip
 
 
@@ -63,11 +66,21 @@ def ours(folder: Path, given: Input, rows: list[dict[str, Any]], tokenizer: Any)
     recipe = {
         "lora": None if FP32 else LoRA().model_dump(),
         "bf16": not FP32,
-        "batch_size": len(rows),
+        "loss": LOSS,
+        "batch_size": TOGETHER,
         "center_rewards": 0,
     }
     context = pairs.open_run(folder, "reward", recipe, given)
-    return reward.build(context, context.recipe, rows=rows, held_out=[], tokenizer=tokenizer)
+    groups = rankings.of_comparisons(rows)
+    if LOSS == "plackett_luce":
+        groups = [whole(group) for group in groups]
+    return reward.build(context, context.recipe, groups=groups, held_out=[], tokenizer=tokenizer)
+
+
+def whole(group: rankings.Group) -> rankings.Group:
+    """The order that its comparisons come from: `pairs.rows_of` names texts best first."""
+    places = range(len(group.replies))
+    return replace(group, orders=(rankings.Order(tuple((i,) for i in places), tuple(map(float, places)), 1.0),))
 
 
 def peer(folder: Path, given: Input, rows: list[dict[str, Any]], tokenizer: Any) -> Any:

@@ -13,7 +13,7 @@ CURVES = ("loss", "grad_norm", "margin", "eval_loss", "eval_accuracy")
 
 
 def test_twenty_steps_of_reward_follow_the_stored_curves(tmp_path):
-    changes = {"epochs": 2, "batch_size": 6, "eval_every": 10, "max_length": 96}
+    changes = {"epochs": 2, "batch_size": 2, "eval_every": 10, "max_length": 96}
     inputs = {
         "model": tiny.write_model(tmp_path / "model"),
         "preferences": tiny.write_dataset(

@@ -25,6 +25,10 @@ def given(folder: Path, method: str) -> dict[str, contract.Input]:
     if method == "sft":
         train, test = tiny.instruction_rows(40), tiny.instruction_rows(6, first=40)
         name = "instructions"
+    elif method == "reward":
+        rankings, train = tiny.ranked(16)  # with ties, whose weights are learned, too
+        dataset = tiny.write_dataset(folder / "data", train, tiny.ranked(4, first=16)[1], rankings=rankings)
+        return {"model": tiny.write_model(folder / "model"), "preferences": dataset}
     else:
         train, test = tiny.preference_rows(16), tiny.preference_rows(4, first=16)
         name = "preferences"
@@ -36,8 +40,7 @@ def whole(request, tmp_path_factory) -> Path:
     """A run of 32 steps (20 of SFT), with a checkpoint every third, that nobody disturbed."""
     folder = tmp_path_factory.mktemp(request.param)
     changes = {"epochs": 4, "batch_size": 6, "eval_every": 3, "max_length": 96}
-    if request.param != "reward":
-        changes["sample_tokens"] = 4
+    changes |= {"batch_size": 2} if request.param == "reward" else {"sample_tokens": 4}
     recipe = RECIPES[request.param].presets["tiny"] | changes
     run_dir = tiny.make_run(folder / "whole", request.param, recipe, given(folder, request.param))
     assert tiny.finish(run_dir) == contract.EXIT_DONE

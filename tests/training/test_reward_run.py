@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import kendalltau
 from transformers import AutoModelForSequenceClassification
 
 from tests.training import tiny
 from training import contract
+from training.mechanics import datasets, rankings
+from training.mechanics.ranking_batches import RankingCollator
 from training.mechanics.shared_prefix import READ
-from training.mechanics.trainer_pairs import PairCollator
 from training.methods import reward
 from training.recipes.reward import RewardRecipe
 
-RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 6, "eval_every": 10, "max_length": 96, "batch_size": 12}
+RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 6, "eval_every": 10, "max_length": 96, "batch_size": 4}
 
 
 def given(folder, *, permuted: bool = False) -> dict[str, contract.Input]:
@@ -67,6 +70,44 @@ def test_labels_by_lot_are_not_learned(tmp_path):
     assert metrics["eval_accuracy_low"] < 0.5 < metrics["eval_accuracy_high"]
 
 
+def doubtful(rows, *, seed: int):
+    """The rows as raters would have it who are the less sure the closer two texts are; and the share that they got wrong."""
+    lot, wrong, told = random.Random(seed), 0, []
+    for row in rows:
+        gap = row["chosen"][0]["content"].count(tiny.GOOD) - row["rejected"][0]["content"].count(tiny.GOOD)
+        is_wrong = lot.random() < 1 / (1 + math.exp(0.5 * gap))
+        told.append(row | {"chosen": row["rejected"], "rejected": row["chosen"]} if is_wrong else row)
+        wrong += is_wrong
+    return told, wrong / len(rows)
+
+
+def test_from_raters_who_err_the_truth_is_learned_and_how_often_they_err(tmp_path):
+    """The utility is the number of a's in a text; labels come from the Bradley-Terry model."""
+    train, test = tiny.preference_rows(120), tiny.preference_rows(350, seed=9, first=120)
+    judged, rate = doubtful(test, seed=5)
+    assert 0.15 < rate < 0.3
+    inputs = {
+        "model": tiny.write_model(tmp_path / "model"),
+        "preferences": tiny.write_dataset(tmp_path / "data", doubtful(train, seed=4)[0], judged),
+    }
+    run_dir = tiny.make_run(tmp_path / "run", "reward", RECIPE | {"epochs": 3, "eval_every": 90}, inputs)
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    metrics = contract.read_manifest(run_dir)["metrics"]
+    assert metrics["eval_n"] == 1050
+    assert metrics["eval_accuracy"] >= 0.95 * (1 - rate)
+    assert metrics["ece_calibrated"] <= 0.05
+
+    model = AutoModelForSequenceClassification.from_pretrained(run_dir / contract.OUTPUT).eval()
+    talks = {row[side][0]["content"]: [*row["prompt"], *row[side]] for row in test for side in ("chosen", "rejected")}
+    some = dict(list(talks.items())[:150])
+    with torch.no_grad():
+        scores = [
+            model(torch.tensor([datasets.render_conversation(tiny.tokenizer(), talk)])).logits.item()
+            for talk in some.values()
+        ]
+    assert kendalltau(scores, [text.count(tiny.GOOD) for text in some]).statistic >= 0.8
+
+
 def test_the_published_model_scores_by_itself_as_the_trainer_did(trained):
     model = AutoModelForSequenceClassification.from_pretrained(trained / contract.OUTPUT).eval()
     assert model.config.num_labels == 1
@@ -94,46 +135,47 @@ def test_the_published_model_scores_by_itself_as_the_trainer_did(trained):
 @pytest.fixture
 def trainer(tmp_path):
     context = tiny.open_run(tiny.make_run(tmp_path / "run", "reward", RECIPE, given(tmp_path)))
-    return reward.build(context, context.recipe, rows=tiny.preference_rows(6), held_out=[], tokenizer=tiny.tokenizer())
+    groups = rankings.of_comparisons(tiny.preference_rows(6))
+    return reward.build(context, context.recipe, groups=groups, held_out=[], tokenizer=tiny.tokenizer())
 
 
 def score_alone(trainer, ids: list[int]) -> float:
     """By the published model's own rule: the head on the last token's hidden state."""
     with torch.no_grad():
-        hidden = trainer.model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+        hidden = trainer.model.base_model(input_ids=torch.tensor([list(ids)])).last_hidden_state[0, -1]
         return trainer.model.score(hidden).item()
 
 
-def test_the_loss_is_the_weighted_bradley_terry_likelihood_and_the_centring(trainer):
-    rows = list(trainer.train_dataset)[:3]
-    for row, weight in zip(rows, (0.5, 1.0, 2.0), strict=True):
-        row["weight"] = weight
-    chosen = [score_alone(trainer, row["chosen_ids"]) for row in rows]
-    rejected = [score_alone(trainer, row["rejected_ids"]) for row in rows]
-    by_hand = sum(
-        weight * (-math.log(1 / (1 + math.exp(-(c - r)))) + 0.01 * (c + r) ** 2)
-        for weight, c, r in zip((0.5, 1.0, 2.0), chosen, rejected, strict=True)
-    )
-    batch = trainer.data_collator(rows)
+def test_the_loss_of_comparisons_is_the_weighted_bradley_terry_likelihood_and_the_centring(trainer):
+    groups = [weighing(group, weight) for group, weight in zip(trainer.train_dataset, (0.5, 1.0, 2.0), strict=False)]
+    by_hand = 0.0
+    for group, weight in zip(groups, (0.5, 1.0, 2.0), strict=True):
+        for order in group.orders:
+            (better,), (worse,) = order.tiers
+            c, r = score_alone(trainer, group.ids[better]), score_alone(trainer, group.ids[worse])
+            by_hand += weight * (math.log(1 + math.exp(-(c - r))) + 0.01 * (c + r) ** 2)
+    batch = trainer.data_collator(groups)
     assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(by_hand / 3, rel=1e-5)
+
+
+def weighing(group, weight):
+    return replace(group, orders=tuple(replace(order, weight=weight) for order in group.orders))
 
 
 @pytest.mark.parametrize("shares", [True, False])
 def test_a_score_does_not_depend_on_padding_or_company(trainer, shares):
     trainer.model.eval()
-    rows = [*trainer.train_dataset][:6]
-    collator = PairCollator(replace(trainer.data_collator.reader, shares=shares))
-    batch = collator(rows)
+    groups = trainer.train_dataset[:3]
+    batch = RankingCollator(replace(trainer.data_collator.reader, shares=shares))(groups)
     with torch.no_grad():
         scores = trainer.model(**{name: batch[name] for name in (*READ, "last_places")}).logits.squeeze(-1)
-    for row, c, r in zip(rows, batch["chosen"], batch["rejected"], strict=True):
-        assert scores[c].item() == pytest.approx(score_alone(trainer, row["chosen_ids"]), abs=1e-5)
-        assert scores[r].item() == pytest.approx(score_alone(trainer, row["rejected_ids"]), abs=1e-5)
+    alone = [score_alone(trainer, ids) for group in groups for ids in group.ids]
+    assert scores.tolist() == pytest.approx(alone, abs=1e-5)
 
 
 def test_every_scored_text_ends_with_its_end_of_turn(trainer):
     words = trainer.processing_class
-    for ids in [*trainer.train_dataset["chosen_ids"], *trainer.train_dataset["rejected_ids"]]:
+    for ids in [ids for group in trainer.train_dataset for ids in group.ids]:
         assert words.decode(ids).rstrip("\n").endswith("<|im_end|>")
 
 
@@ -147,13 +189,6 @@ def test_centring_keeps_the_rewards_around_zero(tmp_path):
         sums[weight] = abs(contract.read_manifest(run_dir)["metrics"]["reward_mean"])
     assert sums[1.0] < 0.25
     assert sums[1.0] < sums[0.0]
-
-
-def test_a_margin_asks_for_more_distance_where_the_preference_is_strong():
-    chosen, rejected = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0])
-    plain, strong = reward.bradley_terry_losses(chosen, rejected, margin=torch.tensor([0.0, 2.0])).tolist()
-    assert plain == pytest.approx(math.log(1 + math.exp(-1)))
-    assert strong == pytest.approx(math.log(1 + math.exp(1)))
 
 
 # Adapters

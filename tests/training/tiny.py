@@ -123,6 +123,44 @@ def preference_rows(
     return rows
 
 
+def ranked(
+    prompts: int, *, seed: int = 0, first: int = 0, texts: int = 4, raters: tuple[str, ...] = ("ada",)
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rankings by each rater, with ties, and their comparisons; a rater whose name begins with "x" ranks by lot."""
+    lot = random.Random(seed)
+    rankings: list[dict[str, Any]] = []
+    for p in range(first, first + prompts):
+        said = {f"{p}-{i}": "".join(lot.sample(GOOD * n + BAD * (8 - n), 8)) + "bcdefgh"[i]
+                for i in range(texts) for n in [lot.randrange(9)]}  # fmt: skip
+        for rater in raters:
+            worth = {name: lot.random() if rater.startswith("x") else text.count(GOOD) for name, text in said.items()}
+            tiers = [sorted(n for n in said if worth[n] == w) for w in sorted(set(worth.values()), reverse=True)]
+            rankings.append(
+                {
+                    "group_id": f"g{p}", "ranking_id": f"r{p}-{rater}", "prompt": [user(f"Say {p}")],
+                    "completions": [{"id": name, "text": text} for name, text in said.items()], "tiers": tiers,
+                    "strengths": [1] * (len(tiers) - 1), "rater": rater, "seconds": 1.0, "simulated": True,
+                }
+            )  # fmt: skip
+    return rankings, [row for ranking in rankings for row in comparisons_of(ranking, share=1 / len(raters))]
+
+
+def comparisons_of(ranking: dict[str, Any], *, share: float) -> list[dict[str, Any]]:
+    text = {one["id"]: one["text"] for one in ranking["completions"]}
+    tiers = ranking["tiers"]
+    pairs = [
+        (a, b, j - i) for i, tier in enumerate(tiers) for j in range(i + 1, len(tiers)) for a in tier for b in tiers[j]
+    ]
+    kept = {name: ranking[name] for name in ("group_id", "ranking_id", "prompt", "rater", "simulated")}
+    return [
+        kept | {
+            "id": f"{ranking['ranking_id']}-{n}", "prompt_id": ranking["group_id"], "chosen": [assistant(text[a])],
+            "rejected": [assistant(text[b])], "margin": float(margin), "weight": share / len(pairs),
+        }
+        for n, (a, b, margin) in enumerate(pairs)
+    ]  # fmt: skip
+
+
 def instruction_rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
     """One question and one answer, or two of each; an answer repeats a letter of its question."""
     rows = []
@@ -135,8 +173,17 @@ def instruction_rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
     return rows
 
 
-def write_dataset(folder: Path, train: list[dict[str, Any]], test: list[dict[str, Any]] | None = None) -> Input:
+def write_dataset(
+    folder: Path,
+    train: list[dict[str, Any]],
+    test: list[dict[str, Any]] | None = None,
+    *,
+    rankings: list[dict[str, Any]] | None = None,
+) -> Input:
     (folder / "data").mkdir(parents=True)
+    if rankings:
+        (folder / "rankings").mkdir()
+        pq.write_table(pa.Table.from_pylist(rankings), folder / "rankings/train-00000-of-00001.parquet")
     schema = None if train else pa.Table.from_pylist(test).schema  # an empty file has its columns, too
     pq.write_table(pa.Table.from_pylist(train, schema=schema), folder / "data/train-00000-of-00001.parquet")
     if test:

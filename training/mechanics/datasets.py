@@ -13,13 +13,13 @@ from training.contract import Failure, Input
 Message = dict[str, str]
 
 
-def read_rows(given: Input, *, split: str, limit: int | None = None) -> list[dict[str, Any]]:
+def read_rows(given: Input, *, split: str, limit: int | None = None, folder: str = "data") -> list[dict[str, Any]]:
     """The first `limit` rows of a split, all without one; none where the dataset has no such split.
 
     Raises `Failure("bad_dataset")` for a file that is no Parquet.
     """
     rows: list[dict[str, Any]] = []
-    for path in sorted(Path(given.path, "data").glob(f"{split}-*.parquet")):
+    for path in sorted(Path(given.path, folder).glob(f"{split}-*.parquet")):
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches():

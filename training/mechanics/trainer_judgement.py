@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,20 +55,57 @@ def ceiling(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     With agreement a of two raters on a pair (as counted over all such couples), no predictor is right on one rater's
     judgement more often than (1 + sqrt(2a - 1)) / 2, if raters are exchangeable.
     """
+    counted = agreements(rows).values()
+    couples = sum(some for _, some in counted)
+    if not couples:
+        return {}
+    share = sum(agreed for agreed, _ in counted) / couples
+    return {"agreement": share, "agreement_n": couples, "accuracy_ceiling": float(highest(share))}
+
+
+def highest(agreement: Any) -> Any:
+    return (1 + np.sqrt(np.maximum(2 * agreement - 1, 0))) / 2
+
+
+def agreements(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Of each prompt, on how many of how many couples of judgements of one pair two raters agreed."""
     votes: dict[tuple[str, frozenset[str]], dict[str, str]] = {}
     for row in rows:
         chosen, rejected = row["chosen"][-1]["content"], row["rejected"][-1]["content"]
         votes.setdefault((row["group_id"], frozenset((chosen, rejected))), {})[row["rater"]] = chosen
-    agreed = couples = 0
-    for winners in votes.values():
+    counted: dict[str, tuple[int, int]] = {}
+    for (group, _), winners in votes.items():
         choices = list(winners.values())
-        couples += len(choices) * (len(choices) - 1) // 2
-        agreed += sum(a == b for i, a in enumerate(choices) for b in choices[i + 1 :])
-    if not couples:
+        agreed = sum(a == b for i, a in enumerate(choices) for b in choices[i + 1 :])
+        before = counted.get(group, (0, 0))
+        counted[group] = before[0] + agreed, before[1] + len(choices) * (len(choices) - 1) // 2
+    return counted
+
+
+def ceiling_fraction(
+    margins: Sequence[float], groups: Sequence[str], *, rows: Sequence[dict[str, Any]], seed: int = 0
+) -> dict[str, float]:
+    """Held-out accuracy over `ceiling(rows)`, and 95 % of it under resampling of prompts; empty without a ceiling.
+
+    Both are uncertain, so both are resampled: prompts of the held-out comparisons, and the other prompts of `rows`.
+    """
+    told = ceiling(rows)
+    if not told:
         return {}
-    share = agreed / couples
-    return {
-        "agreement": share,
-        "agreement_n": couples,
-        "accuracy_ceiling": (1 + math.sqrt(max(2 * share - 1, 0))) / 2,
-    }
+    values = np.asarray(margins, dtype=float)
+    right = (values > 0) + 0.5 * (values == 0)
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    counted = agreements(rows)
+    own = np.array([counted.pop(str(name), (0, 0)) for name in names], dtype=float)
+    own = np.column_stack([np.bincount(index, weights=right), np.bincount(index), own])
+    others = np.array(list(counted.values()), dtype=float).reshape(-1, 2)
+    luck = np.random.default_rng(seed)
+    fractions = []
+    for _ in range(RESAMPLES):
+        hits, n, agreed, couples = own[luck.integers(0, len(own), len(own))].sum(axis=0)
+        more = others[luck.integers(0, len(others), len(others))].sum(axis=0) if len(others) else np.zeros(2)
+        if couples + more[1]:
+            fractions.append(hits / n / highest((agreed + more[0]) / (couples + more[1])))
+    low, high = np.percentile(fractions, [2.5, 97.5])
+    found = accuracy(margins) / told["accuracy_ceiling"]
+    return {"ceiling_fraction": found, "ceiling_fraction_low": float(low), "ceiling_fraction_high": float(high)}

@@ -1,8 +1,8 @@
-"""What the training of a reward model is told: Bradley-Terry on the comparisons of rankings."""
+"""What the training of a reward model is told: the likelihood of people's rankings, and how far to trust each of them."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,19 +16,27 @@ class RewardRecipe(Recipe):
     output: ClassVar[OutputKind] = "model"
     role: ClassVar[str] = "reward"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "tiny": {"lora": None, "epochs": 3, "batch_size": 16, "learning_rate": 1e-3, "max_length": 192, "bf16": False},
-        "demo": {"epochs": 2, "batch_size": 8, "learning_rate": 2e-4, "max_length": 320, "eval_every": 20},
+        "tiny": {"lora": None, "epochs": 3, "batch_size": 5, "learning_rate": 1e-3, "max_length": 192, "bf16": False},
+        "demo": {"epochs": 3, "batch_size": 2, "learning_rate": 2e-4, "max_length": 320, "eval_every": 20},
     }
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter and the reward head; none trains the whole model.")
-    epochs: float = Field(2, gt=0, le=20, description="Passes over the comparisons.")
-    batch_size: int = Field(8, ge=1, le=1024, description="Comparisons a step.")
+    loss: Literal["plackett_luce", "bradley_terry"] = Field(
+        "plackett_luce",
+        description="The likelihood of whole rankings, ties included, or of their comparisons one by one.",
+    )
+    rater_weights: Literal["none", "estimated"] = Field(
+        "none",
+        description="Count raters alike, or by how reliably they agree with the others who ranked the same texts.",
+    )
+    epochs: float = Field(2, gt=0, le=20, description="Passes over the prompts.")
+    batch_size: int = Field(8, ge=1, le=1024, description="Prompts a step, each with all its ranked texts.")
     learning_rate: float = Field(2e-4, gt=0, le=1, description="Peak learning rate, falling to 0.")
     max_length: int = Field(
-        512, ge=16, le=131_072, description="Longer prompt + completion pairs are left out, and counted."
+        512, ge=16, le=131_072, description="Longer texts, prompt included, take no part, and are counted."
     )
     center_rewards: float = Field(
-        0.01, ge=0, le=1, description="Weight of (r_chosen + r_rejected)^2: keeps rewards around 0."
+        0.01, ge=0, le=1, description="Weight of the squared sum of rewards of two texts: keeps rewards around 0."
     )
     use_margin: bool = Field(False, description="Demand a margin by the strength of the preference (Llama 2).")
     eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations and checkpoints.")
