@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop as _
 
 MARKS = (
+    _("A completion also ends where one of these begins, which is left out of its text."),
     _("A completion is cut here if it has not ended."),
     _("A merge must occur so often."),
     _("A stated utility to measure as well, where raters were simulated by it."),
@@ -36,6 +37,7 @@ MARKS = (
     _("Model class of transformers."),
     _("Nats a completion that the price is steered to; none keeps it fixed."),
     _("Nats a token: a rollout's passes end when a minibatch has moved further from it."),
+    _("No completion ends before it has as many tokens."),
     _("Normalised scores are cut here."),
     _("Nucleus sampling; 1 samples from the whole distribution."),
     _("Number of blocks."),
@@ -121,6 +123,7 @@ MARKS = (
     _("max length"),
     _("max new tokens"),
     _("min frequency"),
+    _("min new tokens"),
     _("minibatch size"),
     _("missing eos penalty"),
     _("model"),
@@ -140,6 +143,7 @@ MARKS = (
     _("seed"),
     _("steps"),
     _("stop kl"),
+    _("stop strings"),
     _("target kl"),
     _("temperature"),
     _("temperatures"),
