@@ -66,7 +66,7 @@ def test_a_completion_can_be_sampled_again_from_what_its_row_says(whole, inputs)
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, contract.EXIT_STOPPED)])
 def test_killed_or_stopped_it_keeps_what_is_done_and_ends_in_the_same_bits(inputs, tmp_path, how, code):
-    recipe = RECIPE | {"max_new_tokens": 100, "batch_size": 2}
+    recipe = RECIPE | {"max_new_tokens": 100, "batch_size": 1}
     left_alone = tiny.make_run(tmp_path / "one/run", "generate", recipe, inputs)
     assert tiny.finish(left_alone) == contract.EXIT_DONE
     run_dir = tiny.make_run(tmp_path / "two/run", "generate", recipe, inputs)
@@ -79,7 +79,7 @@ def test_killed_or_stopped_it_keeps_what_is_done_and_ends_in_the_same_bits(input
     process.join(60)
     assert process.exitcode == code
     kept = {path: path.stat().st_mtime_ns for path in parts.glob("part-*")}
-    assert 3 <= len(kept) < 18
+    assert 3 <= len(kept) < 12
 
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
@@ -89,7 +89,7 @@ def test_killed_or_stopped_it_keeps_what_is_done_and_ends_in_the_same_bits(input
 def test_progress_and_samples_are_told(whole):
     told = [event for event in tiny.events(whole, "progress") if event["phase"] == "sampling"]
     assert told[0]["step"] == 0 and told[-1]["step"] == told[-1]["total"] == 36
-    assert len(tiny.events(whole, "sample")) == 9
+    assert len(tiny.events(whole, "sample")) == 10  # of each part every fourth
 
 
 @pytest.mark.parametrize(
