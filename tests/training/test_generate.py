@@ -13,6 +13,7 @@ from tests.training import tiny
 from training import contract
 from training.mechanics import datasets, models, sampling
 from training.methods import generate
+from training.recipes.generate import GenerateRecipe
 
 RECIPE = {"k": 3, "temperatures": (0.7, 1.0), "max_new_tokens": 16, "batch_size": 4, "bf16": False, "seed": 5}
 
@@ -104,3 +105,27 @@ def test_what_cannot_be_answered_is_one_clear_failure(inputs, tmp_path, rows, co
     run_dir = tiny.make_run(tmp_path / "run", "generate", RECIPE, given)
     assert tiny.finish(run_dir) == contract.EXIT_FAILED
     assert tiny.failure(run_dir)["code"] == code and tiny.failure(run_dir)["advice"]
+
+
+def test_completions_end_where_the_recipe_says(inputs, tmp_path):
+    recipe = RECIPE | {"min_new_tokens": 4, "stop_strings": ("e", "t", "\x1b")}
+    run_dir = tiny.make_run(tmp_path / "run", "generate", recipe, inputs)
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    rows = rows_of(run_dir)
+    words = models.load_tokenizer(inputs["model"])
+    for row in rows:
+        assert row["ended"] or row["num_tokens"] == 16
+        kept = len(words(row["text"], add_special_tokens=False)["input_ids"])
+        assert "\ufffd" in row["text"] or kept in (
+            row["num_tokens"],
+            row["num_tokens"] - 1,
+        )  # a token a byte, or the end
+        assert row["num_tokens"] >= 4
+    assert any(row["ended"] for row in rows)
+    assert '"\\u001b"' in (run_dir / "output/README.md").read_text()
+
+
+@pytest.mark.parametrize("changes", [{"min_new_tokens": 17}, {"stop_strings": ("",)}])
+def test_a_recipe_by_which_nothing_could_end_is_refused(changes):
+    with pytest.raises(ValueError, match=r"min_new_tokens|stop string"):
+        GenerateRecipe(**(RECIPE | changes))

@@ -16,7 +16,7 @@ class GenerateRecipe(Recipe):
     role: ClassVar[str] = "completions"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"max_new_tokens": 24, "batch_size": 32, "bf16": False},
-        "demo": {"max_new_tokens": 96, "batch_size": 16},
+        "demo": {"max_new_tokens": 96},
     }
 
     k: int = Field(4, ge=2, le=9, description="Completions a prompt.")
