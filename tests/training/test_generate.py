@@ -11,8 +11,7 @@ import torch
 
 from tests.training import tiny
 from training import contract
-from training.mechanics import datasets, models, sampling
-from training.methods import generate
+from training.mechanics import completions, datasets, models, sampling
 from training.recipes.generate import GenerateRecipe
 
 RECIPE = {"k": 3, "temperatures": (0.7, 1.0), "max_new_tokens": 16, "batch_size": 4, "bf16": False, "seed": 5}
@@ -47,7 +46,7 @@ def test_every_prompt_gets_its_completions_in_order(whole):
     assert [(row["prompt_id"], row["index"]) for row in rows] == [(f"p{p}", i) for p in range(12) for i in range(3)]
     assert [row["temperature"] for row in rows[:3]] == [0.7, 1.0, 0.7]
     assert len({row["id"] for row in rows}) == len({row["seed"] for row in rows}) == 36
-    assert pq.read_schema(whole / "output/data/train-00000-of-00001.parquet").equals(generate.SCHEMA)
+    assert pq.read_schema(whole / "output/data/train-00000-of-00001.parquet").equals(completions.SCHEMA)
     metrics = contract.read_manifest(whole)["metrics"]
     assert metrics["num_prompts"] == 12 and metrics["num_completions"] == 36
     assert metrics["mean_tokens"] == pytest.approx(sum(row["num_tokens"] for row in rows) / 36)

@@ -8,35 +8,16 @@ alone.
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from training.context import RunContext
-from training.contract import Failure
-from training.mechanics import datasets, models, sampling
+from training.mechanics import completions, datasets, models, sampling
 from training.mechanics.parts import BATCHES, Tell, batches_by_length, kept
 from training.recipes.generate import GenerateRecipe
-
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("prompt_id", pa.string()),
-        ("index", pa.int32()),
-        ("text", pa.string()),
-        ("seed", pa.int64()),
-        ("temperature", pa.float64()),
-        ("top_p", pa.float64()),
-        ("num_tokens", pa.int32()),
-        ("ended", pa.bool_()),
-        ("logprob", pa.float64()),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +44,7 @@ def run(context: RunContext) -> dict[str, Any]:
     work = partial(answer, context, recipe, model=model, tokenizer=tokenizer, jobs=jobs)
     answers = kept(context, "sampling", batches, work, unit="completions")
     rows = [row_of(context, recipe, job, found) for job, found in zip(jobs, answers, strict=True)]
-    write(context, recipe, rows)
+    completions.write(context.output, rows, card=card_of(context, recipe))
     return {
         "num_prompts": len(jobs) // recipe.k,
         "num_completions": len(rows),
@@ -74,9 +55,7 @@ def run(context: RunContext) -> dict[str, Any]:
 
 def plan(context: RunContext, recipe: GenerateRecipe, *, tokenizer: Any) -> list[Job]:
     """Raises `Failure("no_rows")`."""
-    rows = [row for split in ("train", "test") for row in datasets.read_rows(context.input("prompts"), split=split)]
-    if not rows:
-        raise Failure("no_rows", "The dataset has no prompt to answer.", advice="Add prompts, then start again.")
+    rows = completions.prompt_rows(context)
     asked = [datasets.messages_of(row) for row in rows]
     seeds = sampling.seeds_of(asked, context.spec.seed, recipe.seed, samples=recipe.k)
     jobs = []
@@ -122,9 +101,8 @@ def answer(
 
 
 def row_of(context: RunContext, recipe: GenerateRecipe, job: Job, found: dict[str, Any]) -> dict[str, Any]:
-    name = f"{context.spec.run} {job.prompt_id} {job.index}"
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),  # of this run and place: the same after a resume
+        "id": completions.completion_id(context.spec.run, job.prompt_id, job.index),
         "prompt_id": job.prompt_id,
         "index": job.index,
         "text": found["text"],
@@ -137,16 +115,13 @@ def row_of(context: RunContext, recipe: GenerateRecipe, job: Job, found: dict[st
     }
 
 
-def write(context: RunContext, recipe: GenerateRecipe, rows: list[dict[str, Any]]) -> None:
-    folder = context.output / "data"
-    folder.mkdir(exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "train-00000-of-00001.parquet")
+def card_of(context: RunContext, recipe: GenerateRecipe) -> str:
     model = context.input("model")
-    (context.output / "README.md").write_text(
-        f"# Completions\n\n{recipe.k} completions of each prompt, sampled from {model.name or 'a model'} "
-        f"(sha256 {model.sha256}) at temperatures {', '.join(map(str, recipe.temperatures))}, top_p {recipe.top_p}, "
-        f"{recipe.min_new_tokens} to {recipe.max_new_tokens} tokens, ended by {ends_of(recipe)}. `logprob` is the "
-        "summed log-probability of a completion's tokens, in nats, at its temperature.\n"
+    return (
+        f"{recipe.k} completions of each prompt, sampled from {model.name or 'a model'} (sha256 {model.sha256}) at "
+        f"temperatures {', '.join(map(str, recipe.temperatures))}, top_p {recipe.top_p}, {recipe.min_new_tokens} to "
+        f"{recipe.max_new_tokens} tokens, ended by {ends_of(recipe)}. `logprob` is the summed log-probability of a "
+        "completion's tokens, in nats, at its temperature."
     )
 
 
