@@ -72,7 +72,9 @@ def fall(lots_B: Tensor, weights_BV: Tensor) -> Tensor:
 
 def endless(logits_BV: Tensor, ends: frozenset[int]) -> Tensor:
     """Weights without end tokens, however sure of one the model is."""
-    open_BV = logits_BV.index_fill(1, torch.tensor(sorted(ends), device=logits_BV.device), float("-inf"))
+    open_BV = logits_BV.index_fill(
+        1, torch.tensor(sorted(ends), dtype=torch.long, device=logits_BV.device), float("-inf")
+    )
     return (open_BV - open_BV.amax(dim=-1, keepdim=True)).exp_()
 
 
