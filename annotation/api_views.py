@@ -17,7 +17,7 @@ from accounts.models import Capability, User
 from annotation import serializers as shapes
 from annotation.models import Campaign, Membership
 from annotation.services.campaigns import BadCampaign, create_campaign, set_state
-from annotation.services.completions import request_completions
+from annotation.services.completions import request_answers, request_completions
 from annotation.services.progress import campaign_progress
 from annotation.services.prompts import add_prompts
 from annotation.services.rules import change_rules, set_limit, set_priority
@@ -131,8 +131,12 @@ class CompletionsView(APIView):
     @extend_schema(request=shapes.RequestSerializer, responses={201: shapes.StartedSerializer})
     def post(self, request: Request, slug: str) -> Response:
         given = checked(shapes.RequestSerializer, request.data)
-        model = get_object_or_404(ModelVersion.objects.select_related("artifact"), name=given["model"])
-        run = request_completions(campaign_of(slug), model=model, user=signed_in(request), recipe=given["recipe"])
+        campaign, user, recipe = campaign_of(slug), signed_in(request), given["recipe"]
+        if given["method"] == "ask":
+            run = request_answers(campaign, user=user, recipe=recipe)
+        else:
+            model = get_object_or_404(ModelVersion.objects.select_related("artifact"), name=given["model"])
+            run = request_completions(campaign, model=model, user=user, recipe=recipe)
         return Response(shapes.StartedSerializer(run).data, status=201)
 
 

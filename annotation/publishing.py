@@ -12,6 +12,7 @@ from runs.publishing import publishes
 
 
 @publishes("generate")
+@publishes("ask")
 def take_in(run: Run, artifact: Artifact, manifest: dict[str, Any]) -> None:
     """Completions of a run that no campaign asked for stay a dataset."""
     if "campaign" not in run.context:

@@ -200,8 +200,11 @@ class AddedSerializer(serializers.Serializer[Any]):
 
 
 class RequestSerializer(StrictSerializer):
-    model = serializers.CharField(max_length=120, help_text="the name of a model")
-    recipe = serializers.DictField(default=dict)
+    model = serializers.CharField(
+        max_length=120, default="", help_text="the name of a model; none where an endpoint is asked"
+    )
+    method = serializers.ChoiceField(["generate", "ask"], default="generate")
+    recipe = serializers.DictField(default=dict, help_text="of the method")
 
 
 class StartedSerializer(serializers.ModelSerializer[Run]):

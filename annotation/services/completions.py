@@ -72,33 +72,55 @@ def request_completions(
     assert source is not None
     with transaction.atomic():
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # one request at a time
-        refuse_under_way(campaign, source=source)
-        waiting = unanswered(campaign, model=model)
-        if not waiting.exists():
-            raise NoPrompts(
-                gettext("Every prompt has completions of this model.")
-                if campaign.prompts.exists()
-                else gettext("Add prompts first.")
-            )
-        prompts = freeze_dataset(
-            f"{campaign.slug[:80]}-prompts-{uuid.uuid4().hex[:8]}",
-            kind=DatasetKind.PROMPTS,
-            splits=by_split(waiting),
-            user=user,
-            query={"campaign": campaign.slug, "campaign_name": campaign.name},
-            card=f"Prompts of the campaign \u201c{campaign.name}\u201d that were sent to a model.",
-        )
+        same = {"inputs__after": source} if isinstance(source, Run) else {"inputs__artifact": source}
+        refuse_under_way(campaign, method="generate", **same)
+        prompts = freeze_waiting(campaign, unanswered(campaign, model=model), user=user)
         return start_run(
             "generate", recipe=fields, inputs={"model": source, "prompts": prompts.artifact}, user=user,
             title=f"Completions for {campaign.name}", priority=priority, context={"campaign": str(campaign.pk)},
         )  # fmt: skip
 
 
-def refuse_under_way(campaign: Campaign, *, source: Any) -> None:
-    running = Run.objects.filter(
-        method="generate", context__campaign=str(campaign.pk), state__in=[RunState.QUEUED, RunState.RUNNING]
+def request_answers(
+    campaign: Campaign, *, user: User | None, recipe: dict[str, Any], priority: int = Priority.PEOPLE_WAIT
+) -> Run:
+    """Starts `ask`, which asks the recipe's endpoint, on the prompts that nobody has answered yet.
+
+    Raises `NoPrompts`, `UnderWay`, and what `start_run` does.
+    """
+    fields = {"k": campaign.k, **recipe}
+    check_recipe("ask", fields)
+    with transaction.atomic():
+        Campaign.objects.select_for_update().get(pk=campaign.pk)
+        refuse_under_way(campaign, method="ask")
+        prompts = freeze_waiting(campaign, unanswered(campaign, model=None), user=user)
+        return start_run(
+            "ask", recipe=fields, inputs={"prompts": prompts.artifact}, user=user,
+            title=f"Completions for {campaign.name}", priority=priority, context={"campaign": str(campaign.pk)},
+        )  # fmt: skip
+
+
+def freeze_waiting(campaign: Campaign, waiting: QuerySet[Prompt], *, user: User | None) -> DatasetVersion:
+    if not waiting.exists():
+        raise NoPrompts(
+            gettext("Every prompt has completions of this model.")
+            if campaign.prompts.exists()
+            else gettext("Add prompts first.")
+        )
+    return freeze_dataset(
+        f"{campaign.slug[:80]}-prompts-{uuid.uuid4().hex[:8]}",
+        kind=DatasetKind.PROMPTS,
+        splits=by_split(waiting),
+        user=user,
+        query={"campaign": campaign.slug, "campaign_name": campaign.name},
+        card=f"Prompts of the campaign \u201c{campaign.name}\u201d that were sent to a model.",
     )
-    same = {"inputs__after": source} if isinstance(source, Run) else {"inputs__artifact": source}
+
+
+def refuse_under_way(campaign: Campaign, *, method: str, **same: Any) -> None:
+    running = Run.objects.filter(
+        method=method, context__campaign=str(campaign.pk), state__in=[RunState.QUEUED, RunState.RUNNING]
+    )
     if running.filter(**same).exists():
         raise UnderWay(
             gettext("This model is writing completions for this campaign now. Wait for that run, or cancel it.")

@@ -9,9 +9,11 @@ import pytest
 from django.test import Client
 
 from accounts.models import Role
-from annotation.models import Ranking
+from annotation.models import Campaign, Ranking
 from annotation.services.assign import lease_next
 from annotation.services.rank import submit_ranking
+from registry.services.datasets import read_rows
+from runs.models import Run
 from tests.accounts.people import client_of
 from tests.annotation.arrange import a_person, a_submission
 
@@ -117,6 +119,21 @@ def test_an_admin_runs_a_campaign_by_the_api(grace, ada):
     assert client.get(f"{BASE}campaigns/every-day/progress/").json()["prompts"] == 1
     refused = send(client, "campaigns/every-day/snapshots/", {"name": "none"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "no_rankings")
+
+
+def test_an_endpoint_is_asked_for_the_completions_of_a_campaign_once(grace):
+    client = client_of(grace)
+    send(client, "campaigns/", {"name": "Every day", "k": 3})
+    send(client, "campaigns/every-day/prompts/", {"rows": [{"prompt": "Why?"}, {"prompt": "How?"}]})
+    asked = {"method": "ask", "recipe": {"url": "https://api.example/v1", "key_variable": "STEADYHAND_KEY_OURS"}}
+    assert send(client, "campaigns/every-day/completions/", asked).status_code == 201
+    run = Run.objects.get()
+    assert (run.method, run.recipe["k"], run.recipe["key_variable"]) == ("ask", 3, "STEADYHAND_KEY_OURS")
+    assert run.context == {"campaign": str(Campaign.objects.get().pk)}
+    assert sum(1 for split in ("train", "test") for _ in read_rows(run.inputs.get().artifact.dataset, split=split)) == 2
+    assert send(client, "campaigns/every-day/completions/", asked).json()["error"]["code"] == "completions_under_way"
+    other = {"method": "ask", "recipe": {"key_variable": "STEADYHAND_SECRET_KEY"}}
+    assert send(client, "campaigns/every-day/completions/", other).json()["error"]["code"] == "bad_recipe"
 
 
 def test_bounds_and_unknown_fields_are_told_in_one_sentence(grace):

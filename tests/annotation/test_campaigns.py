@@ -170,7 +170,7 @@ def test_what_a_run_of_the_campaign_wrote_becomes_tasks_once(grace):
         for i in range(2)
     ]  # fmt: skip
     dataset = freeze_dataset("made", kind="completions", splits={"train": rows}, user=grace)
-    assert HOOKS["generate"] == [take_in]
+    assert HOOKS["generate"] == HOOKS["ask"] == [take_in]
     for _ in range(2):
         take_in(run, dataset.artifact, {})
     assert RankingTask.objects.count() == 1

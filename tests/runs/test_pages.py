@@ -20,6 +20,7 @@ from runs.services.start import start_run
 from tests.accounts.people import client_of, person
 from tests.registry.factories import model_folder
 from tests.runs.conftest import a_model, a_tokenizer_run, an_artifact, work_once
+from training.recipes import RECIPES
 
 UNKNOWN = uuid.UUID(int=7)
 
@@ -261,7 +262,7 @@ def test_more_than_four_runs_are_too_many(rex, corpus):
 
 
 def test_the_form_of_every_method_opens_with_its_presets(admin, rex):
-    for method in ("tokenizer", "pretrain", "sft", "generate", "reward", "dpo", "ppo", "evaluate", "import_model"):
+    for method in RECIPES:
         assert "Start run" in page(admin, "launch", method)
     assert admin.get(reverse("launch", args=["alchemy"])).status_code == 404
     assert rex.get(reverse("launch", args=["dpo"])).status_code == 403

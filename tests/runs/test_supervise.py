@@ -15,9 +15,10 @@ import pytest
 from registry.models import Artifact, ModelVersion
 from runs.launch import NICER
 from runs.models import Run, RunEvent, RunState
-from runs.services.child import Child, processes_of
+from runs.services.child import Child, environment, key_variable, processes_of
 from runs.services.control import request_cancel, resume_run
 from tests.runs.conftest import a_model, a_tokenizer_run, work_once
+from training.contract import SPEC, Spec
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,6 +127,17 @@ def test_the_trainer_sees_no_secret_of_the_product(corpus, trainer, monkeypatch)
     seen = said(run, "log")[0]["text"]
     assert "canary" not in seen
     assert json.loads(seen)["OMP_NUM_THREADS"] == "1"
+
+
+def test_of_the_keys_of_endpoints_a_run_sees_the_one_that_its_recipe_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEADYHAND_KEY_MINE", "mine")
+    monkeypatch.setenv("STEADYHAND_KEY_THEIRS", "theirs")
+    monkeypatch.setenv("STEADYHAND_SECRET_KEY", "canary-of-the-key")
+    for named, seen in (("STEADYHAND_KEY_MINE", {"mine"}), ("STEADYHAND_SECRET_KEY", set()), ("", set())):
+        spec = Spec(run="r", method="ask", recipe={"key_variable": named})
+        (tmp_path / SPEC).write_text(spec.dump())
+        passed = environment("mark", key=key_variable(tmp_path))
+        assert {"mine", "theirs", "canary-of-the-key"} & set(passed.values()) == seen
 
 
 def test_a_null_character_in_a_sample_does_not_end_the_run(corpus, trainer):

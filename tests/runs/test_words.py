@@ -24,6 +24,8 @@ WRONG = [
     ("ppo", {"batch_size": 32, "minibatch_size": 5}),
     ("pretrain", {"hidden_size": 100, "num_heads": 3}),
     ("generate", {"temperatures": [3.0]}),
+    ("generate", {"min_new_tokens": 97}),
+    ("generate", {"stop_strings": [""]}),
 ]
 
 

@@ -11,7 +11,7 @@ import torch
 from tests.training import tiny
 from training.context import Stopped
 from training.contract import Failure
-from training.mechanics import models, sampling, scoring
+from training.mechanics import draws, models, sampling, scoring
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def test_lots_give_tokens_as_often_as_the_distribution_says():
     probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05, 0.0])
     count = 4000
     lots = np.random.default_rng(0).random(count)
-    rows = [SimpleNamespace(temperature=1.0, lots=[lot], ids=[], logprob=0.0) for lot in lots]
-    tokens = sampling.draw(probabilities.log().expand(count, -1), rows, top_p=1.0)
+    rows = [SimpleNamespace(temperature=1.0, lots=[lot], least=0, ids=[], logprobs=[]) for lot in lots]
+    tokens = torch.tensor(draws.draw(probabilities.log().expand(count, -1), rows, top_p=1.0))
     shares = torch.bincount(tokens, minlength=5) / count
     torch.testing.assert_close(shares, probabilities, atol=0.03, rtol=0)
     assert shares[4] == 0
@@ -80,10 +80,10 @@ def test_lots_give_tokens_as_often_as_the_distribution_says():
 def test_nucleus_keeps_the_fewest_tokens_that_reach_top_p():
     logits = torch.tensor([0.05, 0.5, 0.15, 0.3]).log().expand(500, -1)
     lots = np.random.default_rng(0).random(500)
-    rows = [SimpleNamespace(temperature=1.0, lots=[lot], ids=[], logprob=0.0) for lot in lots]
-    tokens = sampling.draw(logits, rows, top_p=0.6)
-    assert set(tokens.tolist()) == {1, 3}
-    assert rows[0].logprob == pytest.approx(np.log([0.05, 0.5, 0.15, 0.3][tokens[0]]), rel=1e-5)
+    rows = [SimpleNamespace(temperature=1.0, lots=[lot], least=0, ids=[], logprobs=[]) for lot in lots]
+    tokens = draws.draw(logits, rows, top_p=0.6)
+    assert set(tokens) == {1, 3}
+    assert rows[0].logprobs[0] == pytest.approx(np.log([0.05, 0.5, 0.15, 0.3][tokens[0]]), rel=1e-5)
 
 
 def test_each_sequence_has_a_temperature_of_its_own(model, words):
@@ -120,7 +120,7 @@ def test_an_answer_ends_with_the_context_and_a_prompt_that_fills_it_is_refused(m
 def test_it_tells_how_far_it_is_and_stops_on_request(model, words):
     told: list[int] = []
     draw(model, words, batch_size=3, tell=told.append)
-    assert told == [3, 4]
+    assert told[-1] == 4 and told == sorted(set(told))
     with pytest.raises(Stopped):
         draw(model, words, stop_requested=lambda: True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,20 +11,35 @@ from training import contract
 from training.context import RunContext, Stopped
 
 Row = dict[str, Any]
+Tell = Callable[[int], None]
+
+BATCHES = 4  # that a part of samples is long: each part ends in a batch that empties, and a kill may cost one part
+PATIENCE = 1.0  # seconds from one word of progress to the next within a part
 
 
-def batches_by_length(lengths: list[int], *, batch_size: int) -> list[list[int]]:
-    """All places, in batches of similar length: the same ones at every start."""
-    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+def batches_by_length(lengths: list[int], *, batch_size: int, together: int = 1) -> list[list[int]]:
+    """All places, in batches of similar length: the same ones at every start.
+
+    Places come in runs of `together` (the samples of one prompt), and no run is torn.
+    """
+    runs = [list(range(start, start + together)) for start in range(0, len(lengths), together)]
+    runs.sort(key=lambda run: lengths[run[0]])
+    size = max(1, batch_size // together)
+    return [[place for run in runs[start : start + size] for place in run] for start in range(0, len(runs), size)]
 
 
 def kept(
-    context: RunContext, phase: str, batches: list[list[int]], work: Callable[[list[int]], list[Row]], *, unit: str
+    context: RunContext,
+    phase: str,
+    batches: list[list[int]],
+    work: Callable[[list[int], Tell], list[Row]],
+    *,
+    unit: str,
 ) -> list[Row]:
     """What `work` gives for every place, in the order of places: one plain row a place.
 
-    Parts are files below `checkpoints/`. Raises `Stopped` between two parts, on request.
+    `work` may tell how many of its places are done. Parts are files below `checkpoints/`. Raises `Stopped` between
+    two parts, on request.
     """
     folder = context.checkpoints / phase.replace(" ", "-")
     folder.mkdir(exist_ok=True)
@@ -36,10 +52,24 @@ def kept(
             if context.stop_requested:
                 raise Stopped
             context.progress(phase, done, total, unit=unit)
-            contract.write_atomically(path, json.dumps(work(places)))
+            rows = work(places, teller(context, phase, done, total, unit=unit))
+            contract.write_atomically(path, json.dumps(rows))
         # Read back in either case, so that a resumed run works on the very same values.
         for place, row in zip(places, json.loads(path.read_text()), strict=True):
             found[place] = row
         done += len(places)
     context.progress(phase, total, total, unit=unit)
     return found
+
+
+def teller(context: RunContext, phase: str, done: int, total: int, *, unit: str) -> Tell:
+    """Says how far a part is that began when `done` were, and not too often."""
+    said = time.monotonic()
+
+    def tell(count: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= PATIENCE:
+            said = time.monotonic()
+            context.progress(phase, done + count, total, unit=unit)
+
+    return tell

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from training import contract
 from training.context import RunContext
 from training.contract import Failure, Input
 from training.mechanics import datasets, models, sampling, scoring
-from training.mechanics.parts import batches_by_length, kept
+from training.mechanics.parts import BATCHES, Tell, batches_by_length, kept
 from training.mechanics.prompt_statistics import Sides, compare, finite, gain_in_sd, mean_with_error, win_rate
 from training.recipes.evaluate import EvaluateRecipe
 from training.recipes.utility import brief
@@ -43,7 +43,7 @@ class Job:
 
 
 Answers = dict[str, list[dict[str, Any]]]
-"""By side, one row a job: a `Sample` as plain values."""
+"""By side, one row a job: ids, text and ended of its `Sample`."""
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -91,9 +91,13 @@ def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job
         model = models.load_causal(given, dtype=torch.bfloat16 if recipe.bf16 else torch.float32).to(models.device())
         model.eval()
         prompts = [datasets.render_prompt(tokenizer, job.messages) for job in jobs]
-        batches = batches_by_length([len(prompt) for prompt in prompts], batch_size=recipe.batch_size)
+        batches = batches_by_length(
+            [len(prompt) for prompt in prompts], batch_size=BATCHES * recipe.batch_size, together=recipe.samples
+        )
 
-        def answer(places: list[int], model: Any = model, words: Any = tokenizer, asked: Any = prompts) -> Any:
+        def answer(
+            places: list[int], tell: Tell, model: Any = model, words: Any = tokenizer, asked: Any = prompts
+        ) -> Any:
             found = sampling.sample(
                 model,
                 words,
@@ -103,21 +107,25 @@ def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job
                 top_p=1.0,
                 max_new_tokens=recipe.max_new_tokens,
                 batch_size=recipe.batch_size,
+                tell=tell,
                 stop_requested=lambda: context.stop_requested,
             )
-            return [asdict(sample) for sample in found]
+            return [{"ids": sample.ids, "text": sample.text, "ended": sample.ended} for sample in found]
 
         answers[side] = kept(context, f"{side} answers", batches, answer, unit="completions")
         own = [scoring.Completion(prompt, row["ids"]) for prompt, row in zip(prompts, answers["policy"], strict=True)]
         again = batches_by_length([len(c.prompt) + len(c.ids) for c in own], batch_size=recipe.batch_size)
 
-        def score(places: list[int], model: Any = model, pad: int = tokenizer.pad_token_id, own: Any = own) -> Any:
+        def score(
+            places: list[int], tell: Tell, model: Any = model, pad: int = tokenizer.pad_token_id, own: Any = own
+        ) -> Any:
             found = scoring.token_logprobs(
                 model,
                 [own[place] for place in places],
                 pad_token_id=pad,
                 batch_size=recipe.batch_size,
                 temperature=recipe.temperature,
+                tell=tell,
             )
             return [{"logprob": logps.double().sum().item()} for logps in found]
 
@@ -166,9 +174,14 @@ def score_rewards(
         lengths = [len(datasets.render_conversation(tokenizer, talk)) for talk in talks]
         batches = batches_by_length(lengths, batch_size=recipe.batch_size)
 
-        def score(places: list[int], talks: Any = talks) -> Any:
+        def score(places: list[int], tell: Tell, talks: Any = talks) -> Any:
             scores = scoring.rewards(
-                model, tokenizer, [talks[place] for place in places], scale=scale, batch_size=recipe.batch_size
+                model,
+                tokenizer,
+                [talks[place] for place in places],
+                scale=scale,
+                batch_size=recipe.batch_size,
+                tell=tell,
             )
             return [{"reward": value} for value in scores]
 

@@ -1,41 +1,23 @@
 """Completions for people to rank: K samples a prompt, each from a seed and at a temperature of its own.
 
-Completion i of a prompt is drawn from its own seed (`sampling.seeds_of`) at `temperatures[i % len(temperatures)]`. Prompts
-of similar length share a batch, and the batches are the same at every start: a run that was killed and resumed gives the
-very rows of one that was left alone.
+Completion i of a prompt is drawn from its own seed (`sampling.seeds_of`) at `temperatures[i % len(temperatures)]`. The work
+is done in parts, the same ones at every start: a run that was killed and resumed gives the very rows of one that was left
+alone.
 """
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from training.context import RunContext
-from training.contract import Failure
-from training.mechanics import datasets, models, sampling
-from training.mechanics.parts import batches_by_length, kept
+from training.mechanics import completions, datasets, models, sampling
+from training.mechanics.parts import BATCHES, Tell, batches_by_length, kept
 from training.recipes.generate import GenerateRecipe
-
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("prompt_id", pa.string()),
-        ("index", pa.int32()),
-        ("text", pa.string()),
-        ("seed", pa.int64()),
-        ("temperature", pa.float64()),
-        ("top_p", pa.float64()),
-        ("num_tokens", pa.int32()),
-        ("ended", pa.bool_()),
-        ("logprob", pa.float64()),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +39,12 @@ def run(context: RunContext) -> dict[str, Any]:
     tokenizer = models.load_tokenizer(given)
     jobs = plan(context, recipe, tokenizer=tokenizer)
     model = models.load_causal(given, dtype=torch.bfloat16 if recipe.bf16 else torch.float32).to(models.device())
-    batches = batches_by_length([len(job.prompt) for job in jobs], batch_size=recipe.batch_size)
+    lengths = [len(job.prompt) for job in jobs]
+    batches = batches_by_length(lengths, batch_size=BATCHES * recipe.batch_size, together=recipe.k)
     work = partial(answer, context, recipe, model=model, tokenizer=tokenizer, jobs=jobs)
     answers = kept(context, "sampling", batches, work, unit="completions")
     rows = [row_of(context, recipe, job, found) for job, found in zip(jobs, answers, strict=True)]
-    write(context, recipe, rows)
+    completions.write(context.output, rows, card=card_of(context, recipe))
     return {
         "num_prompts": len(jobs) // recipe.k,
         "num_completions": len(rows),
@@ -72,9 +55,7 @@ def run(context: RunContext) -> dict[str, Any]:
 
 def plan(context: RunContext, recipe: GenerateRecipe, *, tokenizer: Any) -> list[Job]:
     """Raises `Failure("no_rows")`."""
-    rows = [row for split in ("train", "test") for row in datasets.read_rows(context.input("prompts"), split=split)]
-    if not rows:
-        raise Failure("no_rows", "The dataset has no prompt to answer.", advice="Add prompts, then start again.")
+    rows = completions.prompt_rows(context)
     asked = [datasets.messages_of(row) for row in rows]
     seeds = sampling.seeds_of(asked, context.spec.seed, recipe.seed, samples=recipe.k)
     jobs = []
@@ -87,7 +68,14 @@ def plan(context: RunContext, recipe: GenerateRecipe, *, tokenizer: Any) -> list
 
 
 def answer(
-    context: RunContext, recipe: GenerateRecipe, places: list[int], *, model: Any, tokenizer: Any, jobs: list[Job]
+    context: RunContext,
+    recipe: GenerateRecipe,
+    places: list[int],
+    tell: Tell,
+    *,
+    model: Any,
+    tokenizer: Any,
+    jobs: list[Job],
 ) -> list[dict[str, Any]]:
     batch = [jobs[place] for place in places]
     samples = sampling.sample(
@@ -98,38 +86,44 @@ def answer(
         temperatures=[job.temperature for job in batch],
         top_p=recipe.top_p,
         max_new_tokens=recipe.max_new_tokens,
+        min_new_tokens=recipe.min_new_tokens,
+        stop_strings=recipe.stop_strings,
         batch_size=recipe.batch_size,
+        tell=tell,
         stop_requested=lambda: context.stop_requested,
     )
-    first = batch[0]
-    context.sample(first.index, prompt=first.words, text=samples[0].text, ended=samples[0].ended)
-    return [asdict(found) for found in samples]
+    for job, found in list(zip(batch, samples, strict=True))[:: recipe.batch_size]:
+        context.sample(job.index, prompt=job.words, text=found.text, ended=found.ended)
+    return [
+        {"text": found.text, "num_tokens": len(found.ids), "ended": found.ended, "logprob": found.logprob}
+        for found in samples
+    ]
 
 
 def row_of(context: RunContext, recipe: GenerateRecipe, job: Job, found: dict[str, Any]) -> dict[str, Any]:
-    name = f"{context.spec.run} {job.prompt_id} {job.index}"
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),  # of this run and place: the same after a resume
+        "id": completions.completion_id(context.spec.run, job.prompt_id, job.index),
         "prompt_id": job.prompt_id,
         "index": job.index,
         "text": found["text"],
         "seed": job.seed,
         "temperature": job.temperature,
         "top_p": recipe.top_p,
-        "num_tokens": len(found["ids"]),
+        "num_tokens": found["num_tokens"],
         "ended": found["ended"],
         "logprob": found["logprob"],
     }
 
 
-def write(context: RunContext, recipe: GenerateRecipe, rows: list[dict[str, Any]]) -> None:
-    folder = context.output / "data"
-    folder.mkdir(exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "train-00000-of-00001.parquet")
+def card_of(context: RunContext, recipe: GenerateRecipe) -> str:
     model = context.input("model")
-    (context.output / "README.md").write_text(
-        f"# Completions\n\n{recipe.k} completions of each prompt, sampled from {model.name or 'a model'} "
-        f"(sha256 {model.sha256}) at temperatures {', '.join(map(str, recipe.temperatures))}, top_p {recipe.top_p}, "
-        f"at most {recipe.max_new_tokens} tokens. `logprob` is the summed log-probability of a completion's tokens, "
-        "in nats, at its temperature.\n"
+    return (
+        f"{recipe.k} completions of each prompt, sampled from {model.name or 'a model'} (sha256 {model.sha256}) at "
+        f"temperatures {', '.join(map(str, recipe.temperatures))}, top_p {recipe.top_p}, {recipe.min_new_tokens} to "
+        f"{recipe.max_new_tokens} tokens, ended by {ends_of(recipe)}. `logprob` is the summed log-probability of a "
+        "completion's tokens, in nats, at its temperature."
     )
+
+
+def ends_of(recipe: GenerateRecipe) -> str:
+    return "the end token" + "".join(f" or {json.dumps(string)}" for string in recipe.stop_strings)

@@ -1,5 +1,6 @@
 """Every method by its name and recipe. Free of torch: web pages, commands and workers import this and no more of training."""
 
+from training.recipes.ask import AskRecipe
 from training.recipes.base import Recipe
 from training.recipes.dpo import DpoRecipe
 from training.recipes.evaluate import EvaluateRecipe
@@ -17,6 +18,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "pretrain": PretrainRecipe,
     "sft": SftRecipe,
     "generate": GenerateRecipe,
+    "ask": AskRecipe,
     "reward": RewardRecipe,
     "dpo": DpoRecipe,
     "ppo": PpoRecipe,

@@ -16,7 +16,7 @@ class GenerateRecipe(Recipe):
     role: ClassVar[str] = "completions"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"max_new_tokens": 24, "batch_size": 32, "bf16": False},
-        "demo": {"max_new_tokens": 96, "batch_size": 16},
+        "demo": {"max_new_tokens": 96},
     }
 
     k: int = Field(4, ge=2, le=9, description="Completions a prompt.")
@@ -26,7 +26,11 @@ class GenerateRecipe(Recipe):
     )  # fmt: skip
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling; 1 samples from the whole distribution.")
     max_new_tokens: int = Field(96, ge=1, le=32_768, description="A completion is cut here if it has not ended.")
-    batch_size: int = Field(16, ge=1, le=1024, description="Sequences sampled at once.")
+    min_new_tokens: int = Field(0, ge=0, le=32_768, description="No completion ends before it has as many tokens.")
+    stop_strings: tuple[str, ...] = Field(
+        (), max_length=8, description="A completion also ends where one of these begins, which is left out of its text."
+    )
+    batch_size: int = Field(64, ge=1, le=1024, description="Sequences sampled at once.")
     bf16: bool = Field(True, description="bfloat16 weights.")
     seed: int = Field(0, ge=0, description="Completion i of prompt p is seeded by (seed, p, i), whatever the batch.")
 
@@ -34,4 +38,12 @@ class GenerateRecipe(Recipe):
     def temperatures_are_positive(self) -> GenerateRecipe:
         if any(not 0 < t <= 2 for t in self.temperatures):
             raise ValueError("temperatures must lie above 0 and at most at 2")
+        return self
+
+    @model_validator(mode="after")
+    def ends_are_possible(self) -> GenerateRecipe:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError("min_new_tokens must not be above max_new_tokens")
+        if not all(self.stop_strings):
+            raise ValueError("a stop string must not be empty")
         return self

@@ -17,7 +17,8 @@ from training import contract
 LOG = "process.log"  # what it printed
 RUN_VARIABLE = "STEADYHAND_RUN"  # in the environment of every process of a run: its id and the fence of its claim
 TAIL_LINES = 40
-# Secrets of the product (keys, database and broker addresses) are not among what a trainer may see.
+# Secrets of the product (keys, database and broker addresses) are not among what a trainer may see; of the keys of
+# endpoints, a run sees the one that its recipe names.
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHASHSEED")
 PASSED_ON_PREFIXES = (
     "LC_",
@@ -31,6 +32,7 @@ PASSED_ON_PREFIXES = (
     "ACCELERATE_",
     "HF_HOME",
 )
+KEYS = "STEADYHAND_KEY_"
 
 
 class Child:
@@ -46,7 +48,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-S", launch.__file__, str(os.getpid()), *settings.TRAINING_COMMAND, str(folder)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                cwd=Path(contract.__file__).parents[1], env=environment(f"{folder.name}:{fence}"),
+                cwd=Path(contract.__file__).parents[1], env=environment(f"{folder.name}:{fence}", key=key_variable(folder)),
             )  # fmt: skip
 
     def exit_code(self) -> int | None:
@@ -81,10 +83,18 @@ class Child:
         return self.exit_code() == -signal.SIGKILL and oom_kills() > self._oom_kills
 
 
-def environment(mark: str) -> dict[str, str]:
-    """The trainer's environment: what is on the list, and one thread a core unless the place says otherwise."""
+def key_variable(folder: Path) -> str:
+    name = str(contract.read_spec(folder).recipe.get("key_variable", ""))
+    return name if name.startswith(KEYS) else ""
+
+
+def environment(mark: str, *, key: str = "") -> dict[str, str]:
+    """The trainer's environment: what is on the list, the endpoint's `key` variable, and one thread a core unless the
+    place says otherwise."""
     passed = {
-        name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED_ON or name == key or name.startswith(PASSED_ON_PREFIXES)
     }
     return {"OMP_NUM_THREADS": str(settings.TRAINING_THREADS), "PYTHONUNBUFFERED": "1", **passed, RUN_VARIABLE: mark}
 
