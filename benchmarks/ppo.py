@@ -1,0 +1,161 @@
+"""PPO beside TRL's: rollouts of 32 episodes by turns, episodes a second, and how long each takes to the same reward.
+
+`make bench-ppo` trains SmolLM2-135M-Instruct by a LoRA in bfloat16; `MODEL=small make bench-ppo` a Llama of 3.2M parameters
+in full, from a random start, on a reward that can be earned: the share of capital letters. TRL 1.12.0, the last with a
+PPOTrainer, is installed into a folder of its own below STEADYHAND_BENCH_HOME and runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from training.__main__ import OFFLINE, THREADS
+
+os.environ.update(OFFLINE | THREADS)  # as a run has it; read when torch is loaded
+
+from transformers.utils import logging
+
+from benchmarks import bench
+from benchmarks.ppo_house import EPISODES, MINIBATCH, PASSES, House, build
+from training import contract
+from training.context import RunContext
+from training.contract import Spec
+from training.mechanics import models
+from training.methods.ppo import Loop
+
+MODEL = os.environ.get("MODEL", "smollm")
+ROLLOUTS = int(os.environ.get("ROLLOUTS", {"smollm": "4", "small": "40"}[MODEL]))
+RELEASE = "trl==1.12.0"
+
+
+def main() -> None:
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        house = build(Path(folder), MODEL)
+        ours, peer = Ours(house, Path(folder, "run")), Peer(house, Path(folder, "peer"))
+        found = bench.rates({"ours": ours.rollout, "peer": peer.rollout}, warm_up=1, runs=ROLLOUTS)
+        peer.end()
+    for side in (ours, peer):
+        told = [f"{one['reward']:.2f} ({one['kl']:.2f})" for one in side.told[:: max(1, len(side.told) // 10)]]
+        print(f"{side.name}: reward (KL in nats) {', '.join(told)}")
+    facts: dict[str, Any] = {"model": MODEL, "release": RELEASE, "episodes_a_rollout": EPISODES}
+    if MODEL == "small":
+        facts |= same_reward(ours, peer)
+    told_rates = {f"{side}_episodes_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
+    bench.report("ppo", ours=found["ours"], peer=found["peer"], at_least=2.0, **facts, **told_rates)
+
+
+class Side(ABC):
+    """One of the two: what each of its rollouts came to, and when, in seconds of its own."""
+
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, float]] = []
+        self.seconds = 0.0
+
+    def rollout(self) -> int:
+        began = time.perf_counter()
+        figures = self.step()
+        self.seconds += time.perf_counter() - began
+        self.told.append({**figures, "at": self.seconds})
+        return EPISODES
+
+    @abstractmethod
+    def step(self) -> dict[str, float]:
+        """`reward` and `kl` are of the policy that sampled."""
+
+
+class Ours(Side):
+    name = "ours"
+
+    def __init__(self, house: House, folder: Path) -> None:
+        super().__init__()
+        folder.mkdir()
+        recipe = {
+            **house.recipe, "episodes": EPISODES * (ROLLOUTS + 1), "batch_size": EPISODES, "minibatch_size": MINIBATCH,
+            "epochs": PASSES, "target_kl": None, "missing_eos_penalty": 0.0, "checkpoint_every": 10_000,
+        }  # fmt: skip
+        spec = Spec(run=folder.name, method="ppo", recipe=recipe, inputs=house.inputs, seed=0)
+        (folder / contract.SPEC).write_text(spec.dump())
+        context = RunContext.open(folder)
+        assert context.recipe is not None
+        self.loop = Loop(context, context.recipe, models.load_tokenizer(house.inputs["model"]))
+
+    def step(self) -> dict[str, float]:
+        rollout = self.loop.rollout()
+        self.loop.pass_over(rollout)
+        self.loop.finish(rollout)
+        last = self.loop.state.history[-1]
+        return {"reward": last["raw_score"], "kl": last["kl"]}
+
+
+class Peer(Side):
+    name = "TRL"
+
+    def __init__(self, house: House, folder: Path) -> None:
+        super().__init__()
+        home = Path(os.environ.get("STEADYHAND_BENCH_HOME", folder)) / RELEASE.replace("==", "-")
+        if not home.exists():
+            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(home), RELEASE]
+            subprocess.run(command, check=True)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(home), *filter(None, sys.path)])}
+        told = {"rollouts": ROLLOUTS + 1, "folder": str(folder), **house.for_peer()}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.ppo_peer", json.dumps(told)], env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.answer() == {"ready": True}
+
+    def step(self) -> dict[str, float]:
+        assert self.process.stdin is not None
+        self.process.stdin.write("on\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith('{"'):  # its libraries print too
+                found: dict[str, Any] = json.loads(line)
+                return found
+        raise RuntimeError(f"{RELEASE} ended: {self.process.wait()}")
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def same_reward(ours: Side, peer: Side) -> dict[str, float]:
+    """How long each took, in its own seconds, to the reward that the worse of the two ends with; and the KL at it."""
+    some = max(1, ROLLOUTS // 4)
+    goal = min(statistics.mean(one["reward"] for one in side.told[-some:]) for side in (ours, peer))
+    found = {name: reached(side, goal) for name, side in {"ours": ours, "peer": peer}.items()}
+    return {
+        "goal": round(goal, 3),
+        "time_ratio": round(found["peer"]["at"] / found["ours"]["at"], 2),
+        **{f"{name}_seconds_to_goal": round(one["at"], 1) for name, one in found.items()},
+        **{f"{name}_kl_at_goal": round(one["kl"], 2) for name, one in found.items()},
+    }
+
+
+def reached(side: Side, goal: float) -> dict[str, float]:
+    """The first rollout from which the mean of three is at the goal; the last where none is."""
+    for at in range(2, len(side.told)):
+        if statistics.mean(one["reward"] for one in side.told[at - 2 : at + 1]) >= goal:
+            return side.told[at]
+    return side.told[-1]
+
+
+if __name__ == "__main__":
+    main()
