@@ -40,7 +40,16 @@ class Server:
     takes_s: float = 0.0
     gives_logprobs: bool = True
     says: Any = None  # instead of completions
+    under_way: int = 0
     lock: Any = field(default_factory=threading.Lock)
+
+    def settle(self) -> None:
+        """Returns once nothing is asked any more: what a killed client had sent is still answered after its end."""
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            if self.under_way:
+                until = time.monotonic() + 0.3
+            time.sleep(0.01)
 
     @property
     def answered(self) -> list[Asked]:
@@ -73,11 +82,14 @@ def serving(**told: Any) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             at = time.monotonic()
+            with server.lock:
+                server.under_way += 1
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             time.sleep(server.takes_s)
             with server.lock:
                 status = server.status(self.headers["Authorization"])
                 server.asked.append(Asked(at, self.path, self.headers["Authorization"], body, status))
+                server.under_way -= 1
             refused = {"error": {"message": f"No, {self.headers['Authorization']}."}}
             payload = json.dumps((server.says or server.answer(body)) if status == 200 else refused).encode()
             self.send_response(status)

@@ -147,6 +147,7 @@ def test_killed_or_stopped_it_goes_on_without_asking_again_for_what_it_has(make,
         os.kill(process.pid, how)
         process.join(60)
         assert process.exitcode == code
+        server.settle()
         with journal.open("ab") as file:
             file.write(b'{"request": 9, "choi')  # as a kill within a line would leave it
         known = journal.read_bytes().count(b"\n")
