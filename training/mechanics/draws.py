@@ -26,8 +26,7 @@ class Row:
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     ended: bool = False
-    text: str | None = None
-    """Set where a stop string cut it."""
+    text: str | None = None  # where a stop string cut it
 
 
 def draw(logits_BV: Tensor, rows: list[Row], *, top_p: float, ends: frozenset[int] = frozenset()) -> list[int]:
