@@ -81,15 +81,21 @@ def serving(**told: Any) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            at = time.monotonic()
             with server.lock:
                 server.under_way += 1
+            try:
+                self.respond()
+            finally:  # a client that was killed may have sent half a request
+                with server.lock:
+                    server.under_way -= 1
+
+        def respond(self) -> None:
+            at = time.monotonic()
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             time.sleep(server.takes_s)
             with server.lock:
                 status = server.status(self.headers["Authorization"])
                 server.asked.append(Asked(at, self.path, self.headers["Authorization"], body, status))
-                server.under_way -= 1
             refused = {"error": {"message": f"No, {self.headers['Authorization']}."}}
             payload = json.dumps((server.says or server.answer(body)) if status == 200 else refused).encode()
             self.send_response(status)
