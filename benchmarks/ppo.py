@@ -25,7 +25,7 @@ os.environ.update(OFFLINE | THREADS)  # as a run has it; read when torch is load
 from transformers.utils import logging
 
 from benchmarks import bench
-from benchmarks.ppo_house import EPISODES, MINIBATCH, PASSES, House, build
+from benchmarks.ppo_house import EPISODES, MINIBATCH, PASSES, SAMPLES, House, build
 from training import contract
 from training.context import RunContext
 from training.contract import Spec
@@ -83,7 +83,8 @@ class Ours(Side):
         super().__init__()
         folder.mkdir()
         recipe = {
-            **house.recipe, "episodes": EPISODES * (ROLLOUTS + 1), "batch_size": EPISODES, "minibatch_size": MINIBATCH,
+            **house.recipe, "episodes": EPISODES * (ROLLOUTS + 1), "batch_size": EPISODES, "samples_per_prompt": SAMPLES,
+            "minibatch_size": MINIBATCH,
             "epochs": PASSES, "target_kl": None, "missing_eos_penalty": 0.0, "checkpoint_every": 10_000,
         }  # fmt: skip
         spec = Spec(run=folder.name, method="ppo", recipe=recipe, inputs=house.inputs, seed=0)

@@ -297,3 +297,29 @@ def test_the_controller_brings_a_process_that_answers_the_price_to_its_target(ga
     for _ in range(400):
         price = ppo.next_kl_price(price, kl=gain / price, target=6.0, episodes=100, horizon=1000)
     assert gain / price == pytest.approx(6.0, rel=0.02)
+
+
+# Where the critic begins
+
+
+def test_a_score_along_the_way_is_believed_as_far_as_it_was_right():
+    mask = torch.ones(50, 4, dtype=torch.bool)
+    torch.manual_seed(0)
+    returns = torch.randn(50)
+    rewards = torch.zeros(50, 4)
+    rewards[:, -1] = returns
+    told = (returns / 2).unsqueeze(1).expand(-1, 4)
+    right = ppo.Prior.of(told, rewards, mask, gamma=1.0)
+    assert right.slope == pytest.approx(2.0, rel=0.05)
+    assert torch.allclose(right.values(told)[:, 0], returns, atol=0.1)
+
+    idle = ppo.Prior.of(torch.randn(50, 4), rewards, mask, gamma=1.0)
+    assert abs(idle.slope) < 0.1
+    assert idle.offset == pytest.approx(returns.mean().item(), abs=0.1)
+
+
+def test_of_a_score_that_never_changes_only_the_mean_return_is_left():
+    mask = torch.tensor([[True, True], [True, False]])
+    rewards = torch.tensor([[0.0, 1.0], [3.0, 0.0]])
+    prior = ppo.Prior.of(torch.zeros(2, 2), rewards, mask, gamma=1.0)
+    assert (prior.slope, prior.offset) == (0.0, pytest.approx((1 + 1 + 3) / 3))

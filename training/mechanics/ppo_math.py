@@ -195,6 +195,38 @@ class Scale:
         return cls(mean, std)
 
 
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What the score of an unfinished completion says of the return that is to come: `slope` times it, and `offset`.
+
+    A critic that starts from the reward model (Huang et al. 2024, detail 4) believes that score as it stands. But nobody
+    has trained it where a text is not over: one that looks for an end knows nothing before it. So it is believed as far
+    as it was right.
+    """
+
+    slope: float
+    offset: float
+
+    def values(self, along_BA: Tensor) -> Tensor:
+        return self.slope * along_BA + self.offset
+
+    @classmethod
+    def of(cls, along_BA: Tensor, rewards_BA: Tensor, mask_BA: Tensor, *, gamma: float) -> Prior:
+        """By least squares on a rollout's returns, less what chance alone explains: of r^2 over B completions, 1/B."""
+        nothing_BA = torch.zeros_like(rewards_BA)
+        returns_BA, _ = generalised_advantages(rewards_BA, nothing_BA, mask_BA, gamma=gamma, lam=1.0)
+        mean = masked_mean(returns_BA, mask_BA)
+        spread, of_returns = masked_variance(along_BA, mask_BA), masked_variance(returns_BA, mask_BA)
+        if spread < 1e-8 or of_returns < 1e-8:
+            return cls(0.0, mean.item())
+        middle = masked_mean(along_BA, mask_BA)
+        together = masked_mean((along_BA - middle) * (returns_BA - mean), mask_BA)
+        explained = together.square() / (spread * of_returns)
+        kept = ((explained - 1 / len(mask_BA)) / explained.clamp(min=1e-12)).clamp(min=0.0)
+        slope = kept * together / spread
+        return cls(slope.item(), (mean - slope * middle).item())
+
+
 MIN_SCORES = 16  # fewer leave more than a quarter of a standard deviation of doubt about the mean
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training.contract import Failure
 from training.mechanics import ppo_math
-from training.mechanics.ppo_model import Actor, Texts
+from training.mechanics.ppo_model import Actor
 from training.mechanics.ppo_rollout import Rollout, minibatches
 from training.mechanics.trainer import not_finite
 from training.recipes.ppo import PpoRecipe
@@ -60,7 +60,6 @@ def train_on(
     *,
     actor: Actor,
     optimizer: torch.optim.Adam,
-    pad_token_id: int,
     number: int,
     seed: int,
     stop_requested: Callable[[], bool],
@@ -73,7 +72,7 @@ def train_on(
     plan = [rows for e in range(recipe.epochs) for rows in minibatches(recipe, seed=seed, number=number, epoch=e)]
     while not passes.is_over and not stop_requested():
         figures = train_step(
-            rollout, plan[passes.done], recipe, actor=actor, optimizer=optimizer, pad_token_id=pad_token_id,
+            rollout, plan[passes.done], recipe, actor=actor, optimizer=optimizer,
             first=passes.done == 0, number=number,
         )  # fmt: skip
         passes.done += 1
@@ -88,11 +87,10 @@ def train_step(
     *,
     actor: Actor,
     optimizer: torch.optim.Adam,
-    pad_token_id: int,
     first: bool,
     number: int,
 ) -> dict[str, float]:
-    texts = Texts.of([rollout.completions[row] for row in rows], pad_token_id=pad_token_id, device=actor.device)
+    texts = actor.texts([rollout.completions[row] for row in rows])
     mask_BA = texts.mask_BA
 
     def part(all_BA: Tensor) -> Tensor:
@@ -103,7 +101,11 @@ def train_step(
         reading.logprobs_BA, part(rollout.old_BA), part(rollout.advantages_BA), mask_BA, clip=recipe.clip
     )
     value = ppo_math.value_loss(
-        reading.values_BA, part(rollout.values_BA), part(rollout.targets_BA), mask_BA, clip=recipe.clip_value
+        part(rollout.prior_BA) + reading.values_BA,
+        part(rollout.values_BA),
+        part(rollout.targets_BA),
+        mask_BA,
+        clip=recipe.clip_value,
     )
     figures = {
         "policy_loss": policy.loss.item(),

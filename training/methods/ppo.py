@@ -19,8 +19,9 @@ from typing import Any
 
 from training.context import RunContext, Stopped
 from training.mechanics import checkpoints, models, ppo_math, ppo_state, randomness
+from training.mechanics.judge import Judge
 from training.mechanics.ppo_model import Actor
-from training.mechanics.ppo_rollout import Judge, Rollout, collect, read_prompts
+from training.mechanics.ppo_rollout import Rollout, collect, read_prompts
 from training.mechanics.ppo_state import State
 from training.mechanics.ppo_update import Passes, new_optimizer, set_rates, train_on
 from training.mechanics.trainer import refuse_poisoned
@@ -79,7 +80,7 @@ class Loop:
         if self.state.rollout is not None:
             return self.state.rollout
         try:
-            rollout, scale = collect(
+            rollout, learned = collect(
                 self.context,
                 self.recipe,
                 actor=self.actor,
@@ -89,12 +90,12 @@ class Loop:
                 number=self.state.number,
                 seed=self.seed,
                 kl_price=self.state.kl_price,
-                scale=self.state.scale,
+                learned=self.state.learned,
             )
         except Stopped:
             self.keep()
             raise
-        self.state.scale = scale
+        self.state.learned = learned
         self.state.rollout, self.state.passes = rollout, Passes()
         return rollout
 
@@ -106,7 +107,6 @@ class Loop:
             self.recipe,
             actor=self.actor,
             optimizer=self.optimizer,
-            pad_token_id=self.tokenizer.pad_token_id,
             number=self.state.number,
             seed=self.seed,
             stop_requested=lambda: self.context.stop_requested,
@@ -202,8 +202,8 @@ class Loop:
         """Means over the first and the last quarter of the rollouts: one rollout alone is mostly chance."""
         history = self.state.history
         some = max(1, len(history) // 4)
-        scale = self.state.scale
-        assert scale is not None
+        learned = self.state.learned
+        assert learned is not None
 
         def mean(name: str, figures: list[dict[str, float]]) -> float:
             return sum(f[name] for f in figures) / len(figures)
@@ -217,7 +217,8 @@ class Loop:
             **last,
             "explained_variance": mean("explained_variance", history[-some:]),
             "kl_coefficient": self.state.kl_price,
-            "scale_mean": scale.mean,
-            "scale_std": scale.std,
+            "scale_mean": learned.scale.mean,
+            "scale_std": learned.scale.std,
+            "critic_slope": learned.prior.slope,
             "ended_early": self.ended_early,
         }

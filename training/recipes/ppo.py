@@ -21,13 +21,16 @@ class PpoRecipe(Recipe):
         # Two passes and 48 tokens: on 2 cores the passes are most of the time. So few steps need a high rate, and
         # a controller that reacts within the run's own number of episodes. No penalty for what is cut: raters have
         # judged cut texts too, so the reward model knows what an end is worth, and nobody ranked for more.
-        "demo": {"episodes": 512, "batch_size": 32, "minibatch_size": 8, "epochs": 2, "max_new_tokens": 48,
-                 "learning_rate": 2e-4, "kl_horizon": 500, "missing_eos_penalty": 0.0},
+        "demo": {"episodes": 512, "batch_size": 32, "samples_per_prompt": 4, "minibatch_size": 8, "epochs": 2,
+                 "max_new_tokens": 48, "learning_rate": 2e-4, "kl_horizon": 500, "missing_eos_penalty": 0.0},
     }  # fmt: skip
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter; none trains the whole model.")
     episodes: int = Field(512, ge=1, le=100_000_000, description="Completions sampled in all.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Completions a rollout.")
+    samples_per_prompt: int = Field(
+        1, ge=1, le=256, description="Completions of a prompt in a rollout; it is read once for all of them."
+    )
     minibatch_size: int = Field(8, ge=1, le=65_536, description="Completions a gradient step; divides the batch.")
     epochs: int = Field(4, ge=1, le=32, description="Passes over each rollout.")
     max_new_tokens: int = Field(
@@ -67,4 +70,6 @@ class PpoRecipe(Recipe):
     def minibatches_divide_the_batch(self) -> PpoRecipe:
         if self.batch_size % self.minibatch_size:
             raise ValueError("minibatch_size must divide batch_size")
+        if self.minibatch_size % self.samples_per_prompt:
+            raise ValueError("samples_per_prompt must divide minibatch_size")
         return self
