@@ -65,6 +65,11 @@ def test_the_learning_rate_falls_in_a_straight_line(trained):
     assert rates == {i + 1: pytest.approx(TINY["learning_rate"] * (1 - i / total)) for i in range(total)}
 
 
+def test_the_critic_explains_a_third_of_the_returns_by_half_way(trained):
+    explained = list(tiny.curve(trained, "explained_variance").values())
+    assert sum(explained[len(explained) // 2 :]) / len(explained[len(explained) // 2 :]) > 0.3
+
+
 def test_the_price_of_kl_follows_its_controller(trained):
     kl, price = tiny.curve(trained, "kl"), tiny.curve(trained, "kl_coefficient")
     recipe = RECIPES["ppo"].preset("tiny")

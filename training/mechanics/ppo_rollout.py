@@ -18,7 +18,7 @@ from training.contract import Failure
 from training.mechanics import datasets, ppo_math, sampling
 from training.mechanics.datasets import Message
 from training.mechanics.judge import Judge, Said, Scores, reaches_of
-from training.mechanics.ppo_math import Prior, Scale
+from training.mechanics.ppo_math import Scale
 from training.mechanics.ppo_model import Actor
 from training.mechanics.scoring import Completion
 from training.recipes.ppo import PpoRecipe
@@ -31,18 +31,10 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """What the first rollout tells for all."""
-
-    scale: Scale
-    prior: Prior
-
-
-@dataclass(frozen=True, slots=True)
 class Rollout:
     """Tensors on the CPU; column a of `_BA` is a completion's token a, `advantages_BA` is white over the rollout.
 
-    `values_BA` are the critic's and hold `prior_BA`, the part of them that does not change while it learns.
+    `values_BA` are the critic's, which `prior_BA` is a part of: what the reward model foresaw.
     """
 
     completions: list[Completion]
@@ -116,13 +108,12 @@ def collect(
     number: int,
     seed: int,
     kl_price: float,
-    learned: Learned | None,
-) -> tuple[Rollout, Learned]:
+    scale: Scale | None,
+) -> tuple[Rollout, Scale]:
     """Rollout `number`. Changes nothing, so that a request to stop, `Stopped`, may come at any moment of it.
 
-    What is `learned` from the first rollout, which the reference samples, holds for all: scores are put on its scale
-    (mean 0, deviation 1; `ppo_math.Scale.of`), and the critic begins at what an unfinished completion's score said of the
-    return (`ppo_math.Prior.of`).
+    Scores are put on the scale of the first rollout, which is the reference's (mean 0, deviation 1), where `scale` is
+    none yet; see `ppo_math.Scale.of`.
     """
     episodes = range(number * recipe.batch_size, (number + 1) * recipe.batch_size)
     asked = prompts_of(prompts, episodes, seed=seed, samples=recipe.samples_per_prompt)
@@ -131,7 +122,7 @@ def collect(
     with actor.autocast():
         found = judge.score(context, said, batch_size=recipe.minibatch_size)
     refuse_not_finite(found, number)
-    scale = learned.scale if learned else Scale.of(found.final_B, otherwise=judge.scale)
+    scale = scale or Scale.of(found.final_B, otherwise=judge.scale)
     ended_B = torch.tensor([a.ended for a in answers])
     scores_B = ppo_math.final_scores(
         scale.normalise(found.final_B), ended_B, clip=recipe.reward_clip, missing_eos_penalty=recipe.missing_eos_penalty
@@ -144,8 +135,7 @@ def collect(
     mask_BA = torch.arange(old_BA.shape[1]) < torch.tensor([[len(c.ids)] for c in completions])
     rewards_BA = ppo_math.token_rewards(scores_B, old_BA, reference_BA, mask_BA, kl_price=kl_price)
     along_BA = scale.normalise(found.along_BA).clamp(-recipe.reward_clip, recipe.reward_clip)
-    prior = learned.prior if learned else Prior.of(along_BA, rewards_BA, mask_BA, gamma=recipe.gamma)
-    prior_BA = torch.where(mask_BA, prior.values(along_BA), 0.0)
+    prior_BA = ppo_math.foreseen_returns(along_BA, rewards_BA, mask_BA, gamma=recipe.gamma)
     values_BA = prior_BA + critic_BA
     advantages_BA, targets_BA = ppo_math.generalised_advantages(
         rewards_BA, values_BA, mask_BA, gamma=recipe.gamma, lam=recipe.lam
@@ -166,7 +156,7 @@ def collect(
         targets_BA=targets_BA,
         entropy=ppo_math.masked_mean(entropies_BA, mask_BA).item(),
     )
-    return rollout, Learned(scale, prior)
+    return rollout, scale
 
 
 def sample(

@@ -1,6 +1,6 @@
 """What a PPO run must remember to go on as if it had never stopped.
 
-Weights of policy and critic, both with Adam's moments; the price of KL; what the first rollout told; the number of the
+Weights of policy and critic, both with Adam's moments; the price of KL; the scale of the scores; the number of the
 rollout; and, where the stop came in the middle of a rollout's passes, that rollout and how far they had come. There is
 no random state and no position in the data beside the rollout's number: see `ppo_rollout`.
 """
@@ -16,9 +16,9 @@ from torch import nn
 
 from training.contract import Failure
 from training.mechanics import checkpoints
-from training.mechanics.ppo_math import Prior, Scale
+from training.mechanics.ppo_math import Scale
 from training.mechanics.ppo_model import Actor
-from training.mechanics.ppo_rollout import Learned, Rollout
+from training.mechanics.ppo_rollout import Rollout
 from training.mechanics.ppo_update import Passes
 
 STATE = "ppo.pt"  # inside a checkpoint alone; read with weights_only
@@ -30,7 +30,7 @@ class State:
 
     kl_price: float
     number: int = 0
-    learned: Learned | None = None
+    scale: Scale | None = None
     rollout: Rollout | None = None
     passes: Passes = field(default_factory=Passes)
     history: list[dict[str, float]] = field(default_factory=list)
@@ -42,7 +42,7 @@ def write(folder: Path, state: State, *, actor: Actor, optimizer: torch.optim.Ad
         "optimizer": optimizer.state_dict(),
         "kl_price": state.kl_price,
         "number": state.number,
-        "learned": asdict(state.learned) if state.learned else None,
+        "scale": asdict(state.scale) if state.scale else None,
         "rollout": state.rollout.as_plain() if state.rollout else None,
         "passes": state.passes.as_plain(),
         "history": state.history,
@@ -67,15 +67,11 @@ def read(folder: Path, *, actor: Actor, optimizer: torch.optim.Adam) -> State:
     return State(
         kl_price=plain["kl_price"],
         number=plain["number"],
-        learned=learned_of(plain["learned"]) if plain["learned"] else None,
+        scale=Scale(**plain["scale"]) if plain["scale"] else None,
         rollout=Rollout.from_plain(plain["rollout"]) if plain["rollout"] else None,
         passes=Passes(**plain["passes"]),
         history=plain["history"],
     )
-
-
-def learned_of(plain: dict[str, dict[str, float]]) -> Learned:
-    return Learned(Scale(**plain["scale"]), Prior(**plain["prior"]))
 
 
 def trained(actor: Actor) -> dict[str, nn.Parameter]:

@@ -46,9 +46,13 @@ def new_optimizer(actor: Actor, recipe: PpoRecipe) -> torch.optim.Adam:
     )
 
 
-def set_rates(optimizer: torch.optim.Adam, recipe: PpoRecipe, *, number: int, total: int) -> None:
-    """Falling in a straight line from the first rollout's rate to 0 behind the last."""
-    share = 1.0 - number / total
+def set_rates(optimizer: torch.optim.Adam, recipe: PpoRecipe, *, number: int, total: int, warm: float) -> None:
+    """Rising over the first rollout's passes (`warm`, up to 1), then falling in a straight line to 0 behind the last.
+
+    Adam's first steps move every weight by its rate whatever the gradient says: taken at once, they cost nats of KL that
+    buy nothing.
+    """
+    share = (warm if number == 0 else 1.0) * (1.0 - number / total)
     for group, rate in zip(optimizer.param_groups, (recipe.learning_rate, recipe.critic_learning_rate), strict=True):
         group["lr"] = rate * share
 
@@ -61,6 +65,7 @@ def train_on(
     actor: Actor,
     optimizer: torch.optim.Adam,
     number: int,
+    total: int,
     seed: int,
     stop_requested: Callable[[], bool],
 ) -> None:
@@ -71,6 +76,7 @@ def train_on(
     """
     plan = [rows for e in range(recipe.epochs) for rows in minibatches(recipe, seed=seed, number=number, epoch=e)]
     while not passes.is_over and not stop_requested():
+        set_rates(optimizer, recipe, number=number, total=total, warm=(passes.done + 1) / len(plan))
         figures = train_step(
             rollout, plan[passes.done], recipe, actor=actor, optimizer=optimizer,
             first=passes.done == 0, number=number,

@@ -23,7 +23,7 @@ from training.mechanics.judge import Judge
 from training.mechanics.ppo_model import Actor
 from training.mechanics.ppo_rollout import Rollout, collect, read_prompts
 from training.mechanics.ppo_state import State
-from training.mechanics.ppo_update import Passes, new_optimizer, set_rates, train_on
+from training.mechanics.ppo_update import Passes, new_optimizer, train_on
 from training.mechanics.trainer import refuse_poisoned
 from training.recipes.ppo import PpoRecipe
 
@@ -80,7 +80,7 @@ class Loop:
         if self.state.rollout is not None:
             return self.state.rollout
         try:
-            rollout, learned = collect(
+            rollout, scale = collect(
                 self.context,
                 self.recipe,
                 actor=self.actor,
@@ -90,17 +90,16 @@ class Loop:
                 number=self.state.number,
                 seed=self.seed,
                 kl_price=self.state.kl_price,
-                learned=self.state.learned,
+                scale=self.state.scale,
             )
         except Stopped:
             self.keep()
             raise
-        self.state.learned = learned
+        self.state.scale = scale
         self.state.rollout, self.state.passes = rollout, Passes()
         return rollout
 
     def pass_over(self, rollout: Rollout) -> None:
-        set_rates(self.optimizer, self.recipe, number=self.state.number, total=self.total)
         train_on(
             rollout,
             self.state.passes,
@@ -108,6 +107,7 @@ class Loop:
             actor=self.actor,
             optimizer=self.optimizer,
             number=self.state.number,
+            total=self.total,
             seed=self.seed,
             stop_requested=lambda: self.context.stop_requested,
         )
@@ -202,8 +202,8 @@ class Loop:
         """Means over the first and the last quarter of the rollouts: one rollout alone is mostly chance."""
         history = self.state.history
         some = max(1, len(history) // 4)
-        learned = self.state.learned
-        assert learned is not None
+        scale = self.state.scale
+        assert scale is not None
 
         def mean(name: str, figures: list[dict[str, float]]) -> float:
             return sum(f[name] for f in figures) / len(figures)
@@ -217,8 +217,7 @@ class Loop:
             **last,
             "explained_variance": mean("explained_variance", history[-some:]),
             "kl_coefficient": self.state.kl_price,
-            "scale_mean": learned.scale.mean,
-            "scale_std": learned.scale.std,
-            "critic_slope": learned.prior.slope,
+            "scale_mean": scale.mean,
+            "scale_std": scale.std,
             "ended_early": self.ended_early,
         }

@@ -17,7 +17,7 @@ class PpoRecipe(Recipe):
     role: ClassVar[str] = "policy"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"lora": None, "episodes": 384, "batch_size": 32, "minibatch_size": 16, "max_new_tokens": 24,
-                 "learning_rate": 1e-3, "target_kl": 6.0, "kl_horizon": 500, "bf16": False},
+                 "learning_rate": 5e-4, "target_kl": 6.0, "kl_horizon": 500, "bf16": False},
         # Two passes and 48 tokens: on 2 cores the passes are most of the time. So few steps need a high rate, and
         # a controller that reacts within the run's own number of episodes. No penalty for what is cut: raters have
         # judged cut texts too, so the reward model knows what an end is worth, and nobody ranked for more.
