@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -127,6 +128,13 @@ class Actor:
             spread(torch.cat([entropy for _, entropy in parts]), texts.mask_BA) if entropies else None,
         )
 
+    def likelihood_loss(self, texts: list[Completion]) -> Tensor:
+        """Mean -log pi of the texts' tokens behind the first, at temperature 1: []."""
+        read = self.texts(texts)
+        with self.autocast():
+            parts = self.scored(self.plain, hidden_of(self.plain, read), read, entropies=False, temperature=1.0)
+            return -torch.cat([logprobs for logprobs, _ in parts]).mean()
+
     @torch.no_grad()
     def reference_logprobs(self, texts: Texts) -> Tensor:
         """[B, A], of the model that the run was given: with an adapter, the same trunk with the adapter switched off."""
@@ -141,26 +149,32 @@ class Actor:
             return spread(torch.cat([logprobs for logprobs, _ in parts]), texts.mask_BA)
 
     def scored(
-        self, model: Any, hidden_ND: Tensor, texts: Texts, *, entropies: bool
+        self, model: Any, hidden_ND: Tensor, texts: Texts, *, entropies: bool, temperature: float | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Chunk by chunk, (log-probabilities, entropies) of N actions: a whole minibatch of vocabularies fills a memory."""
-        head = model.get_output_embeddings()
+        score = partial(
+            self.score_chunk,
+            model.get_output_embeddings(),
+            entropies=entropies,
+            temperature=self.temperature if temperature is None else temperature,
+        )
         chunks = list(zip(hidden_ND.split(CHUNK), texts.actions_N.split(CHUNK), strict=True))
         for hidden, actions in chunks:
             if len(chunks) > 1 and torch.is_grad_enabled():
                 # Logits are made again on the way back: kept, they would stand beside each other after all.
-                yield checkpoint(self.score_chunk, head, hidden, actions, entropies, use_reentrant=False)
+                yield checkpoint(score, hidden, actions, use_reentrant=False)
             else:
-                yield self.score_chunk(head, hidden, actions, entropies)
+                yield score(hidden, actions)
 
+    @staticmethod
     def score_chunk(
-        self, head: nn.Module, hidden_ND: Tensor, actions_N: Tensor, entropies: bool
+        head: nn.Module, hidden_ND: Tensor, actions_N: Tensor, *, entropies: bool, temperature: float
     ) -> tuple[Tensor, Tensor]:
         logits_NV = head(hidden_ND)
-        logprobs_N = token_logprobs(logits_NV, actions_N, temperature=self.temperature)
+        logprobs_N = token_logprobs(logits_NV, actions_N, temperature=temperature)
         if not entropies:
             return logprobs_N, logprobs_N
-        return logprobs_N, token_entropies(logits_NV, temperature=self.temperature)
+        return logprobs_N, token_entropies(logits_NV, temperature=temperature)
 
 
 def hidden_of(model: Any, texts: Texts) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from training.contract import Failure
 from training.mechanics import ppo_math
 from training.mechanics.ppo_model import Actor
 from training.mechanics.ppo_rollout import Rollout, minibatches
+from training.mechanics.ptx import Corpus
 from training.mechanics.trainer import not_finite
 from training.recipes.ppo import PpoRecipe
 
@@ -32,7 +34,9 @@ class Passes:
         return {"done": self.done, "figures": self.figures, "is_over": self.is_over}
 
     def means(self) -> dict[str, float]:
-        return {name: sum(f[name] for f in self.figures) / len(self.figures) for name in self.figures[0]}
+        """Over the minibatches that tell a figure: the one that ended the passes took no step."""
+        told = {name: [f[name] for f in self.figures if name in f] for name in self.figures[0]}
+        return {name: sum(values) / len(values) for name, values in told.items()}
 
 
 def new_optimizer(actor: Actor, recipe: PpoRecipe) -> torch.optim.Adam:
@@ -68,6 +72,7 @@ def train_on(
     total: int,
     seed: int,
     stop_requested: Callable[[], bool],
+    corpus: Corpus | None = None,
 ) -> None:
     """Goes on with the passes until they are over, or a stop is requested between two minibatches.
 
@@ -78,8 +83,8 @@ def train_on(
     while not passes.is_over and not stop_requested():
         set_rates(optimizer, recipe, number=number, total=total, warm=(passes.done + 1) / len(plan))
         figures = train_step(
-            rollout, plan[passes.done], recipe, actor=actor, optimizer=optimizer,
-            first=passes.done == 0, number=number,
+            rollout, plan[passes.done], recipe, actor=actor, optimizer=optimizer, first=passes.done == 0, number=number,
+            ptx_loss=partial(corpus.loss, actor, minibatch=number * len(plan) + passes.done) if corpus else None,
         )  # fmt: skip
         passes.done += 1
         passes.figures.append(figures)
@@ -95,7 +100,9 @@ def train_step(
     optimizer: torch.optim.Adam,
     first: bool,
     number: int,
+    ptx_loss: Callable[[], Tensor] | None,
 ) -> dict[str, float]:
+    """Figures of one minibatch, whose step is taken unless the policy has moved too far. Raises `Failure`."""
     texts = actor.texts([rollout.completions[row] for row in rows])
     mask_BA = texts.mask_BA
 
@@ -120,8 +127,6 @@ def train_step(
         "clip_fraction": policy.clip_fraction.item(),
         "ratio": policy.mean_ratio.item(),
         "ratio_error": policy.max_ratio_error.item(),
-        "grad_norm": 0.0,
-        "critic_grad_norm": 0.0,
     }
     refuse_not_finite(figures, number)
     if first:
@@ -131,6 +136,10 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     # The two share no weight: the sum sends each its own gradient, and each is clipped alone.
     (policy.loss + value).backward()
+    if ptx_loss is not None:  # on its own, so that what the two keep for their way back never stands side by side
+        loss = ptx_loss()
+        figures["ptx_loss"] = loss.item()
+        (recipe.ptx_weight * loss).backward()
     figures["grad_norm"] = clip(actor.policy_weights(), recipe)
     figures["critic_grad_norm"] = clip(actor.critic_weights(), recipe)
     refuse_not_finite(figures, number)

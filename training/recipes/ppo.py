@@ -12,7 +12,12 @@ from training.recipes.lora import LoRA
 
 class PpoRecipe(Recipe):
     summary: ClassVar[str] = "Train a policy on a reward model by PPO (Schulman et al. 2017; Ziegler et al. 2019)."
-    inputs: ClassVar[dict[str, str]] = {"model": "model", "reward": "model:reward", "prompts": "dataset:prompts"}
+    inputs: ClassVar[dict[str, str]] = {
+        "model": "model",
+        "reward": "model:reward",
+        "prompts": "dataset:prompts",
+        "corpus?": "dataset:corpus",
+    }
     output: ClassVar[OutputKind] = "model"
     role: ClassVar[str] = "policy"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -61,6 +66,13 @@ class PpoRecipe(Recipe):
         description="Taken from the score of a completion that did not end: an aim beside the reward model's.",
     )
     reward_clip: float = Field(5.0, gt=0, description="Normalised scores are cut here.")
+    ptx_weight: float = Field(
+        0.2,
+        ge=0,
+        le=100,
+        description="Of the likelihood of the corpus, where one is given: what keeps it fluent (PPO-ptx).",
+    )
+    ptx_length: int = Field(128, ge=8, le=131_072, description="Tokens of a row of the corpus.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of policy and critic are clipped to this norm.")
     checkpoint_every: int = Field(2, ge=1, description="Rollouts between checkpoints and samples.")
     bf16: bool = Field(True, description="bfloat16 base weights and autocast.")
