@@ -81,7 +81,7 @@ RULES: tuple[Rule, ...] = (
     rule(coach_policies.same_model, KL, "kl length_difference"),
     rule(coach_policies.critic_useless, CRITIC, "explained_variance"),
     rule(coach_policies.value_loss_explodes, CRITIC, "value_loss"),
-    rule(coach_policies.constant_reward, REWARD, "reward_std"),
+    rule(coach_policies.constant_reward, REWARD, "reward reward_std"),
     rule(coach_policies.zero_std_groups, REWARD, "zero_std_groups"),
     rule(coach_policies.reward_clipped, REWARD, "reward kl"),
     rule(coach_policies.reward_falls, REWARD, "reward reward_std"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import fmean
 
 from training.mechanics.coach_seen import Finding, Seen, quarters_of
@@ -72,20 +73,20 @@ def ends_fall(seen: Seen) -> Finding | None:
 
 
 def one_answer(seen: Seen) -> Finding | None:
-    """The newest samples, 4 or more to 3 prompts or more, all say the same."""
+    """Of the newest samples, 4 or more to 3 prompts or more, three quarters say the very same."""
     answers = seen.latest_answers()
-    said = {answer.text.strip() for answer in answers}
-    if len(answers) < FEWEST_ANSWERS or len({a.prompt for a in answers}) < 3 or len(said) > 1 or said == {""}:
+    if len(answers) < FEWEST_ANSWERS or len({a.prompt for a in answers}) < 3 or (seen.step == 0 and not seen.is_over):
+        return None  # step 0 is of the model that training begins with
+    said, times = Counter(answer.text.strip() for answer in answers).most_common(1)[0]
+    if not said or times < 0.75 * len(answers):
         return None
-    if seen.step == 0 and not seen.is_over:
-        return None  # of the model that training begins with
     return Finding(
         "one_answer",
-        "All %(count)d samples say the same: “%(text)s”.",
-        {"count": len(answers), "text": shortened(said.pop())},
-        cause="The model has collapsed onto one answer, whatever it is asked: the rate is too high, the data say one thing, "
-        "or the reward likes one text above all.",
-        advice="Lower the learning rate, raise beta or the price of KL, and look at what the best rewarded texts are.",
+        "%(times)d of %(count)d samples say the same, whatever was asked: “%(text)s”.",
+        {"times": times, "count": len(answers), "text": shortened(said)},
+        cause="The model has collapsed onto one answer: the data say one thing, the rate is too high, or the reward likes one "
+        "text above all.",
+        advice="Look at how many different answers the data have; lower the learning rate, raise beta or the price of KL.",
         severity="alarm",
         since=answers[0].step,
     )

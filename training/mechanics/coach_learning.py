@@ -15,18 +15,18 @@ REPEATED = 16.0
 
 
 def loss_rises(seen: Seen) -> Finding | None:
-    """The last tenth of the losses lies a tenth above the first, and 4 standard errors: worse than not having begun."""
-    ends = ends_of(seen.values("loss"), least=20)
-    if ends is None or ends.last < ends.first + max(0.1 * abs(ends.first), 4 * ends.error):
+    """Ten losses in a row lie a tenth above the very first: the model does worse than before it learned anything."""
+    values = seen.values("loss")
+    if len(values) < 15 or min(values[-10:]) <= values[0] + 0.1 * abs(values[0]):
         return None
     return Finding(
         "loss_rises",
-        "The loss has risen from %(first).3f to %(last).3f.",
-        {"first": ends.first, "last": ends.last},
-        cause="The steps are too large: each one undoes more than it learns.",
+        "The loss began at %(first).3f and is at %(now).3f.",
+        {"first": values[0], "now": fmean(values[-10:])},
+        cause="The learning rate is too high: each step undoes more than it learns.",
         advice="Lower the learning rate three- to tenfold, or warm up for longer.",
         severity="alarm",
-        since=seen.since("loss", back=ends.width),
+        since=seen.since("loss", back=10),
     )
 
 

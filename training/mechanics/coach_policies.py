@@ -87,38 +87,42 @@ def kl_negative(seen: Seen) -> Finding | None:
 
 
 def critic_useless(seen: Seen) -> Finding | None:
-    """In the second half of 8 rollouts or more the critic explains less than nothing: a constant would do better."""
+    """In the second half of 8 rollouts or more the critic explains less than -10 %, or mostly 0 as a constant does."""
     values = seen.values("explained_variance")
     if len(values) < 8 or seen.share_done < 0.75 or fmean(seen.values("reward_std")[-4:] or [0.0]) < 1e-6:
         return None
     late = values[len(values) // 2 :]
-    if fmean(late) > 0.0:
+    if fmean(late) > -0.1 and 2 * sum(abs(value) < 1e-3 for value in late) <= len(late):
         return None
     return Finding(
         "critic_useless",
-        "The critic explains %(percent).0f %% of the variance of what is achieved: a constant would do better.",
+        "The critic explains %(percent).0f %% of the variance of what is achieved; a constant would explain 0.",
         {"percent": 100 * fmean(late)},
-        cause="The critic's learning rate is so high that it jumps, or so low that it never follows.",
+        cause="The critic's learning rate is so high that it jumps or dies, or so low that it never follows.",
         advice="Change critic_learning_rate tenfold, downwards first; or take more epochs a rollout.",
         since=seen.since("explained_variance", back=len(late)),
     )
 
 
 def value_loss_explodes(seen: Seen) -> Finding | None:
-    """The critic's loss over 3 rollouts is 10 times the median of the first half of the rollouts."""
-    values = seen.values("value_loss")
-    if len(values) < 6:
+    """The critic's loss is 4 times the square of the bound of scores, or over 3 rollouts 10 times that of the first half.
+
+    Scores are cut at reward_clip, so that half a square of twice that bound is more than any sensible value could miss by.
+    """
+    values, bound = seen.values("value_loss"), float(seen.recipe.get("reward_clip", 5.0))
+    if not values:
         return None
-    before, now = median(values[: len(values) // 2]), min(values[-3:])
-    if now <= 10 * max(before, 1e-3):
+    now, before = values[-1], median(values[: max(1, len(values) // 2)])
+    grows = len(values) >= 6 and min(values[-3:]) > 10 * max(before, 1e-3)
+    if now <= 4 * bound**2 and not grows:
         return None
     return Finding(
         "value_loss_explodes",
-        "The critic's loss has grown from about %(before).3f to %(now).3f.",
-        {"before": before, "now": now},
+        "The critic's loss is %(now).3g, where scores are cut at %(bound).1f deviations.",
+        {"now": now, "bound": bound},
         cause="The critic's learning rate is too high, or the rewards have grown far beyond their first scale.",
         advice="Lower critic_learning_rate, and look at the curve of rewards.",
-        since=seen.since("value_loss", back=3),
+        since=seen.since("value_loss", back=1),
     )
 
 
@@ -223,7 +227,7 @@ def reward_clipped(seen: Seen) -> Finding | None:
 
 
 def length_hacking(seen: Seen) -> Finding | None:
-    """Reward rose by 0.3 of its deviation, length by 30 %, and both went together over rollouts (correlation 0.7).
+    """Reward rose by a deviation of its rollouts, length by half, and both went together over rollouts (correlation 0.7).
 
     Singhal et al. 2023 (arXiv 2310.03716): most of what RLHF gains on learned rewards can be length.
     """
@@ -233,7 +237,7 @@ def length_hacking(seen: Seen) -> Finding | None:
     if reward is None or length is None or len(rewards) != len(lengths):
         return None
     rise = (reward[1] - reward[0]) / max(pstdev(rewards), 1e-9)
-    if rise < 1.0 or fmean(spreads or [1.0]) < 1e-6 or length[1] < 1.3 * length[0]:
+    if rise < 1.0 or fmean(spreads or [1.0]) < 1e-6 or length[1] < 1.5 * length[0]:
         return None
     together = correlation(rewards, lengths)
     if together < 0.7:

@@ -8,6 +8,7 @@ from statistics import fmean
 from training.mechanics.coach_seen import Finding, Seen
 
 FEWEST = 30  # comparisons, below which an interval around one half says little of either
+STUCK = 0.6  # a reward model that reads anything of the texts is right more often
 BETTER_BY = 0.05  # that a model must beat lengths alone by, to have read anything
 BIASED = 0.2  # the gap between "the longer one is better" and "the shorter one is" from which length is what it learned
 FALLING, FALLING_POINTS = (
@@ -17,17 +18,16 @@ FALLING, FALLING_POINTS = (
 
 
 def at_chance(seen: Seen) -> Finding | None:
-    """The 95 % interval of held-out accuracy holds 50 %: at the end, or at two looks running in the second half."""
-    figures = [accuracy_at(seen, back=back) for back in ((1,) if seen.is_over else (1, 2))]
-    if seen.share_done < 0.5 or any(
-        told is None or not told[1] <= 0.5 <= told[2] or told[3] < FEWEST for told in figures
-    ):
+    """After an epoch, held-out accuracy below 60 % whose 95 % interval holds 50 %: at the end, or at two looks running."""
+    epochs = float(seen.recipe.get("epochs", 1)) * seen.share_done
+    looks = [accuracy_at(seen, back=back) for back in ((1,) if seen.is_over else (1, 2))]
+    if not all(told is not None and is_coin(told) for told in looks) or (epochs < 1 and not seen.is_over):
         return None
-    assert figures[0] is not None
-    right, low, high, n = figures[0]
+    assert looks[0] is not None
+    right, low, high, n = looks[0]
     return Finding(
         "at_chance",
-        "On %(n)d held-out comparisons it is right in %(right).0f %% (95 %%: %(low).0f to %(high).0f): no better than a coin.",
+        "On %(n)d held-out comparisons it is right in %(right).0f %% (95 %%: %(low).0f to %(high).0f), which a coin may be too.",
         {"n": int(n), "right": 100 * right, "low": 100 * low, "high": 100 * high},
         cause="Labels that have nothing to do with the texts (shuffled, or judged at random), too few of them, a learning "
         "rate that is too low, or a score that is read at a padding token instead of the last one.",
@@ -35,6 +35,11 @@ def at_chance(seen: Seen) -> Finding | None:
         severity="alarm",
         since=seen.step,
     )
+
+
+def is_coin(told: tuple[float, float, float, float]) -> bool:
+    right, low, high, n = told
+    return n >= FEWEST and right < STUCK and low <= 0.5 <= high
 
 
 def below_chance(seen: Seen) -> Finding | None:
