@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 LETTERS = "abcdefgh"
 
 SFT = RECIPES["sft"].presets["tiny"] | {"eval_every": 20, "max_length": 96, "epochs": 3}
-REWARD = RECIPES["reward"].presets["tiny"] | {"max_length": 160, "eval_every": 10, "epochs": 8}
+REWARD = RECIPES["reward"].presets["tiny"] | {"max_length": 160, "eval_every": 10, "epochs": 8, "learning_rate": 5e-4}
 DPO = RECIPES["dpo"].presets["tiny"] | {
     "max_length": 160, "eval_every": 10, "epochs": 2, "batch_size": 12, "learning_rate": 3e-4, "sample_tokens": 16
 }  # fmt: skip
@@ -363,7 +363,7 @@ def clean_runs(world: World) -> Iterator[tuple[str, Path]]:
     """Name and folder of each: every method that trains, samples or compares, some with an adapter or another seed."""
     plans: tuple[tuple[str, dict[str, Any]], ...] = (
         ("sft", {}), ("sft", {"seed": 3, "lora": {"r": 8}, "learning_rate": 1e-2}), ("reward", {}),
-        ("reward", {"seed": 2, "loss": "bradley_terry"}), ("dpo", {}), ("dpo", {"seed": 2, "beta": 0.3}),
+        ("reward", {"seed": 3, "loss": "bradley_terry"}), ("dpo", {}), ("dpo", {"seed": 2, "beta": 0.3}),
         ("ppo", {}), ("ppo", {"seed": 5, "lora": {"r": 4, "alpha": 8}}), ("pretrain", {}), ("pretrain", {"seed": 4}),
         ("generate", {"seed": 1}),
     )  # fmt: skip
