@@ -74,7 +74,7 @@ def sentence_of(payload: Mapping[str, Any]) -> str:
     translated = told(template)
     if translated == template:
         return str(payload["sentence"])
-    return translated % payload["figures"]
+    return str(translated % payload["figures"])
 
 
 def told(text: str) -> str:

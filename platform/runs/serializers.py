@@ -61,7 +61,7 @@ class RunDetailSerializer(RunSerializer):
 
     @extend_schema_field(FindingSerializer(many=True))
     def get_findings(self, run: Run) -> Any:
-        return FindingSerializer(coached(run).findings, many=True).data
+        return [FindingSerializer(finding).data for finding in coached(run).findings]
 
 
 class RunEventSerializer(serializers.ModelSerializer[RunEvent]):
