@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -226,6 +227,16 @@ def test_every_rule_speaks_in_whole_sentences_and_names_a_cause_and_something_to
         assert finding is not None
         for text in (finding.sentence, finding.cause, finding.advice):
             assert text[0].isupper() and text.endswith(".") and "%(" not in text
+
+
+def test_the_documentation_names_every_code_and_no_other():
+    """Codes stand in the first column of the tables of docs/coach.md, and first in each `Finding` of the rules."""
+    told = re.findall(r"^\| `(\w+)` \|", (tiny.ROOT / "docs/coach.md").read_text(), flags=re.MULTILINE)
+    rules = [path.read_text() for path in (tiny.ROOT / "training/mechanics").glob("coach_*.py")]
+    found = {code for text in rules for code in re.findall(r'Finding\(\s*"(\w+)"', text)}
+    refusals = {"first_loss", "first_ratio", "no_trained_token", "not_finite"}
+    assert len(told) == len(set(told))
+    assert set(told) == found | refusals
 
 
 def test_a_run_folder_of_before_the_coach_opens(tmp_path, world):

@@ -21,6 +21,9 @@ EVERY = (
 )
 
 
+TRAINING = ("training", "train")  # phases whose steps say how far a run is
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`needs`: names of curves or final metrics; all of one of the sets must be there. `watches` says what, in few words."""
@@ -125,7 +128,7 @@ class Coach:
         self.seen.answers.append(Answer(step, prompt, text))
 
     def progress(self, phase: str, step: int, total: int) -> None:
-        if phase == "training" and total:
+        if phase in TRAINING and total:
             self.seen.share_done = step / total
 
     def look(self) -> list[Finding]:
