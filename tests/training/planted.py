@@ -362,7 +362,7 @@ FAULTS = (
 def clean_runs(world: World) -> Iterator[tuple[str, Path]]:
     """Name and folder of each: every method that trains, samples or compares, some with an adapter or another seed."""
     plans: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("sft", {}), ("sft", {"seed": 3, "lora": {"r": 8}, "learning_rate": 1e-2}), ("reward", {}),
+        ("sft", {}), ("sft", {"seed": 3, "lora": {"r": 8}, "learning_rate": 1e-2}), ("reward", {"seed": 3}),
         ("reward", {"seed": 3, "loss": "bradley_terry"}), ("dpo", {}), ("dpo", {"seed": 2, "beta": 0.3}),
         ("ppo", {}), ("ppo", {"seed": 5, "lora": {"r": 4, "alpha": 8}}), ("pretrain", {}), ("pretrain", {"seed": 4}),
         ("generate", {"seed": 1}),

@@ -43,9 +43,9 @@ def is_coin(told: tuple[float, float, float, float]) -> bool:
 
 
 def below_chance(seen: Seen) -> Finding | None:
-    """The whole interval of held-out accuracy lies below 50 %: it has learned the opposite."""
+    """At the end the whole interval of held-out accuracy lies below 50 %: it has learned the opposite."""
     told = accuracy_at(seen, back=1)
-    if told is None or seen.share_done < 0.5 or told[2] >= 0.5 or told[3] < FEWEST:
+    if told is None or not seen.is_over or told[2] >= 0.5 or told[3] < FEWEST:
         return None
     return Finding(
         "below_chance",
