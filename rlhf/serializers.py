@@ -12,7 +12,7 @@ from rlhf.models import Round
 from rlhf.services.alarm import Standing, Votes, Watch, watch
 from rlhf.status import PolicyStatus
 from runs.reports import Figure
-from runs.serializers import FindingSerializer
+from runs.serializers import CoachFindingSerializer
 
 Name = serializers.SlugRelatedField[Any]
 
@@ -75,7 +75,7 @@ class WatchSerializer(serializers.Serializer[Watch]):
     votes = VotesSerializer(allow_null=True)
     num_missing = serializers.IntegerField(help_text="prompts that must still be ranked before it can be told")
     words = serializers.CharField()
-    finding = FindingSerializer(allow_null=True)
+    finding = CoachFindingSerializer(allow_null=True)
 
 
 class WatchedPolicySerializer(PolicySerializer):

@@ -32,7 +32,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         ]  # fmt: skip
 
 
-class FindingSerializer(serializers.Serializer[Finding]):
+class CoachFindingSerializer(serializers.Serializer[Finding]):
     """What stands out in a run: what was seen, the likely cause, what to try; `severity` is note, warning or alarm."""
 
     code = serializers.CharField()
@@ -59,9 +59,9 @@ class RunDetailSerializer(RunSerializer):
     def get_artifact(self, run: Run) -> str | None:
         return str(run.output.artifact_id) if hasattr(run, "output") else None
 
-    @extend_schema_field(FindingSerializer(many=True))
+    @extend_schema_field(CoachFindingSerializer(many=True))
     def get_findings(self, run: Run) -> Any:
-        return [FindingSerializer(finding).data for finding in coached(run).findings]
+        return [CoachFindingSerializer(finding).data for finding in coached(run).findings]
 
 
 class RunEventSerializer(serializers.ModelSerializer[RunEvent]):
