@@ -20,6 +20,7 @@ from typing import Any
 
 from training.context import RunContext, Stopped
 from training.mechanics import checkpoints, models, ppo_math, ppo_state, randomness
+from training.mechanics.coach_policies import far_from_reference
 from training.mechanics.judge import Judge
 from training.mechanics.ppo_model import Actor
 from training.mechanics.ppo_rollout import Rollout, collect, read_prompts
@@ -30,8 +31,6 @@ from training.mechanics.trainer import refuse_poisoned
 from training.recipes.ppo import PpoRecipe
 
 SAMPLES = 3
-FAR = 2.0  # times the target: so far from the reference, the reward model is being fooled rather than pleased
-FAR_ROLLOUTS = 3  # in a row, for the KL of one small rollout is a noisy estimate
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -166,18 +165,12 @@ class Loop:
     def is_far(self) -> bool:
         """The last rollouts were all far beyond the target: going on would please the reward model and nobody else."""
         target = self.recipe.target_kl
-        recent = [figures["kl"] for figures in self.state.history[-FAR_ROLLOUTS:]]
-        if target is None or len(recent) < FAR_ROLLOUTS or min(recent) <= FAR * target:
-            return False
-        if not self.ended_early:
+        kls = [figures["kl"] for figures in self.state.history]
+        finding = None if target is None else far_from_reference(kls, target=target)
+        if finding is not None and not self.ended_early:
             self.ended_early = True
-            self.context.warn(
-                "far_from_reference",
-                f"The policy was {min(recent):.1f} nats a completion or more from the reference in {FAR_ROLLOUTS} rollouts "
-                f"in a row, over {FAR:g} times the target of {target:g}: training ended early. "
-                "Lower the learning rate, or raise kl_coefficient.",
-            )
-        return True
+            self.context.tell(finding)
+        return finding is not None
 
     def keep(self) -> None:
         """A checkpoint of this very moment. Its number grows with every minibatch, in the middle of passes too."""
