@@ -4,8 +4,8 @@
 drawn by lot is the wrong way round half of the time, so e = lot / 2.
 
 Robust DPO's loss is divided by 1 - 2e, which makes it unbiased and, of a rater who is nearly all lot, all noise: its gradient
-would be fifty times anybody else's. A comparison's weight is therefore multiplied by 1 - 2e = 1 - lot, what there is to
-learn from it; weights are scaled to mean 1 afterwards, as ever.
+would be fifty times anybody else's. Unbiased figures of unequal noise are best added by the inverse of its variance, so a
+comparison's weight is multiplied by (1 - 2e)^2; weights are scaled to mean 1 afterwards, as ever.
 """
 
 from __future__ import annotations
@@ -33,4 +33,4 @@ def with_flips(
             f"{num_unknown} of {len(rows)} comparisons are by raters of whom nothing is known: {unknown:.0%} taken to be wrong."
         )
     told = [(row, rates.get(row["rater"], unknown)) for row in rows]
-    return [{**row, "label_smoothing": e, "weight": row["weight"] * (1 - 2 * e)} for row, e in told]
+    return [{**row, "label_smoothing": e, "weight": row["weight"] * (1 - 2 * e) ** 2} for row, e in told]
