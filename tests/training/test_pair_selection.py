@@ -53,7 +53,9 @@ def test_whole_rankings_and_their_comparisons_alone_come_to_the_same(tmp_path, w
     def weights(found):
         summed = defaultdict(float)
         for row in found:
-            summed[row["group_id"], row["rater"], row["chosen"][0]["content"], row["rejected"][0]["content"]] += row["weight"]
+            summed[row["group_id"], row["rater"], row["chosen"][0]["content"], row["rejected"][0]["content"]] += row[
+                "weight"
+            ]
         return summed
 
     from_rankings = weights(chosen_rows(rows, which=which, groups=read_rankings(given, split="train")))

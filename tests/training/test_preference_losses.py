@@ -152,7 +152,9 @@ def some_pairs(num: int = 5) -> Pairs:
 @pytest.mark.parametrize("name", AT_FIRST)
 def test_what_a_loss_begins_at_follows_from_beta_alone(name, beta):
     pairs = some_pairs()
-    equal = Pairs(pairs.chosen, pairs.rejected, pairs.chosen, pairs.rejected, pairs.chosen_lengths, pairs.rejected_lengths)
+    equal = Pairs(
+        pairs.chosen, pairs.rejected, pairs.chosen, pairs.rejected, pairs.chosen_lengths, pairs.rejected_lengths
+    )
     e = SMOOTHING.get(name, 0.0)
     assert LOSSES[name](equal, Terms(beta, e)).tolist() == pytest.approx([AT_FIRST[name](beta)] * 5)
 
@@ -160,7 +162,9 @@ def test_what_a_loss_begins_at_follows_from_beta_alone(name, beta):
 def test_a_comparison_counts_by_its_weight_except_where_ranks_are_compared():
     pairs, terms, weights = some_pairs(), Terms(0.5), torch.tensor([2.0, 0.0, 1.0, 0.0, 0.0])
     losses = LOSSES["sigmoid"](pairs, terms)
-    assert weighed_loss("sigmoid", pairs, terms, weights=weights) == pytest.approx((2 * losses[0] + losses[2]).item() / 5)
+    assert weighed_loss("sigmoid", pairs, terms, weights=weights) == pytest.approx(
+        (2 * losses[0] + losses[2]).item() / 5
+    )
     ranks = LOSSES["aot"](pairs, terms)
     assert weighed_loss("aot", pairs, terms, weights=weights) == pytest.approx(0.6 * ranks.mean().item())
 
@@ -190,5 +194,7 @@ def test_beyond_the_other_texts_length_tokens_count_by_alpha():
     ids=str,
 )  # fmt: skip
 def test_a_recipe_whose_fields_do_not_fit_together_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"exo_pair needs|label_smoothing is for|estimated flips|more_losses are|less than"):
+    with pytest.raises(
+        ValueError, match=r"exo_pair needs|label_smoothing is for|estimated flips|more_losses are|less than"
+    ):
         DpoRecipe.model_validate(wrong)

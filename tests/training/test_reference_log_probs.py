@@ -101,7 +101,13 @@ def test_the_fingerprint_is_of_the_models_files_the_texts_and_the_arithmetic(tmp
 
 # In a run
 
-RECIPE = DpoRecipe.presets["tiny"] | {"epochs": 2, "batch_size": 6, "max_length": 96, "sample_tokens": 0, "eval_every": 4}
+RECIPE = DpoRecipe.presets["tiny"] | {
+    "epochs": 2,
+    "batch_size": 6,
+    "max_length": 96,
+    "sample_tokens": 0,
+    "eval_every": 4,
+}
 
 
 def built(folder, *, rows, **changes):
@@ -172,4 +178,3 @@ def test_with_ld_alpha_the_reference_is_asked_token_by_token_and_all_margins_beg
 def found_in(trainer) -> str:
     with safe_open(trainer.context.dir / NAME, framework="pt") as file:
         return file.metadata()["fingerprint"]
-

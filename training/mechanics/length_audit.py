@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from training.context import RunContext
 from training.mechanics.trainer_judgement import accuracy, interval
 
-MOSTLY = 0.65  # right by length alone, at the lower end of the interval: from here on length is most of what is preferred
+MOSTLY = (
+    0.65  # right by length alone, at the lower end of the interval: from here on length is most of what is preferred
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def best_worst(pairs: Sequence[Pair]) -> list[float]:
     return kept if any(kept) else alike(pairs)
 
 
-def extremes(pairs: Iterable[Pair]) -> tuple[set[Hashable], set[Hashable]]:
+def extremes(pairs: Iterable[Pair]) -> tuple[set[Any], set[Any]]:
     """The texts that nothing is above, and those that nothing is below."""
     pairs = list(pairs)
     better, worse = {pair.better for pair in pairs}, {pair.worse for pair in pairs}

@@ -14,20 +14,30 @@ import torch
 from datasets import Dataset
 from torch import Tensor, nn
 
-from training.mechanics import reference_log_probs
+from training.contract import Input
+from training.mechanics import models, reference_log_probs
 from training.mechanics.reference_log_probs import Reference
 from training.mechanics.shared_prefix import READ, Text, on_device, read_together
 from training.mechanics.trainer import RunTrainer
 from training.mechanics.trainer_head import add_text_log_probs
 from training.mechanics.trainer_pairs import GroupBatches
+from training.recipes.lora import LoRA
 
 ASKED = (*READ, "asked_ids", "asked_places", "asked_of")
+
+
+def load_policy(given: Input, *, lora: LoRA | None, bf16: bool) -> Any:
+    """With a fresh adapter, or all of its weights in float32. Raises `Failure`."""
+    # A trained matrix needs float32; a frozen one does not, and costs half the time and memory in bfloat16.
+    model = models.load_causal(given, dtype=torch.bfloat16 if bf16 and lora else torch.float32)
+    return models.add_lora(model, lora, task="causal") if lora else model
 
 
 class PolicyRun(RunTrainer):
     """A trainer calls `prepare_policy` when it is made; its collator's `readings` tell what a batch of rows makes it read."""
 
     batches: GroupBatches
+    _metrics: Any  # of TRL's trainer behind this mixin
     by_token = False
     """Whether the reference is asked for each token's log-probability, or for a text's sum."""
 

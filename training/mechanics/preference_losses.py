@@ -175,7 +175,10 @@ LOSSES: dict[str, Callable[[Pairs, Terms], Tensor]] = {
     "sft": sft,
     "sigmoid_norm": sigmoid_norm,
 }
-SORTED = ("aot", "aot_unpaired")  # losses of ranks in the batch: none of them belongs to one comparison, or has its weight
+SORTED = (
+    "aot",
+    "aot_unpaired",
+)  # losses of ranks in the batch: none of them belongs to one comparison, or has its weight
 
 
 def weighed_loss(name: str, pairs: Pairs, terms: Terms, *, weights: Tensor) -> Tensor:
@@ -214,4 +217,3 @@ def kto_losses(log_ratios: Tensor, desirable: Tensor, *, kl: Tensor, beta: float
 def reference_point(log_ratios: Tensor) -> Tensor:
     """KTO's estimate of KL(pi || ref): the mean log-ratio of other prompts' completions, no less than 0, without gradient."""
     return log_ratios.detach().mean().clamp(min=0) if len(log_ratios) else log_ratios.new_zeros(())
-

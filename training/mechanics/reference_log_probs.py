@@ -52,7 +52,11 @@ def key_of(text: Text) -> Key:
 
 
 def take(
-    batches: Sequence[Sequence[Text]], *, read: Callable[[list[Text]], list[Tensor]], fingerprint: str, context: RunContext
+    batches: Sequence[Sequence[Text]],
+    *,
+    read: Callable[[list[Text]], list[Tensor]],
+    fingerprint: str,
+    context: RunContext,
 ) -> Reference:
     """What `read` says of the texts that each batch is the first to hold, or what an earlier attempt has kept of it.
 

@@ -51,31 +51,31 @@ def scale_weights(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "weight": row["weight"] / mean} for row in rows]
 
 
-def leave_out_long(dataset: Dataset, *, max_length: int, context: RunContext, split: str) -> Dataset:
-    """Drops comparisons with a text longer than `max_length` tokens, and says how many; a cut text would lose its end."""
+def leave_out_long(
+    dataset: Dataset, *, max_length: int, context: RunContext, split: str, what: str = "comparisons"
+) -> Dataset:
+    """Drops rows with a text longer than `max_length` tokens, and says how many; a cut text would lose its end."""
     keep = [i for i, length in enumerate(lengths_of(dataset)) if length <= max_length]
     dropped = len(dataset) - len(keep)
     if dropped:
         context.warn(
             "left_out_long",
-            f"{dropped} of {len(dataset)} comparisons ({split}) are longer than {max_length} tokens and were left out.",
+            f"{dropped} of {len(dataset)} {what} ({split}) are longer than {max_length} tokens and were left out.",
         )
     if not keep and split == "train":
         raise Failure(
             "no_rows",
-            f"No comparison is left: all {len(dataset)} are longer than {max_length} tokens.",
+            f"None of the {what} is left: all {len(dataset)} are longer than {max_length} tokens.",
             advice="Raise max_length.",
         )
     return dataset.select(keep)
 
 
 def lengths_of(dataset: Dataset) -> list[int]:
-    """Tokens of the longer text of each comparison, its prompt included."""
+    """Tokens of the longest text of each row, its prompt included."""
     prompts = dataset["prompt_ids"] if "prompt_ids" in dataset.column_names else [[]] * len(dataset)
-    return [
-        len(prompt) + max(len(chosen), len(rejected))
-        for prompt, chosen, rejected in zip(prompts, dataset["chosen_ids"], dataset["rejected_ids"], strict=True)
-    ]
+    sides = [dataset[name] for name in ("chosen_ids", "rejected_ids", "completion_ids") if name in dataset.column_names]
+    return [len(prompt) + max(map(len, texts)) for prompt, *texts in zip(prompts, *sides, strict=True)]
 
 
 class GroupBatches(Sampler[int]):

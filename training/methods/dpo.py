@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from trl import DPOConfig  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext
@@ -28,6 +27,7 @@ from training.mechanics import checkpoints, datasets, length_audit, models, rank
 from training.mechanics.dpo_trainer import DpoRun
 from training.mechanics.length_audit import LengthAudit
 from training.mechanics.pair_selection import chosen_rows
+from training.mechanics.policy_trainer import load_policy
 from training.mechanics.rater_flips import flip_rates, with_flips
 from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainer import pick_show, settings
@@ -98,12 +98,7 @@ def build(
     held_out: list[dict[str, Any]],
     tokenizer: Any,
 ) -> DpoRun:
-    lora = recipe.lora
-    # A trained matrix needs float32; a frozen one does not, and costs half the time and memory in bfloat16.
-    dtype = torch.bfloat16 if recipe.bf16 and lora else torch.float32
-    model = models.load_causal(context.input("model"), dtype=dtype)
-    if lora:
-        model = models.add_lora(model, lora, task="causal")
+    model = load_policy(context.input("model"), lora=recipe.lora, bf16=recipe.bf16)
     asked = [row["prompt"] for row in held_out or rows]
     show = pick_show(
         asked,
@@ -117,7 +112,7 @@ def build(
         beta=recipe.beta,
         max_length=None,  # nothing is cut: `leave_out_long` has left out what is too long
         precompute_ref_log_probs=True,
-        disable_dropout=not (lora and lora.dropout),
+        disable_dropout=not (recipe.lora and recipe.lora.dropout),
         **settings(
             context,
             rows=len(rows),

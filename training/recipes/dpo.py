@@ -28,7 +28,9 @@ class DpoRecipe(Recipe):
     }
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter; none trains the whole model.")
-    loss: Loss = Field("sigmoid", description="What is made of a comparison; sigmoid is DPO, and robust DPO with flips.")
+    loss: Loss = Field(
+        "sigmoid", description="What is made of a comparison; sigmoid is DPO, and robust DPO with flips."
+    )
     more_losses: tuple[str, ...] = Field(
         (), description="Losses added to the first one, with their weights: bco_pair:0.5, sft:1."
     )
@@ -39,7 +41,10 @@ class DpoRecipe(Recipe):
         "far apart they stand.",
     )
     ld_alpha: float | None = Field(
-        None, ge=0, le=1, description="What counts of a text beyond the length of the other one (LD-DPO); none counts all."
+        None,
+        ge=0,
+        le=1,
+        description="What counts of a text beyond the length of the other one (LD-DPO); none counts all.",
     )
     sft: Literal["never", "falling", "always"] = Field(
         "never", description="Learn the preferred texts by themselves too: always, or once they are falling."
