@@ -37,8 +37,7 @@ class DpoRecipe(Recipe):
     beta: float = Field(0.1, gt=0, le=10, description="How strongly the policy is held to its reference.")
     pairs: Literal["all", "adjacent", "best_worst", "weighted"] = Field(
         "all",
-        description="Which comparisons of a ranking are learned: all, neighbours, the best against the worst, or all by how "
-        "far apart they stand.",
+        description="Comparisons of a ranking that are learned: all, neighbours, best against worst, or all by their distance.",
     )
     ld_alpha: float | None = Field(
         None,
