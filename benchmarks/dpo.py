@@ -35,7 +35,7 @@ from training.recipes.lora import LoRA
 K = int(os.environ.get("K", "4"))
 GROUPS, TOGETHER, RUNS = (2, 1, 1) if pairs.TINY else (6, 2, 7)
 MOVED = 0.02  # of each weight of the adapters
-BF16_LOSES = 0.03  # of a loss: 8 bits, over sums of a hundred log-probabilities
+BF16_LOSES = 0.05  # of a loss: 8 bits, over sums of a hundred log-probabilities
 
 
 def main() -> None:
