@@ -75,7 +75,7 @@ def chosen_rows(rows: list[dict[str, Any]], *, which: Which, groups: Sequence[Gr
     """`rows` of comparisons, or those of the rankings `groups` where there are any, with the weights of `which`."""
     if which == "all":
         return rows
-    return of_rankings(groups, which) if groups else of_comparisons(rows, which)
+    return of_rankings(groups, which) or of_comparisons(rows, which)
 
 
 def of_comparisons(rows: list[dict[str, Any]], which: Which) -> list[dict[str, Any]]:
