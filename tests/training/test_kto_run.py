@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,14 @@ def test_rankings_without_one_kind_fail_the_run_in_one_sentence(tmp_path, missin
     assert tiny.finish(run_dir) == contract.EXIT_FAILED
     assert tiny.failure(run_dir)["code"] == "one_sided"
     assert ("no text undesirable" if missing else "no text desirable") in tiny.failure(run_dir)["sentence"]
+
+
+def test_where_only_one_kind_is_short_enough_the_run_fails_too(tmp_path):
+    given = [replace(one, reply=(("assistant", "a" * 200),)) if one.is_desirable else one for one in verdicts(4)]
+    with pytest.raises(Failure) as refused:
+        built(tmp_path, given)
+    assert refused.value.code == "one_sided"
+    assert refused.value.sentence == "All texts of up to 96 tokens are undesirable: KTO learns from both kinds."
 
 
 # The loss

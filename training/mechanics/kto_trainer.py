@@ -104,9 +104,17 @@ class KtoRun(PolicyRun, KTOTrainer):
                 "A completion has no token of its own after the chat template: nothing of it could be learned.",
                 advice="Look at the model's chat template.",
             )
-        return leave_out_long(
+        dataset = leave_out_long(
             dataset, max_length=self.recipe.max_length, context=self.context, split=split, what="texts"
         )
+        if split == "train" and len(set(dataset["label"])) == 1:
+            left = "desirable" if dataset[0]["label"] else "undesirable"
+            raise Failure(
+                "one_sided",
+                f"All texts of up to {self.recipe.max_length} tokens are {left}: KTO learns from both kinds.",
+                advice="Raise max_length.",
+            )
+        return dataset
 
     def take_reference(self) -> None:
         """Raises `Stopped` on request."""

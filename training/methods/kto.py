@@ -60,7 +60,7 @@ def run(context: RunContext) -> dict[str, Any]:
 
 def tell(context: RunContext, verdicts: list[Verdict], *, whole: bool) -> None:
     desirable = sum(one.is_desirable for one in verdicts)
-    source = "rankings" if whole else "comparisons alone, which know of no flag and of no all bad"
+    source = "rankings" if whole else "comparisons or single texts, which know of no flag and of no all bad"
     context.log(
         f"{desirable} desirable and {len(verdicts) - desirable} undesirable texts of "
         f"{len({one.group for one in verdicts})} prompts, from {source}."
