@@ -30,6 +30,10 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (gettext_noop("Reward margin, nats"), ("rewards/margins", "eval_rewards/margins", "eval_margins")),
         (gettext_noop("Accuracy"), ("rewards/accuracies", "eval_rewards/accuracies", "eval_accuracy")),
     ),
+    "kto": (
+        (gettext_noop("Reward"), ("rewards/desirable", "rewards/undesirable")),
+        (gettext_noop("Accuracy"), ("eval_accuracy",)),
+    ),
     "ppo": (
         (gettext_noop("Reward"), ("reward", "score")),
         (gettext_noop("KL to the reference, nats a completion"), ("kl", "target_kl")),

@@ -160,14 +160,15 @@ def reward_drift(seen: Seen) -> Finding | None:
 # A policy that is trained on preferences directly
 
 
-def chosen_falling(changes: list[float], *, since: int = 0) -> Finding | None:
-    """`changes`: mean log-ratio to the reference of each step's preferred texts, in nats a token; half a nat over 10 steps.
+def chosen_falling(changes: list[float], *, since: int = 0, limit: float = -FALLING) -> Finding | None:
+    """`changes`: mean log-ratio to the reference of each step's preferred texts, in nats a token; half a nat over 10 steps,
+    where the run's own guard has no other `limit`.
 
     A direct loss may lower both sides as long as the rejected falls faster (Razin et al. 2024, arXiv 2410.08847;
     Pal et al. 2024, arXiv 2402.13228); far down, that is forgetting.
     """
     recent = changes[-FALLING_POINTS:]
-    if len(recent) < FALLING_POINTS or fmean(recent) > FALLING:
+    if len(recent) < FALLING_POINTS or fmean(recent) > -limit:
         return None
     return Finding(
         "chosen_falling",
@@ -175,7 +176,7 @@ def chosen_falling(changes: list[float], *, since: int = 0) -> Finding | None:
         "unlearning them too.",
         {"nats": -fmean(recent)},
         cause="The loss asks for a distance between both texts alone, and at this rate the quickest way is to push both down.",
-        advice="Lower the learning rate or the epochs, or raise beta.",
+        advice="Lower the learning rate or the epochs, raise beta, or let sft be falling.",
         since=since,
     )
 

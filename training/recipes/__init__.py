@@ -6,6 +6,7 @@ from training.recipes.dpo import DpoRecipe
 from training.recipes.evaluate import EvaluateRecipe
 from training.recipes.generate import GenerateRecipe
 from training.recipes.import_model import ImportModelRecipe
+from training.recipes.kto import KtoRecipe
 from training.recipes.ppo import PpoRecipe
 from training.recipes.pretrain import PretrainRecipe
 from training.recipes.reward import RewardRecipe
@@ -21,6 +22,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "ask": AskRecipe,
     "reward": RewardRecipe,
     "dpo": DpoRecipe,
+    "kto": KtoRecipe,
     "ppo": PpoRecipe,
     "evaluate": EvaluateRecipe,
 }
