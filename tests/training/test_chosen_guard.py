@@ -11,7 +11,8 @@ from tests.training import tiny
 from training import contract
 from training.context import Stopped
 from training.mechanics import checkpoints
-from training.mechanics.chosen_guard import STEPS, ChosenGuard
+from training.mechanics.chosen_guard import ChosenGuard
+from training.mechanics.coach_rewards import FALLING_POINTS as STEPS
 from training.methods import dpo
 from training.recipes.dpo import DpoRecipe
 
@@ -52,7 +53,9 @@ def test_it_says_from_which_step_and_until_then_changes_nothing(runs):
     weight = tiny.curve(runs["falling"], "sft_weight")
     first = min(step for step, value in weight.items() if value)
     assert {value for step, value in weight.items() if step >= first} == {1.0}
-    sentence = tiny.events(runs["falling"], "warning")[-1]["sentence"]
+    told = {warning["code"]: warning["sentence"] for warning in tiny.events(runs["falling"], "warning")}
+    sentence = told["sft_switched_on"]
+    assert "loss_spike" not in told  # a term that is added to the loss is no jump of it
     assert f"From step {first} on" in sentence
     before = [{s: v for s, v in tiny.curve(run, "loss").items() if s < first} for run in runs.values()]
     assert before[0] == before[1] and len(before[0]) == first - 1 >= STEPS

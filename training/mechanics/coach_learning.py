@@ -36,7 +36,8 @@ def loss_spike(seen: Seen) -> Finding | None:
     Spikes of large runs are described by Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, section 5.1).
     """
     values = seen.values("loss")
-    if len(values) < SPIKE_BEFORE + SPIKE_FOR:
+    terms = seen.values("sft_weight")[-SPIKE_BEFORE - SPIKE_FOR :]
+    if len(values) < SPIKE_BEFORE + SPIKE_FOR or len(set(terms)) > 1:  # another term in the sum is no jump of it
         return None
     before, now = values[-SPIKE_BEFORE - SPIKE_FOR : -SPIKE_FOR], values[-SPIKE_FOR:]
     middle = median(before)
