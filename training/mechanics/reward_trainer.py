@@ -53,9 +53,11 @@ class RewardRun(RunTrainer, RewardTrainer):
         """Of each held-out comparison, by head; empty where there is one."""
         # TRL takes no other class; `_prepare_dataset` puts the groups in its place.
         named = {split: Dataset.from_dict({"group": [g.id for g in some]}) for split, some in self.groups.items()}
+        heads, kwargs["model"].config.num_labels = kwargs["model"].config.num_labels, 1  # TRL refuses any other
         super().__init__(
             *args, train_dataset=named["train"], eval_dataset=named["eval"] if held_out else None, **kwargs
         )
+        kwargs["model"].config.num_labels = heads
         model = self.accelerator.unwrap_model(self.model)
         model = model.get_base_model() if hasattr(model, "peft_config") else model
         add_exact_score(model)

@@ -32,7 +32,7 @@ from training.mechanics.rater_groups import grouped
 from training.mechanics.rater_reliability import weighed_by_rater
 from training.mechanics.reward_scores import probes, scale_of
 from training.mechanics.reward_trainer import RewardRun
-from training.mechanics.reward_trust import breakdown, calibration, compared, fitted_temperature
+from training.mechanics.reward_trust import breakdown, calibration, compared
 from training.mechanics.shared_prefix import Ids, Reader, Text
 from training.mechanics.trainer import Show, settings
 from training.mechanics.trainer_judgement import ceiling, ceiling_fraction, length_accuracy
@@ -93,17 +93,17 @@ def length_of(trainer: RewardRun, raw: Mapping[Ids, float]) -> dict[str, Any]:
         train, [raw[g.ids[a]] - raw[g.ids[b]] for g in train for order in g.orders for a, b in order.pairs]
     )  # fmt: skip
     verdicts = compared(held_out, trainer.margins) if held_out else []
-    temperature = fitted_temperature([verdict.margin for verdict in verdicts]) if verdicts else 1.0
-    found = length_bias([*seen, *verdicts], temperature=temperature)
+    found, own = length_bias([*seen, *verdicts]), length_bias(seen)
     if found is None:
         return {}
-    metrics = found.as_numbers("length_bias")
-    own = length_bias(seen, temperature=temperature)
+    metrics = {
+        "length_bias": found.people, "length_bias_low": found.low, "length_bias_high": found.high,
+        "length_bias_scores": found.of_scores,
+    }  # fmt: skip
     if trainer.recipe.debias_length and own is not None:
         trainer.take_out_length(own.slope, [one.better_length - one.worse_length for one in verdicts])
-        metrics["length_slope"] = own.slope
-        left = length_bias(without_length(verdicts, own.slope), temperature=temperature)
-        metrics |= left.as_numbers("length_bias_left") if left else {}
+        left = length_bias(without_length(verdicts or seen, own.slope))
+        metrics |= {"length_slope": own.slope} | ({"length_bias_left": left.of_scores} if left else {})
         metrics |= {f"eval_{name}": value for name, value in trainer.held_out().items()} if verdicts else {}
     return metrics
 
