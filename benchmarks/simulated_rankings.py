@@ -17,7 +17,7 @@ from benchmarks.real_rankings import comparisons_of, ranking
 Row = dict[str, Any]
 
 FILL = 8  # at most so many letters that say nothing
-FILL_STD = math.sqrt(((FILL + 1) ** 2 - 1) / 12)  # each number of them is as likely
+FILL_STD = math.sqrt((FILL + 1) * (FILL + 2) / 12)  # of numbers of them that differ within a prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,8 @@ def tasks(count: int, *, texts: int, seed: int, first: int = 0, fill: bool = Tru
     facts: list[tuple[int, int]] = []
     for number in range(first, first + count):
         if (number - first) % 2 == 0:
-            facts = [
-                (worth_of_it, luck.randint(0, FILL) if fill else 0) for worth_of_it in luck.sample(range(9), texts)
-            ]
+            fills = luck.sample(range(FILL + 1), texts) if fill else [0] * texts
+            facts = list(zip(luck.sample(range(9), texts), fills, strict=True))
         else:
             facts = [(worth_of_it, FILL - filled if fill else 0) for worth_of_it, filled in facts]
         said = []
