@@ -26,6 +26,7 @@ COMPLAINTS = {
 }
 # What recipes say where their fields don't fit together.
 REFUSALS = (
+    gettext_noop("Several heads are either an ensemble or those of groups of raters, not both."),
     gettext_noop("a stop string must not be empty"),
     gettext_noop("min_new_tokens must not be above max_new_tokens"),
     gettext_noop("minibatch_size must divide batch_size"),
