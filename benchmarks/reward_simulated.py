@@ -103,9 +103,9 @@ def of_flips(seed: int, rate: float, **recipe: Any) -> dict[str, float]:
     sides = [simulated_rankings.flipped(some, rate=rate, seed=i + seed) for i, some in ((100, train), (200, test))]
     metrics = trained(*sides, seed=seed, truth=test if rate < 0.5 else None, **recipe)
     more = ("head_disagreement", "disagreement_error", "accuracy_mean", "accuracy_cautious") if recipe else ()
-    return only(
-        metrics, "eval_n", "eval_accuracy", *(["tau"] if rate < 0.5 else []), "ece_calibrated", "ece_with_flips", "flip_rate", *more
-    )  # fmt: skip
+    if "tau" in metrics:
+        more = ("tau", *more)
+    return only(metrics, "eval_n", "eval_accuracy", "ece_calibrated", "ece_with_flips", "flip_rate", *more)
 
 
 def of_length(seed: int) -> dict[str, float]:
