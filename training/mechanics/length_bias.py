@@ -14,7 +14,7 @@ calibration: a case study on length bias", arXiv 2409.17407, with a line in plac
 "ODIN", arXiv 2402.07319, drop a head that learned the length, to the same end). Length that goes with merit goes, too:
 whoever has reason to prefer long answers keeps the score as it is.
 
-Shapes: N comparisons, G prompts, R resamples.
+Shapes: N comparisons, G prompts.
 """
 
 from __future__ import annotations
@@ -64,11 +64,12 @@ def length_bias(verdicts: Sequence[Verdict], *, seed: int = 0) -> LengthBias | N
         np.add.at(found, index_N, values_N)
         return found
 
-    lots_RG = np.random.default_rng(seed).integers(0, len(names), size=(RESAMPLES, len(names)))
+    luck = np.random.default_rng(seed)
     rises_G2, bends_G22 = of_prompts(rises_N2), of_prompts(bends_N22)
     with_G, squares_G = of_prompts(facts_N2[:, 0] * facts_N2[:, 1]), of_prompts(facts_N2[:, 1] ** 2)
     drawn = []
-    for lots_G in lots_RG:
+    for _ in range(RESAMPLES):
+        lots_G = luck.integers(0, len(names), len(names))  # one at a time: all at once would fill a memory
         a, c = theta_2 + np.linalg.solve(
             bends_G22[lots_G].sum(axis=0) + RIDGE * np.eye(2), rises_G2[lots_G].sum(axis=0)
         )
