@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -132,10 +131,3 @@ def write_dataset(folder: Path, train: Sequence[Rankings], test: Sequence[Rankin
             (folder / name).mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.Table.from_pylist(some), folder / name / f"{split}-00000-of-00001.parquet")
     return Input(str(folder), "dataset", contract.tree_sha256(contract.folder_files(folder)))
-
-
-# What words alone say
-
-
-def words_of(text: str) -> Counter[str]:
-    return Counter(re.findall(r"[\w']+|[^\w\s]", text.lower()))

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,17 +24,15 @@ from training.__main__ import OFFLINE, THREADS
 os.environ.update(OFFLINE | THREADS)  # as a run has it; read when torch is loaded
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 from transformers.utils import logging
 
 from benchmarks import bench, pairs, real_rankings
+from benchmarks.bag_of_words import bag_of_words
 from benchmarks.real_rankings import Rankings, Row
 from training import contract
 from training.contract import Spec
 from training.mechanics import models
 from training.mechanics.datasets import render_conversation
-from training.mechanics.trainer_judgement import accuracy, interval
 
 # Rows of prompts, epochs, tokens at most: what two cores train in some 20 minutes at 400 tokens a second.
 SIZES = {"hh_harmless": (1700, 2, 400), "finegrained_qa": (500, 3, 320), "pandalm": (999, 5, 448)}
@@ -43,7 +40,6 @@ SIZES = {"hh_harmless": (1700, 2, 400), "finegrained_qa": (500, 3, 320), "pandal
 PUBLISHED = {"hh_harmless": (0.63, "published agreement a = 0.63 (Bai et al. 2022)")}
 HELD_OUT = 0.25
 TOKENS_PER_SECOND = 400
-PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)  # of bags of words; chosen on the training prompts alone
 TOLD = 20  # seconds between two lines of progress
 
 
@@ -168,56 +164,6 @@ def tell(folder: Path) -> None:
         at = last["progress"]
         shown = {name: round(curve[name], 3) for name in ("loss", "eval_loss", "eval_accuracy") if name in curve}
         say(f"{at['phase']} {at['step']}/{at['total']} {at['unit']}, {at.get('eta_s', '?')} s to go, {shown}")
-
-
-# Bags of words
-
-
-def bag_of_words(train: Sequence[Rankings], test: Sequence[Rankings]) -> tuple[float, float, float]:
-    """Held-out accuracy, with its interval, of a logistic regression on differences of log(1 + how often a word stands)."""
-    sides = [[row for task in tasks for row in real_rankings.comparisons(task)] for tasks in (train, test)]
-    held_back = {row["group_id"] for row in sides[0] if int(row["group_id"][-2:], 16) < 51}  # a fifth
-    fitted_on = [row for row in sides[0] if row["group_id"] not in held_back]
-    judged_on = [row for row in sides[0] if row["group_id"] in held_back]
-    seen = {p: accuracy(margins(fitted_on, judged_on, penalty=p)) for p in PENALTIES}
-    found = margins(*sides, penalty=max(PENALTIES, key=lambda p: seen[p]))
-    low, high = interval(found, [row["group_id"] for row in sides[1]])
-    return accuracy(found), low, high
-
-
-def margins(train: Sequence[Row], test: Sequence[Row], *, penalty: float) -> list[float]:
-    """What the words of the better text come to less those of the other; words of one comparison alone are none."""
-    counted = [[(bag(row, "chosen"), bag(row, "rejected")) for row in rows] for rows in (train, test)]
-    times = Counter(word for both in counted[0] for word in both[0].keys() | both[1].keys())
-    column = {word: i for i, word in enumerate(sorted(word for word, n in times.items() if n > 1))}
-    train_ND, test_ND = (torch.stack([difference(*both, column) for both in some]) for some in counted)
-    weights_N = torch.tensor([row["weight"] for row in train])
-    weights_N = weights_N / weights_N.mean()
-    beta_D = torch.zeros(len(column), requires_grad=True)
-    optimizer = torch.optim.LBFGS([beta_D], max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = (weights_N * F.softplus(-(train_ND @ beta_D))).sum() + penalty / 2 * beta_D.square().sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    found: list[float] = (test_ND @ beta_D.detach()).tolist()
-    return found
-
-
-def bag(row: Row, side: str) -> Counter[str]:
-    return real_rankings.words_of(row[side][-1]["content"])
-
-
-def difference(better: Counter[str], worse: Counter[str], column: dict[str, int]) -> Tensor:
-    found_D = torch.zeros(len(column))
-    for sign, words in ((1, better), (-1, worse)):
-        for word, n in words.items():
-            if word in column:
-                found_D[column[word]] += sign * torch.log1p(torch.tensor(float(n)))
-    return found_D
 
 
 # The end

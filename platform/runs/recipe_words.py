@@ -26,11 +26,11 @@ COMPLAINTS = {
 }
 # What recipes say where their fields don't fit together.
 REFUSALS = (
-    gettext_noop("Several heads are either an ensemble or those of groups of raters, not both."),
     gettext_noop("a stop string must not be empty"),
     gettext_noop("min_new_tokens must not be above max_new_tokens"),
     gettext_noop("minibatch_size must divide batch_size"),
     gettext_noop("num_heads must divide hidden_size into heads of even width"),
+    gettext_noop("several heads are an ensemble or those of groups of raters, not both"),
     gettext_noop("temperatures must lie above 0 and at most at 2"),
 )
 

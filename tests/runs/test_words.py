@@ -26,6 +26,7 @@ WRONG = [
     ("generate", {"temperatures": [3.0]}),
     ("generate", {"min_new_tokens": 97}),
     ("generate", {"stop_strings": [""]}),
+    ("reward", {"heads": 3, "groups": "estimated"}),
 ]
 
 

@@ -63,7 +63,7 @@ class RewardRecipe(Recipe):
     @model_validator(mode="after")
     def one_kind_of_heads(self) -> Self:
         if self.heads > 1 and self.groups != "none":
-            raise ValueError("Several heads are either an ensemble or those of groups of raters, not both.")
+            raise ValueError("several heads are an ensemble or those of groups of raters, not both")
         return self
 
     @property
