@@ -34,6 +34,7 @@ REFUSALS = (
     gettext_noop("minibatch_size must divide batch_size"),
     gettext_noop("more_losses are other losses, each with a weight above 0 and up to 100, such as sft:1"),
     gettext_noop("num_heads must divide hidden_size into heads of even width"),
+    gettext_noop("several heads are an ensemble or those of groups of raters, not both"),
     gettext_noop("temperatures must lie above 0 and at most at 2"),
 )
 

@@ -18,4 +18,5 @@ urlpatterns = [
     path("runs/<uuid:run_id>/events/", views.run_events, name="run_events"),
     path("runs/<uuid:run_id>/cancel/", views.run_cancel, name="run_cancel"),
     path("runs/<uuid:run_id>/resume/", views.run_resume, name="run_resume"),
+    path("runs/<uuid:run_id>/without-length/", views.run_without_length, name="run_without_length"),
 ]

@@ -18,6 +18,7 @@ from runs.coach import coached
 from runs.curves import as_json, charts_of
 from runs.models import EventKind, Run, RunState
 from runs.recipe_words import said
+from runs.services.again import can_lose_length, without_length
 from runs.services.control import request_cancel, resume_run
 from training.recipes import RECIPES
 
@@ -59,6 +60,7 @@ def run_detail(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
         "recipe_rows": pages.recipe_rows(run),
         "inputs": pages.inputs_of(run),
         "samples": samples_shown(run),
+        "can_lose_length": can_lose_length(run),
     }
     return render(request, "runs/detail.html", context)
 
@@ -127,3 +129,11 @@ def run_resume(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     assert isinstance(request.user, User)
     resume_run(get_object_or_404(Run, pk=run_id), user=request.user)
     return redirect("run", run_id)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def run_without_length(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Starts the same reward model once more, with the length of answers taken out of its scores."""
+    assert isinstance(request.user, User)
+    return redirect("run", without_length(get_object_or_404(Run, pk=run_id), user=request.user).pk)

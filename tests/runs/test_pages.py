@@ -19,7 +19,7 @@ from runs.models import EventKind, Run, RunEvent, RunOutput, RunState
 from runs.services.start import start_run
 from tests.accounts.people import client_of, person
 from tests.registry.factories import model_folder
-from tests.runs.conftest import a_model, a_tokenizer_run, an_artifact, work_once
+from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run, an_artifact, work_once
 from training.recipes import RECIPES
 
 UNKNOWN = uuid.UUID(int=7)
@@ -169,6 +169,37 @@ def test_the_recipe_marks_what_differs_from_its_preset(rex, corpus, ada):
         "tokenizer", recipe={"vocab_size": 777}, preset="tiny", inputs={"corpus": corpus.artifact}, user=ada
     )
     assert "<mark>777</mark>" in page(rex, "run", run.pk)
+
+
+def a_reward_run(ada, **recipe) -> Run:
+    run = start_run(
+        "reward", recipe=recipe, preset="tiny", user=ada, title="A judge", output_name="judge", seed=5,
+        inputs={"model": a_model("base", role="base").artifact, "preferences": a_dataset("likes", kind="preference").artifact},
+    )  # fmt: skip
+    Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, finished_at=timezone.now())
+    return Run.objects.get(pk=run.pk)
+
+
+def test_a_reward_model_is_trained_again_without_length_in_one_click(admin, rex, ada):
+    run = a_reward_run(ada, epochs=2)
+    address = reverse("run_without_length", args=[run.pk])
+    assert address in page(admin, "run", run.pk)
+    assert address not in page(rex, "run", run.pk)
+    assert rex.post(address).status_code == 403
+
+    answer = admin.post(address)
+    again = Run.objects.exclude(pk=run.pk).get()
+    assert answer.headers["Location"] == reverse("run", args=[again.pk])
+    assert again.recipe == {**run.recipe, "debias_length": True}
+    assert (again.preset, again.seed, again.output_name) == ("tiny", 5, "judge-no-length")
+    given = [dict(one.inputs.values_list("name", "artifact_id")) for one in (run, again)]
+    assert given[0] == given[1] and len(given[0]) == 2
+
+    # Neither one that is not done yet, nor one whose scores have no length in them.
+    assert "without-length" not in page(admin, "run", again.pk)
+    assert admin.post(reverse("run_without_length", args=[again.pk])).status_code == 400
+    Run.objects.filter(pk=again.pk).update(state=RunState.SUCCEEDED)
+    assert "without-length" not in page(admin, "run", again.pk)
 
 
 def an_evaluation(ada) -> Run:

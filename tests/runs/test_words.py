@@ -30,6 +30,7 @@ WRONG = [
     ("dpo", {"loss": "exo_pair"}),
     ("dpo", {"loss": "hinge", "label_smoothing": 0.1}),
     ("dpo", {"loss": "ipo", "flips": "estimated"}),
+    ("reward", {"heads": 3, "groups": "estimated"}),
 ]
 
 

@@ -15,6 +15,7 @@ from training.context import Stopped
 from training.mechanics import datasets, scoring
 from training.mechanics.judge import Judge, Said, reaches_of, read_answer
 from training.mechanics.models import RewardScale
+from training.mechanics.score_rule import ScoreRule
 
 MESSAGES = [tiny.user("Shout, please.")]
 RAW = RewardScale(0.0, 1.0)
@@ -70,6 +71,19 @@ def test_in_the_end_it_says_what_it_says_to_everyone(judge, context):
     talks = [[*MESSAGES, {"role": "assistant", "content": text}] for text in texts]
     alone = scoring.rewards(judge.model, judge.tokenizer, talks, scale=RAW, batch_size=1)
     assert found.final_B.tolist() == pytest.approx(alone, abs=1e-6)
+
+
+def test_its_own_rule_holds_to_the_end_and_along_the_way(judge, context, monkeypatch):
+    rule = ScoreRule(length_slope=0.01)
+    answer = said("ABc")
+    plain = judge.score(context, [answer], batch_size=1)
+    monkeypatch.setattr(judge.model, "score_rule", rule)
+    found = judge.score(context, [answer], batch_size=1)
+    talk = [*MESSAGES, {"role": "assistant", "content": "ABc"}]
+    alone = scoring.rewards(judge.model, judge.tokenizer, [talk], scale=RAW, batch_size=1)
+    assert found.final_B.tolist() == pytest.approx(alone, abs=1e-6)
+    # Before the first of three letters nothing is said, behind the third three tokens are; the end is a fourth.
+    assert (plain.along_BA - found.along_BA)[0].tolist() == pytest.approx([0.0, 0.01, 0.02, 0.03], abs=1e-6)
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,7 +16,7 @@ from training.recipes import RECIPES
 
 pytestmark = pytest.mark.slow
 
-METHODS = ("sft", "reward", "dpo", "kto")
+METHODS = ("sft", "reward", "reward of three heads", "dpo", "kto")
 FASTEST_POLL = 0.002
 PATIENCE = 90
 
@@ -38,11 +38,13 @@ def given(folder: Path, method: str) -> dict[str, contract.Input]:
 @pytest.fixture(scope="module", params=METHODS)
 def whole(request, tmp_path_factory) -> Path:
     """A run of 32 steps (20 of SFT), with a checkpoint every third, that nobody disturbed."""
-    folder = tmp_path_factory.mktemp(request.param)
+    method, _, more = request.param.partition(" of ")
+    folder = tmp_path_factory.mktemp(method)
     changes = {"epochs": 4, "batch_size": 6, "eval_every": 3, "max_length": 96}
-    changes |= {"batch_size": 2} if request.param == "reward" else {"sample_tokens": 4}
-    recipe = RECIPES[request.param].presets["tiny"] | changes
-    run_dir = tiny.make_run(folder / "whole", request.param, recipe, given(folder, request.param))
+    changes |= {"batch_size": 2} if method == "reward" else {"sample_tokens": 4}
+    changes |= {"heads": 3, "debias_length": True} if more else {}
+    recipe = RECIPES[method].presets["tiny"] | changes
+    run_dir = tiny.make_run(folder / "whole", method, recipe, given(folder, method))
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     return run_dir
 

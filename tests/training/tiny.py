@@ -20,6 +20,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchmarks.real_rankings import comparisons_of
 from training import __main__ as program
 from training import contract
 from training.context import RunContext
@@ -143,22 +144,6 @@ def ranked(
                 }
             )  # fmt: skip
     return rankings, [row for ranking in rankings for row in comparisons_of(ranking, share=1 / len(raters))]
-
-
-def comparisons_of(ranking: dict[str, Any], *, share: float) -> list[dict[str, Any]]:
-    text = {one["id"]: one["text"] for one in ranking["completions"]}
-    tiers = ranking["tiers"]
-    pairs = [
-        (a, b, j - i) for i, tier in enumerate(tiers) for j in range(i + 1, len(tiers)) for a in tier for b in tiers[j]
-    ]
-    kept = {name: ranking[name] for name in ("group_id", "ranking_id", "prompt", "rater", "simulated")}
-    return [
-        kept | {
-            "id": f"{ranking['ranking_id']}-{n}", "prompt_id": ranking["group_id"], "chosen": [assistant(text[a])],
-            "rejected": [assistant(text[b])], "margin": float(margin), "weight": share / len(pairs),
-        }
-        for n, (a, b, margin) in enumerate(pairs)
-    ]  # fmt: skip
 
 
 def instruction_rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:

@@ -100,8 +100,10 @@ def length_bias(figures: Mapping[str, float]) -> Finding | None:
 
 
 def not_calibrated(figures: Mapping[str, float]) -> Finding | None:
-    """Certainty stays off by more than 5 % and what chance leaves in bins, 1/sqrt(n), after a fitted temperature."""
-    off, n = figures.get("ece_calibrated", 0.0), figures.get("eval_n", 0.0)
+    """Certainty stays off by more than 5 % and what chance leaves in bins, 1/sqrt(n), after a fitted temperature, with raters'
+    slips or without."""
+    n = figures.get("eval_n", 0.0)
+    off = min(figures.get("ece_calibrated", 0.0), figures.get("ece_with_flips", 1.0))
     if not n or off <= 0.05 + n**-0.5:
         return None
     return Finding(

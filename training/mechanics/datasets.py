@@ -51,6 +51,11 @@ def render_conversation(tokenizer: Any, messages: list[Message]) -> list[int]:
     return ids_of(tokenizer.apply_chat_template(messages, return_dict=True))
 
 
+def num_before(tokenizer: Any, messages: list[Message]) -> int:
+    """Tokens of a conversation before its last message, by which the length of that message is told."""
+    return len(render_conversation(tokenizer, messages[:-1])) if messages[:-1] else 0
+
+
 def render_plain(tokenizer: Any, messages: list[Message]) -> list[int]:
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return begin + list(tokenizer(render_words(tokenizer, messages), add_special_tokens=False)["input_ids"])

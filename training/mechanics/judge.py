@@ -22,6 +22,7 @@ from training.contract import Input
 from training.mechanics import datasets, models, scoring
 from training.mechanics.datasets import Message
 from training.mechanics.ppo_math import Scale
+from training.mechanics.score_rule import rule_of
 from training.mechanics.shared_prefix import READ, Reader, Text, on_device, read_together
 
 WINDOW = 4  # tokens before one that can change how it reads: a letter's other bytes, a leading space
@@ -85,20 +86,23 @@ class Judge:
         batch = on_device(read_together(texts, reader=self.reader), self.model.device)
         hidden_RTD = self.model.base_model(**{name: batch[name] for name in READ}, use_cache=False).last_hidden_state
         scores = scoring.head_scores(self.model, hidden_RTD.flatten(0, 1)).cpu()
+        slope = rule_of(self.model).length_slope
         before, lasts = batch["asked_places"].cpu(), batch["last_places"].cpu()
         found, at = [], 0
         for one, last in zip(read, lasts, strict=True):
             places = torch.cat([before[at : at + len(one.ids) - 1], last[None]])
-            found.append(scores[places])
+            answered = (torch.arange(len(one.ids)) + 1 - one.num_before).clamp(min=0)
+            found.append(scores[places] - slope * answered)
             at += len(one.ids) - 1
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A conversation's tokens, where in them each action was taken, and the words of its prompt."""
+    """A conversation's tokens, how many stand before its answer, where each action was taken, and the words of its prompt."""
 
     ids: list[int]
+    num_before: int
     places: list[int]
     prompt: str
 
@@ -114,7 +118,7 @@ def read_answer(tokenizer: Any, answer: Said) -> Read:
     if ends is not None and words.startswith(prompt + answer.text):
         reached = list(accumulate(ends, max))
         places = [max(bisect_right(reached, len(prompt) + c) - 1, 0) for c in answer.reaches[:-1]]
-    return Read(ids, places, prompt)
+    return Read(ids, datasets.num_before(tokenizer, talk), places, prompt)
 
 
 def reaches_of(tokenizer: Any, ids: list[int]) -> list[int]:

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from training import contract
 from training.contract import Failure, Input
+from training.mechanics.score_rule import PLAIN, ScoreRule
 from training.recipes.lora import LoRA
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -67,12 +68,47 @@ def load_causal(given: Input, *, dtype: torch.dtype) -> Any:
     return load(AutoModelForCausalLM, given, dtype=dtype)
 
 
-def load_reward(given: Input, *, dtype: torch.dtype) -> Any:
-    """A model with one score; the head is fresh, from torch's random state, where the folder holds none."""
+def load_reward(given: Input, *, dtype: torch.dtype, heads: int | None = None) -> Any:
+    """A model whose heads come to a score by its `score_rule`; heads are fresh, from torch's random state, where the
+    folder holds none.
+
+    `heads` asks for so many. Raises `Failure("other_heads")` where the folder has others, `Failure("bad_heads")` where it
+    says that it has other ones than it has.
+    """
     tokenizer = load_tokenizer(given)
-    model = load(AutoModelForSequenceClassification, given, dtype=dtype, num_labels=1)
+    rule = read_score_rule(given)
+    if heads is not None and rule is not None and rule.heads != heads:
+        raise Failure(
+            "other_heads",
+            f"{named(given)} is a reward model whose number of heads is {rule.heads}; the recipe asks for {heads}.",
+            advice="Ask for as many, or start from a model that is no reward model yet.",
+        )
+    trained = rule is not None
+    rule = rule or ScoreRule(heads=heads or 1)
+    stored = stored_heads(given)
+    if (stored is not None or rule.heads > 1) and trained and stored != rule.heads:
+        raise Failure(
+            "bad_heads",
+            f"The weights of {named(given)} have {stored or 0} heads, but {REWARD_SCALE} tells how {rule.heads} come to a score.",
+            advice="Train the reward model again: its files do not belong together.",
+        )
+    model = load(AutoModelForSequenceClassification, given, dtype=dtype, num_labels=rule.heads)
     model.config.pad_token_id = tokenizer.pad_token_id
+    model.score_rule = rule
     return model
+
+
+def stored_heads(given: Input) -> int | None:
+    """Rows of the head among the weights of a folder; None where no file of it holds a head."""
+    for path in sorted(Path(given.path).glob("*.safetensors")):
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118  (it is no mapping)
+                    if name.endswith("score.weight"):
+                        return int(file.get_slice(name).get_shape()[0])
+        except (OSError, SafetensorError):
+            return None  # who loads it says what is wrong with it
+    return None
 
 
 def load(auto: Any, given: Input, *, dtype: torch.dtype, **more: Any) -> Any:
@@ -95,6 +131,21 @@ def read_reward_scale(given: Input) -> RewardScale:
         raw = json.loads(Path(given.path, REWARD_SCALE).read_text())
         return RewardScale(float(raw["mean"]), float(raw["std"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure(
+            "no_reward_scale",
+            f"{named(given)} has no readable {REWARD_SCALE}, by which scores are put on one scale.",
+            advice="Choose a reward model that was trained here.",
+        ) from error
+
+
+def read_score_rule(given: Input) -> ScoreRule | None:
+    """None for a model that was never trained to score. Raises `Failure("no_reward_scale")` for what can't be read."""
+    path = Path(given.path, REWARD_SCALE)
+    if not path.exists():
+        return None
+    try:
+        return ScoreRule.from_plain(json.loads(path.read_text()))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise Failure(
             "no_reward_scale",
             f"{named(given)} has no readable {REWARD_SCALE}, by which scores are put on one scale.",
@@ -163,8 +214,8 @@ def forget_base_path(path: Path) -> None:
     contract.write_atomically(path, json.dumps({**config, "base_model_name_or_path": None}, indent=2, sort_keys=True))
 
 
-def write_reward_scale(folder: Path, mean: float, std: float) -> None:
-    contract.write_atomically(folder / REWARD_SCALE, json.dumps({"mean": mean, "std": std}))
+def write_reward_scale(folder: Path, mean: float, std: float, rule: ScoreRule = PLAIN) -> None:
+    contract.write_atomically(folder / REWARD_SCALE, json.dumps({"mean": mean, "std": std, **rule.as_plain()}))
 
 
 def refuse_pickles(folder: Path) -> None:

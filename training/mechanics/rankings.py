@@ -35,6 +35,8 @@ class Order:
     rater: str = ""
     lot: float = 0.0
     """The probability that it was given by lot."""
+    heads: tuple[float, ...] = ()
+    """How much it counts for each head of a model; empty where there is one."""
 
     @property
     def pairs(self) -> Iterator[tuple[int, int]]:
@@ -53,6 +55,8 @@ class Group:
     replies: tuple[Reply, ...]
     orders: tuple[Order, ...]
     ids: tuple[Ids, ...] = ()
+    num_prompt: int = 0
+    """Tokens of the prompt, where the length of answers is asked for (`with_prompt_lengths`)."""
 
     @property
     def weight(self) -> float:
@@ -61,6 +65,10 @@ class Group:
     @property
     def length(self) -> int:
         return max(map(len, self.ids))
+
+    @property
+    def answer_tokens(self) -> list[int]:
+        return [len(ids) - self.num_prompt for ids in self.ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +189,19 @@ def tokenised(groups: list[Group], *, tokenizer: Any, max_length: int, context: 
             advice="Raise max_length.",
         )
     return kept
+
+
+def with_prompt_lengths(groups: list[Group], *, tokenizer: Any) -> list[Group]:
+    answer = {"role": "assistant", "content": ""}
+    return [
+        replace(
+            group,
+            num_prompt=datasets.num_before(
+                tokenizer, [*({"role": role, "content": text} for role, text in group.prompt), answer]
+            ),
+        )
+        for group in groups
+    ]
 
 
 def only(group: Group, texts: set[int]) -> Group | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from training.context import RunContext, Stopped
 from training.mechanics import datasets
 from training.mechanics.models import RewardScale
 from training.mechanics.rankings import Group
+from training.mechanics.score_rule import PLAIN, ScoreRule
 from training.mechanics.shared_prefix import READ, Ids, Reader, Text, on_device, read_together
 
 PROBED = 32  # prompts
@@ -32,17 +34,25 @@ class Scorer:
     reader: Reader
     context: RunContext
     batch_size: int
+    rule: ScoreRule = PLAIN
 
-    def together(self, texts: Sequence[Text]) -> list[float]:
-        """Raw scores of texts that are read as one batch."""
+    def together(self, texts: Sequence[Text], *, answer_tokens: Sequence[int]) -> list[float]:
+        """Raw scores of texts that are read as one batch, all heads and the length of answers considered."""
+        raw: list[float] = self.rule.combined(self.heads(texts)).tolist()
+        if not self.rule.length_slope:
+            return raw
+        return [self.rule.corrected(s, answer_tokens=n) for s, n in zip(raw, answer_tokens, strict=True)]
+
+    def heads(self, texts: Sequence[Text]) -> Tensor:
+        """What each head says, (texts, heads)."""
         batch = read_together(texts, reader=self.reader)
         read = on_device({name: batch[name] for name in (*READ, "last_places")}, self.accelerator.device)
         self.model.eval()
         with torch.no_grad(), self.accelerator.autocast():
-            scores: list[float] = self.model(**read, use_cache=False).logits.squeeze(-1).tolist()
-        return scores
+            logits: Tensor = self.model(**read, use_cache=False).logits
+        return logits
 
-    def scores(self, texts: Sequence[Ids], *, phase: str) -> list[float]:
+    def scores(self, texts: Sequence[Ids], *, answer_tokens: Sequence[int], phase: str) -> list[float]:
         """Raw scores, batch by batch of similar length. Raises `Stopped`."""
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
         found = [0.0] * len(texts)
@@ -51,15 +61,23 @@ class Scorer:
                 raise Stopped
             self.context.progress(phase, start, len(texts), unit="texts")
             some = order[start : start + self.batch_size]
-            for i, score in zip(some, self.together([Text(texts[i], group=str(i)) for i in some]), strict=True):
+            read = [Text(texts[i], group=str(i)) for i in some]
+            tokens = [answer_tokens[i] for i in some]
+            for i, score in zip(some, self.together(read, answer_tokens=tokens), strict=True):
                 found[i] = score
         return found
 
-    def scale(self, groups: Sequence[Group]) -> RewardScale:
-        """Of the raw scores of all texts, each counted once."""
-        texts = list({ids: None for group in groups for ids in group.ids})
-        values = torch.tensor(self.scores(texts, phase="scale"), dtype=torch.float64)
-        return RewardScale(values.mean().item(), max(values.std(correction=0).item(), 1e-6))
+    def of_groups(self, groups: Sequence[Group]) -> dict[Ids, float]:
+        """Raw scores of all texts, each read once."""
+        tokens = {ids: n for group in groups for ids, n in zip(group.ids, group.answer_tokens, strict=True)}
+        texts = list(tokens)
+        found = self.scores(texts, answer_tokens=[tokens[ids] for ids in texts], phase="scale")
+        return dict(zip(texts, found, strict=True))
+
+
+def scale_of(scores: Iterable[float]) -> RewardScale:
+    values = torch.tensor(list(scores), dtype=torch.float64)
+    return RewardScale(values.mean().item(), max(values.std(correction=0).item(), 1e-6))
 
 
 def probes(
@@ -80,7 +98,11 @@ def probes(
     if not rows:
         return found
     names = list(rows[0][1])
-    raw = scorer.scores([made[name] for _, made in rows for name in names], phase="probes")
+    raw = scorer.scores(
+        [made[name] for _, made in rows for name in names],
+        answer_tokens=[len(made[name]) - group.num_prompt for group, made in rows for name in names],
+        phase="probes",
+    )
     of = {name: [scale.normalise(score) for score in raw[i :: len(names)]] for i, name in enumerate(names)}
     means = {name: sum(scores) / len(scores) for name, scores in of.items()}
     for name, sentence in SAID.items():
@@ -100,7 +122,9 @@ def flip(groups: Sequence[Group], *, scorer: Scorer) -> float:
     changes = [0.0]
     for group in groups:
         texts = [Text(ids, group=group.id) for ids in group.ids]
-        there, back = scorer.together(texts), scorer.together(texts[::-1])[::-1]
+        tokens = group.answer_tokens
+        there = scorer.together(texts, answer_tokens=tokens)
+        back = scorer.together(texts[::-1], answer_tokens=tokens[::-1])[::-1]
         changes += [abs(one - other) for one, other in zip(there, back, strict=True)]
     return max(changes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from training.mechanics.rank_likelihood import (
 from training.mechanics.rankings import Group
 from training.mechanics.reward_scores import Scorer
 from training.mechanics.reward_trust import brier
+from training.mechanics.score_rule import rule_of
 from training.mechanics.shared_prefix import READ
 from training.mechanics.trainer import RunTrainer
 from training.mechanics.trainer_head import add_exact_score
@@ -38,19 +40,30 @@ class RewardRun(RunTrainer, RewardTrainer):
     eval_dataset: list[Group] | None
 
     def __init__(
-        self, *args: Any, recipe: RewardRecipe, groups: list[Group], held_out: list[Group], **kwargs: Any
-    ) -> None:
+        self, *args: Any, recipe: RewardRecipe, groups: list[Group], held_out: list[Group],
+        group_of: dict[str, int] | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         self.recipe = recipe
+        self.group_of = group_of or {}
+        """The group of each rater, where each group has a head of its own."""
         self.groups = {"train": groups, "eval": held_out}
         self.pair_losses = torch.empty(0)
         self.margins: list[float] = []
+        self.head_margins: list[list[float]] = []
+        """Of each held-out comparison, by head; empty where there is one."""
         # TRL takes no other class; `_prepare_dataset` puts the groups in its place.
         named = {split: Dataset.from_dict({"group": [g.id for g in some]}) for split, some in self.groups.items()}
+        heads, kwargs["model"].config.num_labels = kwargs["model"].config.num_labels, 1  # TRL refuses any other
         super().__init__(
             *args, train_dataset=named["train"], eval_dataset=named["eval"] if held_out else None, **kwargs
         )
+        kwargs["model"].config.num_labels = heads
         model = self.accelerator.unwrap_model(self.model)
-        add_exact_score(model.get_base_model() if hasattr(model, "peft_config") else model)
+        model = model.get_base_model() if hasattr(model, "peft_config") else model
+        add_exact_score(model)
+        self.rule = replace(
+            rule_of(model), caution=0.0 if recipe.groups != "none" else recipe.caution, length_slope=0.0
+        )
         self.batches = GroupBatches(
             [group.id for group in self.train_dataset],
             [group.length for group in self.train_dataset],
@@ -96,8 +109,13 @@ class RewardRun(RunTrainer, RewardTrainer):
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         outputs = model(**{name: inputs[name] for name in (*READ, "last_places")}, use_cache=False)
-        scores = outputs.logits.squeeze(-1)
-        loss = (inputs["weights"] * self.order_losses(scores, inputs)).sum() / len(inputs["orders_of"])
+        scores = outputs.logits
+        if self.rule.heads == 1:
+            losses = self.order_losses(scores.squeeze(-1), inputs)
+        else:
+            of_heads = torch.stack([self.order_losses(of_head, inputs) for of_head in scores.unbind(dim=1)], dim=1)
+            losses = (inputs["head_weights"] * of_heads).sum(dim=1)
+        loss = (inputs["weights"] * losses).sum() / len(inputs["orders_of"])
         self.tell(scores.detach(), inputs, mode="train" if self.model.training else "eval")
         return (loss, outputs) if return_outputs else loss
 
@@ -114,7 +132,8 @@ class RewardRun(RunTrainer, RewardTrainer):
         return losses + centring
 
     @torch.no_grad()
-    def tell(self, scores: Tensor, inputs: dict[str, Tensor], *, mode: str) -> None:
+    def tell(self, of_heads: Tensor, inputs: dict[str, Tensor], *, mode: str) -> None:
+        scores = self.rule.combined(of_heads)
         chosen, rejected = scores[inputs["chosen"]], scores[inputs["rejected"]]
         self.pair_losses = bradley_terry_losses(chosen, rejected)
         margins = (chosen - rejected).tolist()
@@ -124,6 +143,8 @@ class RewardRun(RunTrainer, RewardTrainer):
             told["num_tokens"] = [self._total_train_tokens]
         else:
             self.margins += margins
+            if self.rule.heads > 1:
+                self.head_margins += (of_heads[inputs["chosen"]] - of_heads[inputs["rejected"]]).tolist()
         if margins:  # a batch of ties alone has none
             told["margin"] += margins
             if mode == "train":
@@ -146,6 +167,7 @@ class RewardRun(RunTrainer, RewardTrainer):
 
     def begin_held_out(self) -> None:
         self.margins = []
+        self.head_margins = []
 
     def held_out(self) -> dict[str, float]:
         assert self.eval_dataset is not None
@@ -160,6 +182,15 @@ class RewardRun(RunTrainer, RewardTrainer):
             "brier": brier(self.margins),
         }
 
+    def take_out_length(self, slope: float, apart: list[int]) -> None:
+        """From now on scores are without it; `apart`, how many tokens longer the better text of each held-out comparison is."""
+        self.rule = replace(self.rule, length_slope=slope)
+        self.margins = [margin - slope * tokens for margin, tokens in zip(self.margins, apart, strict=True)]
+        self.head_margins = [
+            [margin - slope * tokens for margin in margins]
+            for margins, tokens in zip(self.head_margins, apart, strict=False)  # of one head there are none
+        ]
+
     def scorer(self) -> Scorer:
         reader, size = self.data_collator.reader, 2 * self.args.per_device_eval_batch_size
-        return Scorer(self.model, self.accelerator, reader, self.context, size)
+        return Scorer(self.model, self.accelerator, reader, self.context, size, self.rule)

@@ -3,13 +3,19 @@
 Probabilities are those of the Bradley-Terry model, logistic(margin / T): the better text's score less the other's, over a
 temperature (Guo et al. 2017, arXiv 1706.04599). T is fitted on one half of the held-out prompts and judged on the other, both
 ways round, so that all held-out comparisons count and none judges itself.
+
+A rater who errs with some probability whatever the texts are is never surer than that, and no temperature says so: far apart,
+logistic(margin / T) goes to 1 and her answers don't. With a share e of flipped labels the probability that *she* finds the
+same text better is e + (1 - 2 e) logistic(margin / T) (the label noise of Natarajan et al. 2013; in psychophysics a lapse
+rate, Wichmann & Hill 2001); e is fitted with T. A ranking's labels from raters who err alike can only be calibrated so.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,8 +27,12 @@ from training.mechanics.trainer_judgement import accuracy, calibration_error
 Numbers = dict[str, float]
 
 COLDEST, HOTTEST = 0.05, 20.0
+MOST_FLIPPED = 0.45  # at a half nothing can be told
 ALIKE = 0.1  # lengths that differ by less, as a share of the longer one
 FEWEST = 20  # comparisons of a kind, below which its accuracy says nothing
+ASKING = re.compile(
+    r"(what|when|where|who|whom|whose|which|why|how|is|are|was|were|do|does|did|can|could|should|will)\b", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +45,22 @@ class Verdict:
     better_length: int
     worse_length: int
     margin: float = 0.0
+    prompt: tuple[tuple[str, str], ...] = ()
 
 
 def compared(groups: Iterable[Group], margins: Sequence[float] | None = None) -> list[Verdict]:
     """Every comparison of the groups' orders, in their order; `margins` are those of a batch-wise evaluation of the same."""
-    facts = [
-        (group.id, order.rater, order.below[-1], len(group.ids[better]), len(group.ids[worse]))
+    found = [
+        Verdict(
+            group.id, order.rater, order.below[-1], len(group.ids[better]), len(group.ids[worse]), prompt=group.prompt
+        )
         for group in groups
         for order in group.orders
         for better, worse in order.pairs
     ]
-    return [Verdict(*told, margin) for told, margin in zip(facts, margins or [0.0] * len(facts), strict=True)]
+    if margins is None:
+        return found
+    return [replace(one, margin=margin) for one, margin in zip(found, margins, strict=True)]
 
 
 # Calibration
@@ -72,8 +87,36 @@ def fitted_temperature(margins: Sequence[float]) -> float:
     return 2 / (low + high)
 
 
+def fitted_noise(margins: Sequence[float]) -> tuple[float, float]:
+    """The T and the share e of flipped labels at which the comparisons are likeliest, on a grid that is refined twice."""
+    values = np.clip(np.asarray(margins, dtype=float), -1e6, 1e6)
+    best, rates = (1.0, 0.0), np.linspace(0, MOST_FLIPPED, 19)
+    temperatures = np.geomspace(COLDEST, HOTTEST, 31)
+    for _ in range(3):
+        likeliest = -np.inf
+        for temperature in temperatures:
+            sure = probabilities(values.tolist(), temperature)
+            logs = np.log(np.maximum(rates[:, None] + (1 - 2 * rates[:, None]) * sure, 1e-12)).sum(axis=1)
+            if logs.max() > likeliest:
+                likeliest, best = logs.max(), (float(temperature), float(rates[logs.argmax()]))
+        step = temperatures[1] / temperatures[0]
+        temperatures = np.clip(np.geomspace(best[0] / step, best[0] * step, 11), COLDEST, HOTTEST)
+        width = rates[1] - rates[0]
+        rates = np.clip(np.linspace(best[1] - width, best[1] + width, 11), 0, MOST_FLIPPED)
+    return best
+
+
+def with_flips(margins: Sequence[float], temperature: float, rate: float) -> list[float]:
+    """The logits of e + (1 - 2 e) logistic(margin / T)."""
+    right, wrong = (rate + (1 - 2 * rate) * probabilities([sign * m for m in margins], temperature) for sign in (1, -1))
+    found: list[float] = (np.log(right) - np.log(wrong)).tolist()
+    return found
+
+
 def calibration(verdicts: Sequence[Verdict]) -> Numbers:
     """`temperature` of all; `brier_calibrated` and `ece_calibrated` where each half has the temperature of the other.
+
+    `flip_rate`, `temperature_with_flips`, `brier_with_flips` and `ece_with_flips` likewise, for raters who err.
 
     Empty where all comparisons are in one half.
     """
@@ -83,6 +126,9 @@ def calibration(verdicts: Sequence[Verdict]) -> Numbers:
     if not all(halves):
         return {}
     temperatures = [fitted_temperature(half) for half in halves]
+    noises = [fitted_noise(half) for half in halves]
+    noisy = [m for half, noise in zip(halves, noises[::-1], strict=True) for m in with_flips(half, *noise)]
+    overall = fitted_noise([verdict.margin for verdict in verdicts])
     tempered = [
         margin / temperature for half, temperature in zip(halves, temperatures[::-1], strict=True) for margin in half
     ]
@@ -90,6 +136,10 @@ def calibration(verdicts: Sequence[Verdict]) -> Numbers:
         "temperature": fitted_temperature([verdict.margin for verdict in verdicts]),
         "brier_calibrated": brier(tempered),
         "ece_calibrated": calibration_error(tempered),
+        "flip_rate": overall[1],
+        "temperature_with_flips": overall[0],
+        "brier_with_flips": brier(noisy),
+        "ece_with_flips": calibration_error(noisy),
     }
 
 
@@ -116,10 +166,34 @@ def length_of(verdict: Verdict) -> str:
     return "longer" if difference > 0 else "shorter"
 
 
+def kind_of(verdict: Verdict) -> str:
+    """What is asked: a question, something to do, or a conversation of several turns."""
+    if not verdict.prompt:
+        return "kind_none"
+    if sum(role == "user" for role, _ in verdict.prompt) > 1:
+        return "kind_conversation"
+    asked = next((content for role, content in reversed(verdict.prompt) if role == "user"), "").strip()
+    return "kind_question" if asked.endswith("?") or ASKING.match(asked) else "kind_instruction"
+
+
+def by_prompt_length(verdicts: Sequence[Verdict]) -> Callable[[Verdict], str]:
+    """Thirds of the prompts, by characters."""
+    sizes = {verdict.group: sum(len(content) for _, content in verdict.prompt) for verdict in verdicts}
+    low, high = np.quantile(list(sizes.values()), [1 / 3, 2 / 3]) if sizes else (0.0, 0.0)
+    return lambda verdict: (
+        "prompt_short"
+        if sizes[verdict.group] <= low
+        else "prompt_middle"
+        if sizes[verdict.group] <= high
+        else "prompt_long"
+    )
+
+
 def breakdown(verdicts: Sequence[Verdict], *, context: RunContext) -> Numbers:
-    """`accuracy_...` and `n_...` by strength and by length, and the span of accuracies by rater, each told in the log."""
+    """`accuracy_...` and `n_...` by strength, by length and by kind and length of the prompt, and the span of accuracies by
+    rater, each told in the log."""
     found: Numbers = {}
-    for kind in (strength_of, length_of):
+    for kind in (strength_of, length_of, kind_of, by_prompt_length(verdicts)):
         for name, (share, n) in accuracy_by(verdicts, kind).items():
             found |= {f"accuracy_{name}": share, f"n_{name}": n}
     raters = accuracy_by(verdicts, lambda verdict: verdict.rater)

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.context import Stopped
-from training.mechanics.datasets import Message, render_conversation
+from training.mechanics.datasets import Message, num_before, render_conversation
 from training.mechanics.models import RewardScale
+from training.mechanics.score_rule import rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,11 @@ def rewards(
     tell: Callable[[int], None] | None = None,
     stop_requested: Callable[[], bool] | None = None,
 ) -> list[float]:
-    """Normalised scores of whole conversations, read at their last token: the very text that training scored."""
+    """Normalised scores of whole conversations, read at their last token: the very text that training scored.
+
+    Several heads and the length of the answer come to a score by the model's own rule.
+    """
+    rule = rule_of(model)
     texts = [render_conversation(tokenizer, messages) for messages in conversations]
     found = [0.0] * len(texts)
     done = 0
@@ -83,6 +88,9 @@ def rewards(
         ids_BT, mask_BT = pad_right([texts[place] for place in places], pad_token_id=tokenizer.pad_token_id)
         scores_B = raw_scores(model, ids_BT.to(model.device), mask_BT.to(model.device))
         for place, raw in zip(places, scores_B.tolist(), strict=True):
+            if rule.length_slope:
+                before = num_before(tokenizer, conversations[place])
+                raw = rule.corrected(raw, answer_tokens=len(texts[place]) - before)
             found[place] = scale.normalise(raw)
         done += len(places)
         if tell:
@@ -91,15 +99,15 @@ def rewards(
 
 
 def raw_scores(model: Any, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """(B,) of right-padded sequences; the head works in float32, whatever the model's body does."""
+    """(B,) of right-padded sequences; the heads work in float32, whatever the model's body does."""
     hidden_BTD = model.base_model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
     last_B = mask_BT.sum(dim=1) - 1
     return head_scores(model, hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B])
 
 
 def head_scores(model: Any, hidden_ND: Tensor) -> Tensor:
-    """(N,) in float32."""
-    return F.linear(hidden_ND.float(), model.score.weight.float()).squeeze(-1)
+    """(N,) in float32, of all heads by the model's own rule; the answers' lengths are not in it yet."""
+    return rule_of(model).combined(F.linear(hidden_ND.float(), model.score.weight.float()))
 
 
 def by_length(lengths: list[int], *, batch_size: int, stop_requested: Callable[[], bool] | None) -> Iterator[list[int]]:

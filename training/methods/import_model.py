@@ -17,6 +17,7 @@ from training.context import RunContext, Stopped
 from training.contract import Failure, Input
 from training.mechanics import datasets, models, sampling
 from training.mechanics.import_checks import Found, find_model
+from training.mechanics.score_rule import PLAIN, ScoreRule
 from training.recipes.import_model import ImportModelRecipe
 
 QUESTION = "What is the capital of France?"
@@ -109,7 +110,7 @@ def read_model(found: Found, recipe: ImportModelRecipe) -> Any:
     if found.gguf is not None and is_reward:
         raise Failure("no_reward_head", "A GGUF file holds a language model and no reward head.")
     auto: Any = AutoModelForSequenceClassification if is_reward else AutoModelForCausalLM
-    more: dict[str, Any] = {"num_labels": 1} if is_reward else {}
+    more: dict[str, Any] = {"num_labels": score_rule(found).heads} if is_reward else {}
     if found.gguf is not None:
         # Left in blocks, the weights could be neither stored as safetensors nor trained.
         more |= {"gguf_file": found.gguf, "quantization_config": GgufConfig(dequantize=True)}
@@ -188,4 +189,8 @@ def store_scale(context: RunContext, found: Found) -> None:
     else:
         scale = models.RewardScale(0.0, 1.0)
         context.warn("no_reward_scale", "The model came without the scale of its scores; they are taken as they are.")
-    models.write_reward_scale(context.output, scale.mean, scale.std)
+    models.write_reward_scale(context.output, scale.mean, scale.std, score_rule(found))
+
+
+def score_rule(found: Found) -> ScoreRule:
+    return models.read_score_rule(Input(str(found.folder), "model", "")) or PLAIN

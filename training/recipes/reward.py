@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.recipes.base import OutputKind, Recipe
 from training.recipes.lora import LoRA
@@ -29,6 +29,23 @@ class RewardRecipe(Recipe):
         "none",
         description="Count raters alike, or by how reliably they agree with the others who ranked the same texts.",
     )
+    heads: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Heads that see different resamples of the prompts; 3 or more tell how sure they are.",
+    )
+    caution: float = Field(
+        0.5, ge=0, le=10, description="Standard deviations of several heads that are taken off their mean score."
+    )
+    groups: Literal["none", "estimated"] = Field(
+        "none",
+        description="One head for all raters, or one for each group of raters who agree with each other; their mean scores.",
+    )
+    num_groups: int = Field(2, ge=2, le=8, description="Groups of raters, where they are estimated.")
+    debias_length: bool = Field(
+        False, description="Take out of scores what they rise by with the length of the answer."
+    )
     epochs: float = Field(2, gt=0, le=20, description="Passes over the prompts.")
     batch_size: int = Field(8, ge=1, le=1024, description="Prompts a step, each with all its ranked texts.")
     learning_rate: float = Field(2e-4, gt=0, le=1, description="Peak learning rate, falling to 0.")
@@ -42,3 +59,13 @@ class RewardRecipe(Recipe):
     eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations and checkpoints.")
     bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
     seed: int = Field(0, ge=0, description="Of the reward head and of the order of the data.")
+
+    @model_validator(mode="after")
+    def one_kind_of_heads(self) -> Self:
+        if self.heads > 1 and self.groups != "none":
+            raise ValueError("several heads are an ensemble or those of groups of raters, not both")
+        return self
+
+    @property
+    def num_heads(self) -> int:
+        return self.heads if self.groups == "none" else self.num_groups
