@@ -16,8 +16,8 @@ from tests.training import tiny
 from tests.training.tiny_reward import write_reward_model
 from training import contract
 from training.contract import Input
+from training.mechanics.judge import Judge, Said, Scores
 from training.mechanics.ppo_model import Actor
-from training.mechanics.ppo_rollout import Judge
 from training.methods import sft
 from training.methods.dpo import DpoRun
 from training.recipes import RECIPES
@@ -31,7 +31,7 @@ DPO = RECIPES["dpo"].presets["tiny"] | {
     "max_length": 160, "eval_every": 10, "epochs": 2, "batch_size": 12, "learning_rate": 3e-4, "sample_tokens": 16
 }  # fmt: skip
 PPO = RECIPES["ppo"].presets["tiny"] | {
-    "episodes": 256, "batch_size": 32, "minibatch_size": 16, "max_new_tokens": 16, "epochs": 2, "learning_rate": 3e-4
+    "episodes": 256, "batch_size": 32, "minibatch_size": 16, "max_new_tokens": 16, "epochs": 2, "learning_rate": 1e-4
 }  # fmt: skip
 PRETRAIN = RECIPES["pretrain"].presets["tiny"] | {
     "hidden_size": 32, "num_heads": 2, "context": 32, "steps": 80, "warmup_steps": 4, "learning_rate": 1e-2,
@@ -291,10 +291,11 @@ def blind_reward(world: World, patch: pytest.MonkeyPatch) -> Path:
 
 
 def pays_length(world: World, patch: pytest.MonkeyPatch) -> Path:
-    def pay(self: Judge, context: Any, prompts: Any, texts: list[str], *, batch_size: int) -> torch.Tensor:
-        return torch.tensor([float(len(text)) for text in texts])
+    def pay(self: Judge, context: Any, answers: list[Said], *, batch_size: int) -> Scores:
+        longest = max(len(answer.reaches) for answer in answers) - 1
+        return Scores(torch.tensor([float(len(one.text)) for one in answers]), torch.zeros(len(answers), longest))
 
-    patch.setattr(Judge, "raw_scores", pay)
+    patch.setattr(Judge, "score", pay)
     return run(world, "pays-length", "ppo", episodes=320, learning_rate=1e-3, target_kl=20.0, missing_eos_penalty=0.0)
 
 

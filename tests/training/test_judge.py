@@ -82,8 +82,9 @@ def test_its_own_rule_holds_to_the_end_and_along_the_way(judge, context, monkeyp
     talk = [*MESSAGES, {"role": "assistant", "content": "ABc"}]
     alone = scoring.rewards(judge.model, judge.tokenizer, [talk], scale=RAW, batch_size=1)
     assert found.final_B.tolist() == pytest.approx(alone, abs=1e-6)
-    # Before the first of three letters nothing is said, behind the third three tokens are; the end is a fourth.
-    assert (plain.along_BA - found.along_BA)[0].tolist() == pytest.approx([0.0, 0.01, 0.02, 0.03], abs=1e-6)
+    taken = (plain.along_BA - found.along_BA)[0]
+    assert taken.diff().tolist() == pytest.approx([0.01] * 3, abs=1e-6)  # a token each of three letters
+    assert taken[0].item() == pytest.approx(0.01 * len("#assistant\n"))  # before them, the assistant's own header
 
 
 @settings(max_examples=60, deadline=None)

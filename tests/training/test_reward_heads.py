@@ -15,7 +15,7 @@ from tests.training import tiny
 from training import contract
 from training.contract import Failure
 from training.mechanics import models, rankings, reward_heads, scoring
-from training.mechanics.ppo_rollout import Judge, Prompt
+from training.mechanics.judge import Judge, Said
 from training.mechanics.rater_groups import clusters, grouped
 from training.mechanics.score_rule import PLAIN, ScoreRule
 from training.recipes.reward import RewardRecipe
@@ -105,8 +105,8 @@ def test_a_loaded_ensemble_scores_as_it_did_at_the_end_of_training_for_ppo_too(e
 
     judge = Judge.load(given, bf16=False)
     context = tiny.open_run(run_dir)
-    prompts = [Prompt(talk[:-1], []) for talk in held_out[:6]]
-    raw = judge.raw_scores(context, prompts, [talk[-1]["content"] for talk in held_out[:6]], batch_size=4)
+    said = [Said(talk[:-1], talk[-1]["content"], [0, 1]) for talk in held_out[:6]]
+    raw = judge.score(context, said, batch_size=4).final_B
     assert [scale.normalise(one) for one in raw.tolist()] == pytest.approx(scores[:6], abs=1e-4)
 
 
