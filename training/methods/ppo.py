@@ -18,7 +18,7 @@ import math
 from typing import Any
 
 from training.context import RunContext, Stopped
-from training.mechanics import checkpoints, models, ppo_math, ppo_state, randomness
+from training.mechanics import checkpoints, far, models, ppo_math, ppo_state, randomness
 from training.mechanics.ppo_model import Actor
 from training.mechanics.ppo_rollout import Judge, Rollout, collect, read_prompts
 from training.mechanics.ppo_state import State
@@ -27,8 +27,6 @@ from training.mechanics.trainer import refuse_poisoned
 from training.recipes.ppo import PpoRecipe
 
 SAMPLES = 3
-FAR = 2.0  # times the target: so far from the reference, the reward model is being fooled rather than pleased
-FAR_ROLLOUTS = 3  # in a row, for the KL of one small rollout is a noisy estimate
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -158,19 +156,12 @@ class Loop:
         }
 
     def is_far(self) -> bool:
-        """The last rollouts were all far beyond the target: going on would please the reward model and nobody else."""
-        target = self.recipe.target_kl
-        recent = [figures["kl"] for figures in self.state.history[-FAR_ROLLOUTS:]]
-        if target is None or len(recent) < FAR_ROLLOUTS or min(recent) <= FAR * target:
+        target, history = self.recipe.target_kl, self.state.history
+        if target is None or not far.is_far(history, target=target):
             return False
         if not self.ended_early:
             self.ended_early = True
-            self.context.warn(
-                "far_from_reference",
-                f"The policy was {min(recent):.1f} nats a completion or more from the reference in {FAR_ROLLOUTS} rollouts "
-                f"in a row, over {FAR:g} times the target of {target:g}: training ended early. "
-                "Lower the learning rate, or raise kl_coefficient.",
-            )
+            far.tell_far(self.context, history, target=target, price="kl_coefficient")
         return True
 
     def keep(self) -> None:
