@@ -129,6 +129,7 @@ class Loop:
         What has no value is left out: a reward where nobody scored anything, ratios where nothing was learned from.
         """
         scores, passes = rollout.scores_B[rollout.counts_B], self.state.passes
+        minibatches = len(self.objective.plan(rollout.scores_B, self.state.number, 0))
         figures = {
             "kl": rollout.kl_B.mean().item(),
             "entropy": rollout.entropy,
@@ -137,7 +138,7 @@ class Loop:
             "zero_std_groups": group_math.indifferent_groups(rollout.scores_B, k=self.recipe.k).float().mean().item(),
             "masked": 1.0 - rollout.counts_B.float().mean().item(),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "passes": len(passes.figures) * self.recipe.minibatch_size / self.recipe.batch_size,
+            "passes": passes.done / max(1, minibatches),
         }
         if len(scores):
             figures |= {"reward": scores.mean().item(), "reward_std": scores.std(correction=0).item()}

@@ -142,10 +142,11 @@ def group_loss(
     weighing: Weighing,
     max_tokens: int,
 ) -> GroupLoss:
-    """-min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + kl_price k3, summed over tokens as `weighing` says.
+    """-min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + kl_price rho k3, summed over tokens as `weighing` says.
 
     rho is pi(a) / pi_old(a) of each token (Shao et al. 2024, eq. 3), or for "sequence" the geometric mean over a
-    completion's tokens (Zheng et al. 2025, eq. 7). k3 = pi_ref/pi - log(pi_ref/pi) - 1 (Shao et al. 2024, eq. 4).
+    completion's tokens (Zheng et al. 2025, eq. 7). k3 = pi_ref/pi - log(pi_ref/pi) - 1 (Shao et al. 2024, eq. 4), times rho
+    since the tokens were sampled by pi_old (DeepSeek-V3.2, arXiv:2512.02556, section 3.1).
 
         grpo     mean over completions of the mean over their tokens
         dapo     sum over tokens / tokens of a minibatch on average over the rollout (Yu et al. 2025, eq. 8)
@@ -160,7 +161,7 @@ def group_loss(
     loss_BA, is_clipped_BA = clipped(ratio_BA, part.signals_B.unsqueeze(1), low=clip_low, high=clip_high)
     if kl_price:
         away_BA = torch.where(part.mask_BA, part.reference_BA - part.new_BA, 0.0)
-        loss_BA = loss_BA + kl_price * (away_BA.exp() - away_BA - 1.0)
+        loss_BA = loss_BA + kl_price * ratio_BA * (away_BA.exp() - away_BA - 1.0)
     total_B = torch.where(mask_BA, loss_BA, 0.0).sum(dim=1)
     num_counted = part.counts_B.sum()
     if weighing == "grpo":

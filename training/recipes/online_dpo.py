@@ -11,7 +11,10 @@ from training.recipes.online import DEMO, TINY, OnlineRecipe
 
 class OnlineDpoRecipe(OnlineRecipe):
     summary: ClassVar[str] = "Train a policy on the best against the worst of its own completions (Guo et al. 2024)."
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {**TINY, "minibatch_size": 8, "epochs": 2}, "demo": DEMO}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {**TINY, "minibatch_size": 8, "epochs": 4, "learning_rate": 2e-3},
+        "demo": DEMO,
+    }
 
     loss: Literal["sigmoid", "ipo"] = Field("sigmoid", description="DPO's loss, or IPO's squared distance.")
     beta: float = Field(0.1, gt=0, le=10, description="How strongly the policy is held to its reference.")
