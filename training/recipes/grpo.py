@@ -11,7 +11,7 @@ from training.recipes.online import DEMO, TINY, OnlineRecipe
 
 class GrpoRecipe(OnlineRecipe):
     summary: ClassVar[str] = "Train a policy on rewards or votes by GRPO (Shao et al. 2024), DAPO or Dr. GRPO."
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {**TINY, "epochs": 4, "learning_rate": 2e-3}, "demo": DEMO}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {**TINY, "minibatch_size": 8, "epochs": 2}, "demo": DEMO}
 
     scale: Literal["group", "batch", "none"] = Field(
         "group", description="Advantages are divided by the deviation of a prompt's rewards, of all, or not at all."
