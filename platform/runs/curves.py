@@ -30,10 +30,12 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (gettext_noop("Reward margin, nats"), ("rewards/margins", "eval_rewards/margins", "eval_margins")),
         (gettext_noop("Accuracy"), ("rewards/accuracies", "eval_rewards/accuracies", "eval_accuracy")),
     ),
-    "ppo": (
+} | {
+    method: (
         (gettext_noop("Reward"), ("reward", "score")),
         (gettext_noop("KL to the reference, nats a completion"), ("kl", "target_kl")),
-    ),
+    )
+    for method in ("ppo", "rloo", "grpo", "online_dpo")
 }
 
 COUNTS = {"n", "eval_n"}

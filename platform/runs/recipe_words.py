@@ -28,6 +28,8 @@ COMPLAINTS = {
 REFUSALS = (
     gettext_noop("a stop string must not be empty"),
     gettext_noop("min_new_tokens must not be above max_new_tokens"),
+    gettext_noop("k must divide batch_size"),
+    gettext_noop("minibatch_size must be even: completions are learned from in pairs"),
     gettext_noop("minibatch_size must divide batch_size"),
     gettext_noop("num_heads must divide hidden_size into heads of even width"),
     gettext_noop("temperatures must lie above 0 and at most at 2"),

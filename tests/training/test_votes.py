@@ -127,8 +127,8 @@ def test_a_part_of_the_prompts_may_be_answered(tmp_path):
     thread.join()
     assert tiny.curve(run_dir, "voted") == {1: 0.5}
     assert tiny.curve(run_dir, "masked") == {1: 0.5}
-    phases = [event["phase"] for event in tiny.events(run_dir, "progress")]
-    assert "waiting for votes: 1 of 2 prompts answered" in phases
+    told = [event for event in tiny.events(run_dir, "progress") if event["phase"] == "waiting for votes"]
+    assert [(event["step"], event["total"], event["unit"]) for event in told] == [(n, 2, "prompts") for n in range(3)]
 
 
 # Stopped, killed, resumed

@@ -89,7 +89,7 @@ def wait(context: RunContext, sheet: Sheet) -> Answers:
         done, total = found.num_complete(), len(sheet.questions)
         if done > told or time.monotonic() >= told_at + TELL_S:
             told, told_at = done, time.monotonic()
-            context.progress(f"waiting for votes: {done} of {total} prompts answered", done, total, unit="phases")
+            context.progress("waiting for votes", done, total, unit="prompts", is_paced=False)
         late = (datetime.now(UTC) - sheet.deadline).total_seconds()
         if done == total or found.is_closed or late > questions.GRACE_S:
             break
