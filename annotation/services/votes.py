@@ -97,7 +97,7 @@ def take_in(run: Run, campaign: Campaign, sheet: Sheet) -> int:
         RunQuestion.objects.bulk_create(rows)  # before any task: whoever comes second fails here, and makes none
         by_text = {UUID(each.id): completions_of(run, campaign, each, number=sheet.number) for each in new}
         groups_of = [(found[0].prompt_id, found) for found in by_text.values() if len(found) > 1]
-        begin_anew(save_tasks(campaign, groups_of))
+        begin_anew(save_tasks(campaign, groups_of, priority=VOTE_PRIORITY))
         for row in rows:
             found = by_text[row.pk]
             if len(found) > 1:
@@ -131,7 +131,7 @@ def prompt_of(campaign: Campaign, messages: list[dict[str, str]]) -> Prompt:
     sha256 = conversation_sha256(messages)
     prompt, _ = Prompt.objects.get_or_create(
         campaign=campaign, content_hash=sha256,
-        defaults={"messages": messages, "split": split_of(sha256), "priority": VOTE_PRIORITY},
+        defaults={"messages": messages, "split": split_of(sha256)},
     )  # fmt: skip
     return prompt
 

@@ -23,6 +23,7 @@ from annotation.models import (
 from annotation.services.assign import lease_next
 from annotation.services.campaigns import set_state
 from annotation.services.completions import make_tasks
+from annotation.services.prompts import add_prompts
 from annotation.services.rank import correct_ranking, submit_ranking
 from annotation.services.snapshot import freeze_snapshot
 from annotation.services.votes import BadAudience, attend
@@ -30,6 +31,7 @@ from runs.audience import NoAudience
 from runs.models import Run
 from tests.accounts.people import client_of, person
 from tests.annotation.arrange import a_submission
+from tests.annotation.arrange import answers as answers_of
 from tests.annotation.asking_runs import VOTES, a_sheet, an_asking_run, an_empty_campaign, rank
 from training import questions
 
@@ -83,6 +85,16 @@ def test_a_prompt_that_is_asked_about_again_later_is_the_same_prompt_with_a_task
     attend(run)
     assert Prompt.objects.get().tasks.count() == 2
     assert make_tasks(campaign) == 0  # nothing of them is left over for other tasks
+
+
+def test_what_a_run_waits_for_goes_before_what_nobody_waits_for(run, campaign, ada):
+    add_prompts(campaign, rows=[{"prompt": "Question 0?"}, {"prompt": "Another?"}], user=None)
+    for prompt in campaign.prompts.all():
+        answers_of(prompt, "w", "x", "y", "z")
+    assert make_tasks(campaign) == 2
+    a_sheet(run, FOUR)
+    attend(run)
+    assert lease_next(campaign, rater=ada).task.asked_by.number == 0
 
 
 def test_what_was_taken_is_attended_to_no_more(run):

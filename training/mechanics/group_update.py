@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from training.recipes.online import OnlineRecipe
 class Objective(Protocol):
     """What makes one of these methods: what it reads from scores, what it learns from together, and by which loss."""
 
-    price: str
+    price: ClassVar[str]
     """The field of the recipe that holds the policy to its reference."""
 
     def plan(self, scores_B: Tensor, number: int, epoch: int) -> list[list[int]]:
@@ -121,7 +121,7 @@ def train_step(
     if figures["approx_kl"] > recipe.stop_kl:
         return figures
     optimizer.zero_grad(set_to_none=True)
-    found.loss.backward()  # type: ignore[no-untyped-call]
+    found.loss.backward()
     weights = list(actor.policy_weights().values())
     figures["grad_norm"] = torch.nn.utils.clip_grad_norm_(weights, recipe.max_grad_norm).item()
     refuse_not_finite(figures, number)
