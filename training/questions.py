@@ -76,8 +76,9 @@ class Answers:
     is_closed: bool = False
     version: int = 1
 
-    def num_complete(self) -> int:
-        return sum(answer.is_complete for answer in self.answers.values())
+    def num_complete(self, sheet: Sheet) -> int:
+        """Of the sheet's questions."""
+        return sum(each.id in self.answers and self.answers[each.id].is_complete for each in sheet.questions)
 
 
 def sheet_path(run_dir: Path, number: int) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -148,12 +149,16 @@ def write_answers(run: Run, sheet: Sheet) -> None:
 
 
 def answers_to(sheet: Sheet) -> Answers:
-    """The live rankings that came in time, by question; closed once the deadline is over."""
+    """The rankings that came in time, by question; closed once the deadline is over.
+
+    Of one that was corrected the last word in time counts: what is said later changes no answer. One that was taken back is none.
+    """
     rows = RunQuestion.objects.filter(pk__in=[UUID(question.id) for question in sheet.questions])
     tasks = {str(row.pk): row.task_id for row in rows}
     asked = [task for task in tasks.values() if task is not None]
     rankings: defaultdict[UUID, list[Ranking]] = defaultdict(list)
-    in_time = Ranking.objects.filter(task__in=asked, is_live=True, created_at__lte=sheet.deadline)
+    stands = Q(is_live=True) | Q(superseded_by__created_at__gt=sheet.deadline)
+    in_time = Ranking.objects.filter(stands, task__in=asked, created_at__lte=sheet.deadline)
     for ranking in in_time.order_by("created_at", "pk"):
         rankings[ranking.task_id].append(ranking)
     open_tasks = still_open(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -68,7 +69,7 @@ def test_each_question_becomes_one_ordinary_task_however_often_it_is_seen(run, c
     tasks = RankingTask.objects.filter(campaign=campaign)
     assert tasks.count() == 2 and {task.kind for task in tasks} == {TaskKind.WORK}
     assert {str(row.pk) for row in RunQuestion.objects.all()} == {question.id for question in sheet.questions}
-    assert answers(run).num_complete() == 0 and not answers(run).is_closed
+    assert answers(run).num_complete(sheet) == 0 and not answers(run).is_closed
 
 
 def test_the_database_refuses_a_second_task_for_a_question(run, campaign):
@@ -115,7 +116,7 @@ def test_a_ranking_is_the_answer(run, campaign, ada):
     (question,) = sheet.questions
     told, ids = answers(run).answers[question.id], named(question)
     assert told.rankings == [[[ids["c"]], [ids["a"]], [ids["b"]], [ids["d"]]]]
-    assert told.is_complete and answers(run).num_complete() == 1
+    assert told.is_complete and answers(run).num_complete(sheet) == 1
 
 
 def test_of_several_raters_all_are_heard_and_the_last_one_completes_it(ada, bea):
@@ -181,6 +182,20 @@ def test_a_ranking_after_the_deadline_is_the_campaigns_and_no_answer(run, campai
     assert answers(run).answers[question.id].rankings == []
     assert Ranking.objects.get().task.kind == TaskKind.WORK
     assert freeze_snapshot(campaign, name="late", user=None).num_rows == 6
+
+
+def test_a_correction_after_the_deadline_leaves_the_answer_as_it_was(run, campaign, ada):
+    (question,) = a_sheet(run, FOUR).questions
+    attend(run)
+    ranking = rank(campaign, ada, by="abcd")
+    before = timezone.now() - timedelta(minutes=2)
+    Ranking.objects.filter(pk=ranking.pk).update(created_at=before)
+    sheet = replace(questions.read_sheet(run.folder, 0), deadline_at=(before + timedelta(minutes=1)).isoformat())
+    questions.write(questions.sheet_path(run.folder, 0), sheet)
+    correct_ranking(ranking, rater=ada, submission=a_submission("a=b=c=d"))
+    attend(run)
+    (tiers,) = answers(run).answers[question.id].rankings
+    assert len(tiers) == 4
 
 
 # Blind

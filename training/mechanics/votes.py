@@ -86,7 +86,7 @@ def wait(context: RunContext, sheet: Sheet) -> Answers:
     path, told_at, told = questions.answers_path(context.dir, sheet.number), -math.inf, -1
     while True:
         found = questions.read_answers(path) or Answers()
-        done, total = found.num_complete(), len(sheet.questions)
+        done, total = found.num_complete(sheet), len(sheet.questions)
         if done > told or time.monotonic() >= told_at + TELL_S:
             told, told_at = done, time.monotonic()
             context.progress("waiting for votes", done, total, unit="prompts", is_paced=False)
