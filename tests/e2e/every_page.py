@@ -30,7 +30,7 @@ from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
 from tests.runs.test_pages import fail, metric, say, under_way
 
 PEOPLE = ("dan", "ada", "bea", "eve", "rita", "rex", "grace")
-METHODS = ("pretrain", "generate", "dpo", "ppo")  # one template makes the forms of all
+METHODS = ("pretrain", "generate", "dpo", "ppo", "rloo")  # one template makes the forms of all
 
 
 def runs_of(grace: User) -> dict[str, str]:
