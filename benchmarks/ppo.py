@@ -7,6 +7,7 @@ PPOTrainer, is installed into a folder of its own below STEADYHAND_BENCH_HOME an
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -25,7 +26,7 @@ os.environ.update(OFFLINE | THREADS)  # as a run has it; read when torch is load
 from transformers.utils import logging
 
 from benchmarks import bench
-from benchmarks.ppo_house import EPISODES, MINIBATCH, PASSES, House, build
+from benchmarks.ppo_house import EPISODES, MINIBATCH, PASSES, SAMPLES, House, build
 from training import contract
 from training.context import RunContext
 from training.contract import Spec
@@ -83,8 +84,10 @@ class Ours(Side):
         super().__init__()
         folder.mkdir()
         recipe = {
-            **house.recipe, "episodes": EPISODES * (ROLLOUTS + 1), "batch_size": EPISODES, "minibatch_size": MINIBATCH,
-            "epochs": PASSES, "target_kl": None, "missing_eos_penalty": 0.0, "checkpoint_every": 10_000,
+            **house.recipe, "episodes": EPISODES * (ROLLOUTS + 1), "batch_size": EPISODES, "samples_per_prompt": SAMPLES,
+            "minibatch_size": MINIBATCH, "epochs": PASSES, "checkpoint_every": 10_000,
+            # As TRL has it: the price of KL stays, no score is cut, what did not end costs nothing.
+            "target_kl": None, "reward_clip": 1e6, "missing_eos_penalty": 0.0,
         }  # fmt: skip
         spec = Spec(run=folder.name, method="ppo", recipe=recipe, inputs=house.inputs, seed=0)
         (folder / contract.SPEC).write_text(spec.dump())
@@ -150,11 +153,16 @@ def same_reward(ours: Side, peer: Side) -> dict[str, float]:
 
 
 def reached(side: Side, goal: float) -> dict[str, float]:
-    """The first rollout from which the mean of three is at the goal; the last where none is."""
-    for at in range(2, len(side.told)):
-        if statistics.mean(one["reward"] for one in side.told[at - 2 : at + 1]) >= goal:
-            return side.told[at]
-    return side.told[-1]
+    """Where the mean of three rollouts comes to the goal, between the two that lie around it; the last where none does."""
+    means = [
+        {name: statistics.mean(one[name] for one in side.told[i : i + 3]) for name in ("reward", "kl", "at")}
+        for i in range(len(side.told) - 2)
+    ]
+    for before, after in itertools.pairwise(means):
+        if before["reward"] < goal <= after["reward"]:
+            part = (goal - before["reward"]) / (after["reward"] - before["reward"])
+            return {name: before[name] + part * (after[name] - before[name]) for name in means[0]}
+    return means[-1]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from training.mechanics import models
 from training.recipes.lora import LoRA
 
 EPISODES, MINIBATCH, PASSES = 32, 8, 4  # a rollout
+SAMPLES = 4  # of a prompt, on our side; TRL takes each prompt as it comes, as many times in all
 PROMPTS = 64
 LENGTHS = {"smollm": 48, "small": 32}  # tokens that are sampled
 RATES = {"smollm": 5e-5, "small": 1e-3}
@@ -36,7 +37,7 @@ class House:
 def build(folder: Path, name: str) -> House:
     lora = LoRA().model_dump() if name == "smollm" else None
     recipe = {
-        "lora": lora, "bf16": lora is not None, "max_new_tokens": LENGTHS[name], "learning_rate": RATES[name],
+        "lora": lora, "bf16": True, "max_new_tokens": LENGTHS[name], "learning_rate": RATES[name],
         "kl_coefficient": 0.05, "temperature": 1.0,
     }  # fmt: skip
     model, reward = chat(folder) if name == "smollm" else small(folder)
@@ -58,7 +59,7 @@ def chat(folder: Path) -> tuple[Input, Input]:
 
 
 def small(folder: Path) -> tuple[Input, Input]:
-    """A policy that writes letters by lot, and a reward model that counts capitals among them."""
+    """A policy that writes letters by lot, and a reward model of its size that counts capitals among them."""
     torch.manual_seed(0)
     words = tiny.tokenizer()
     config = LlamaConfig(
@@ -69,7 +70,7 @@ def small(folder: Path) -> tuple[Input, Input]:
     policy = LlamaForCausalLM(config)
     policy.save_pretrained(folder / "model")
     words.save_pretrained(folder / "model")
-    tiny_reward.write_reward_model(folder / "reward")
+    tiny_reward.write_reward_model(folder / "reward", width=config.hidden_size, layers=config.num_hidden_layers)
     judge = LlamaForSequenceClassification.from_pretrained(folder / "reward")
     with torch.no_grad():
         judge.score.weight *= SCALE

@@ -33,7 +33,7 @@ def main() -> None:
                               (("model", "model"), ("reward", "model"), ("prompts", "dataset")))  # fmt: skip
     tokenizer = models.load_tokenizer(model)
     tokenizer.padding_side = "left"
-    dtype = torch.bfloat16 if asked["bf16"] else torch.float32
+    dtype = torch.bfloat16 if asked["lora"] else torch.float32  # what is trained in full needs float32
     rows = [datasets.messages_of(row) for row in datasets.read_rows(prompts, split="train")]
     data = Dataset.from_list([{"input_ids": datasets.render_prompt(tokenizer, row)} for row in rows])
     policy = models.load_causal(model, dtype=dtype)

@@ -161,6 +161,14 @@ def test_a_request_to_stop_is_heeded_within_a_token(llama, passes):
     assert len(passes) == 6
 
 
+def test_under_autocast_it_samples_by_the_probabilities_that_the_model_has_there(llama):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for prompt, answer in zip(PROMPTS, sample(llama), strict=True):
+            logits = llama(input_ids=torch.tensor([prompt + answer.ids])).logits[0, len(prompt) - 1 : -1].float()
+            own = (logits / 0.9).log_softmax(-1).gather(1, torch.tensor(answer.ids).unsqueeze(1)).squeeze(1)
+            torch.testing.assert_close(torch.tensor(answer.logprobs), own, atol=0.15, rtol=0.05)
+
+
 def test_a_model_is_left_as_it_was_found(llama):
     llama.train()
     sample(llama, max_new_tokens=2)

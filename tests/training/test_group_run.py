@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs, write_reward_model
 from training import contract
 from training.mechanics import models, sampling
-from training.mechanics.ppo_rollout import Judge
+from training.mechanics.judge import Judge
 from training.recipes import RECIPES
 
 METHODS = ("rloo", "grpo", "online_dpo")
@@ -72,15 +74,16 @@ def test_the_published_model_writes(trained, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_shuffled_rewards_gain_nothing(method, tmp_path, monkeypatch):
     """The control: the same scores, each given to another completion."""
-    real = Judge.raw_scores
+    real = Judge.score
     true = []
 
-    def shuffled(self, context, prompts, texts, *, batch_size):
-        scores = real(self, context, prompts, texts, batch_size=batch_size)
-        true.append(scores)
-        return scores[torch.randperm(len(scores), generator=torch.Generator().manual_seed(len(true)))]
+    def shuffled(self, context, answers, *, batch_size):
+        found = real(self, context, answers, batch_size=batch_size)
+        true.append(found.final_B)
+        order = torch.randperm(len(answers), generator=torch.Generator().manual_seed(len(true)))
+        return replace(found, final_B=found.final_B[order])
 
-    monkeypatch.setattr(Judge, "raw_scores", shuffled)
+    monkeypatch.setattr(Judge, "score", shuffled)
     _, code = run(tmp_path, method, tiny_of(method))
     assert code == contract.EXIT_DONE
     first, last = true[0], torch.cat(true[-3:])

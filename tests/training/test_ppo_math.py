@@ -297,3 +297,55 @@ def test_the_controller_brings_a_process_that_answers_the_price_to_its_target(ga
     for _ in range(400):
         price = ppo.next_kl_price(price, kl=gain / price, target=6.0, episodes=100, horizon=1000)
     assert gain / price == pytest.approx(6.0, rel=0.02)
+
+
+# Where the critic begins
+
+
+def foreseen(along, returns):
+    mask = torch.ones(along.shape, dtype=torch.bool)
+    rewards = torch.zeros(along.shape)
+    rewards[:, -1] = returns
+    return ppo.foreseen_returns(along, rewards, mask, gamma=1.0)
+
+
+def test_a_score_along_the_way_is_believed_as_far_as_it_was_right():
+    torch.manual_seed(0)
+    returns = torch.randn(200)
+    told = (returns / 2).unsqueeze(1).expand(-1, 4)
+    assert torch.allclose(foreseen(told, returns), returns.unsqueeze(1).expand(-1, 4), atol=0.1)
+
+    half = told + 0.5 * torch.randn(200, 4)  # as much noise as meaning
+    kept = foreseen(half, returns)
+    slope = ((kept * half).mean() / half.square().mean()).item()
+    assert slope == pytest.approx(1.0, abs=0.15)  # of least squares: 2 less the noise's half
+
+    idle = foreseen(torch.randn(200, 4), returns)
+    assert idle.std() < 0.15
+    assert idle.mean().item() == pytest.approx(returns.mean().item(), abs=0.05)
+
+
+def test_a_score_that_means_something_in_the_end_alone_is_believed_there_alone():
+    torch.manual_seed(0)
+    returns = torch.randn(500)
+    told = torch.randn(500, 8)
+    told[:, 4:] += 4 * returns.unsqueeze(1)
+    kept = foreseen(told, returns)
+    assert kept[:, 7].std() > 2 * kept[:, 0].std()
+
+
+def test_of_a_score_that_never_changes_only_the_course_of_the_mean_return_is_left():
+    torch.manual_seed(0)
+    returns = torch.randn(50)
+    kept = foreseen(torch.full((50, 4), 3.0), returns)
+    assert torch.allclose(kept, returns.mean().expand(50, 4), atol=1e-4)
+
+
+def test_what_is_behind_a_completions_end_is_not_foreseen():
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    rewards = torch.tensor([[0.0, 0.0, 1.0], [3.0, 0.0, 0.0]])
+    along = torch.tensor([[0.0, 1.0, 2.0], [5.0, 100.0, -100.0]])
+    other = torch.where(mask, along, 7.0)
+    kept = ppo.foreseen_returns(along, rewards, mask, gamma=1.0)
+    assert not kept[~mask].any()
+    assert torch.equal(kept, ppo.foreseen_returns(other, rewards, mask, gamma=1.0))

@@ -11,10 +11,12 @@ import torch
 from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs
 from training.contract import Failure
-from training.mechanics import ppo_model, ppo_rollout, ppo_update
+from training.mechanics import ppo_math, ppo_model, ppo_rollout, ppo_update
+from training.mechanics.judge import Judge
 from training.mechanics.models import load_tokenizer
 from training.mechanics.ppo_model import Actor, Texts
 from training.mechanics.scoring import Completion
+from training.mechanics.shared_prefix import Reader
 from training.recipes.ppo import PpoRecipe
 
 CPU = torch.device("cpu")
@@ -23,7 +25,8 @@ COMPLETIONS = [
     Completion([9], [50, 51, 52, 53]),
     Completion([11, 12, 13, 14, 15], [2]),
 ]
-TEXTS = Texts.of(COMPLETIONS, pad_token_id=0, device=CPU)
+ALONE = Reader(0, shares=False)
+TEXTS = Texts.of(COMPLETIONS, reader=ALONE, device=CPU)
 
 
 @pytest.fixture(scope="module", params=[None, {"r": 4, "alpha": 8}], ids=["whole model", "adapter"])
@@ -50,7 +53,7 @@ def test_log_probabilities_are_those_of_each_text_alone_at_the_temperature_of_sa
 
 
 def test_what_stands_behind_a_text_never_counts(actor):
-    other = Texts.of(COMPLETIONS, pad_token_id=99, device=CPU)
+    other = Texts.of(COMPLETIONS, reader=Reader(99, shares=False), device=CPU)
     assert torch.equal(actor.read(TEXTS).logprobs_BA, actor.read(other).logprobs_BA)
 
 
@@ -109,7 +112,31 @@ def test_a_model_that_changes_its_logits_is_refused():
         ppo_model.refuse_changed_logits(SimpleNamespace(config=config))
 
 
+def test_completions_of_a_prompt_are_read_with_it_once_and_come_to_what_they_come_to_alone(actor):
+    prompt = list(range(5, 45))
+    completions = [Completion(prompt, ids) for ids in ([40, 41, 2], [40, 42], [43])] + [Completion([9, 8], [50, 51])]
+    together, alone = actor.texts(completions), Texts.of(completions, reader=ALONE, device=CPU)
+    assert together.read["input_ids"].numel() == 40 + 3 + 2 + 1 + 2 + 2
+    assert alone.read["input_ids"].numel() == 4 * 43
+    assert torch.equal(together.mask_BA, alone.mask_BA)
+    torch.testing.assert_close(actor.read(together).logprobs_BA, actor.read(alone).logprobs_BA, atol=1e-5, rtol=1e-4)
+
+
 # Rollouts
+
+
+def test_samples_of_a_prompt_stand_together_in_rollout_and_minibatch():
+    recipe = PpoRecipe.preset("tiny", batch_size=32, minibatch_size=8, samples_per_prompt=4)
+    prompts = [ppo_rollout.Prompt([tiny.user(str(i))], [i]) for i in range(5)]
+    asked = ppo_rollout.prompts_of(prompts, range(32, 64), seed=3, samples=4)
+    assert [prompt.ids for prompt in asked[::4]] == [prompt.ids for prompt in asked[3::4]]
+    for batch in ppo_rollout.minibatches(recipe, seed=0, number=1, epoch=0):
+        assert {len([row for row in batch if row // 4 == prompt]) for prompt in {row // 4 for row in batch}} == {4}
+
+
+def test_samples_that_do_not_divide_a_minibatch_are_refused():
+    with pytest.raises(ValueError, match="samples_per_prompt must divide minibatch_size"):
+        PpoRecipe.preset("tiny", samples_per_prompt=3)
 
 
 def test_a_pass_holds_every_completion_once_and_each_pass_is_in_an_order_of_its_own():
@@ -142,7 +169,7 @@ def collected(tmp_path):
         context,
         recipe,
         actor=actor,
-        judge=ppo_rollout.Judge.load(inputs["reward"], bf16=False),
+        judge=Judge.load(inputs["reward"], bf16=False),
         tokenizer=tokenizer,
         prompts=ppo_rollout.read_prompts(context, tokenizer, room=64),
         number=0,
@@ -176,6 +203,14 @@ def test_advantages_are_white_over_the_whole_rollout(collected):
     assert advantages.std(correction=0).item() == pytest.approx(1, abs=1e-3)
 
 
+def test_values_begin_at_what_the_reward_model_thought_of_what_had_been_said(collected):
+    _, _, rollout, _ = collected
+    assert torch.equal(rollout.values_BA, rollout.prior_BA)
+    # A share of capitals so far foretells the share in the end.
+    assert ppo_math.explained_variance(rollout.prior_BA, rollout.targets_BA, rollout.mask_BA) > 0.3
+    assert not rollout.prior_BA[~rollout.mask_BA].any()
+
+
 def test_log_probabilities_of_another_policy_end_the_run(collected):
     recipe, actor, rollout, _ = collected
     with torch.no_grad():
@@ -187,8 +222,8 @@ def test_log_probabilities_of_another_policy_end_the_run(collected):
             recipe,
             actor=actor,
             optimizer=ppo_update.new_optimizer(actor, recipe),
-            pad_token_id=0,
             number=0,
+            total=1,
             seed=0,
             stop_requested=lambda: False,
         )
@@ -205,8 +240,8 @@ def test_gradients_of_policy_and_critic_are_clipped_to_the_norm(collected):
         small,
         actor=actor,
         optimizer=ppo_update.new_optimizer(actor, small),
-        pad_token_id=0,
         number=0,
+        total=1,
         seed=0,
         stop_requested=lambda: False,
     )

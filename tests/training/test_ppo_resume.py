@@ -27,7 +27,11 @@ def whole(request, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ppo_resume")
     lora = {"r": 4, "alpha": 8} if request.param == "adapter" else None
     recipe = RECIPES["ppo"].presets["tiny"] | SHORT | {"lora": lora}
-    run_dir = tiny.make_run(folder / "run", "ppo", recipe, ppo_inputs(folder))
+    inputs = ppo_inputs(folder)
+    if lora:  # one of the two keeps to a corpus as well
+        recipe |= {"ptx_length": 16}
+        inputs["corpus"] = tiny.write_dataset(folder / "corpus", [{"text": f"{i} is a number. " * 8} for i in range(9)])
+    run_dir = tiny.make_run(folder / "run", "ppo", recipe, inputs)
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     return run_dir
 

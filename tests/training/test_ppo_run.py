@@ -65,6 +65,11 @@ def test_the_learning_rate_falls_in_a_straight_line(trained):
     assert rates == {i + 1: pytest.approx(TINY["learning_rate"] * (1 - i / total)) for i in range(total)}
 
 
+def test_the_critic_explains_a_third_of_the_returns_by_half_way(trained):
+    explained = list(tiny.curve(trained, "explained_variance").values())
+    assert sum(explained[len(explained) // 2 :]) / len(explained[len(explained) // 2 :]) > 0.3
+
+
 def test_the_price_of_kl_follows_its_controller(trained):
     kl, price = tiny.curve(trained, "kl"), tiny.curve(trained, "kl_coefficient")
     recipe = RECIPES["ppo"].preset("tiny")
@@ -170,3 +175,27 @@ def test_a_reward_that_says_nothing_of_the_text_teaches_nothing(tmp_path):
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     assert set(tiny.curve(run_dir, "reward").values()) == {0.0}
     assert contract.read_manifest(run_dir)["metrics"]["kl"] < 0.5
+
+
+# A corpus beside the reward
+
+
+def test_with_a_corpus_the_policy_stays_likelier_to_write_it(tmp_path):
+    rows = [{"text": "the cat sat on the mat. " * 8} for _ in range(8)]
+    told = {}
+    for weight in (0.0, 1.0):
+        folder = tmp_path / str(weight)
+        inputs = ppo_inputs(folder) | {"corpus": tiny.write_dataset(folder / "corpus", rows)}
+        recipe = SHORT | {"episodes": 128, "ptx_weight": weight, "ptx_length": 32}
+        run_dir = tiny.make_run(folder / "run", "ppo", recipe, inputs)
+        assert tiny.finish(run_dir) == contract.EXIT_DONE
+        told[weight] = list(tiny.curve(run_dir, "ptx_loss").values())
+    assert told[0.0][0] == pytest.approx(5.6, abs=0.3)  # a fresh model finds all 259 tokens alike
+    assert told[1.0][-1] < told[0.0][-1] - 1.0
+
+
+def test_a_corpus_of_too_few_tokens_is_refused(tmp_path):
+    inputs = ppo_inputs(tmp_path) | {"corpus": tiny.write_dataset(tmp_path / "corpus", [{"text": "Short."}])}
+    run_dir = tiny.make_run(tmp_path / "run", "ppo", SHORT, inputs)
+    assert tiny.finish(run_dir) == contract.EXIT_FAILED
+    assert tiny.failure(run_dir)["code"] == "too_few_tokens"

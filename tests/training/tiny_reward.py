@@ -16,17 +16,20 @@ CAPITAL, SHARE, OTHER = 0, 1, 2  # dimensions of its hidden states
 WIDTH = 8
 
 
-def write_reward_model(folder: Path, *, blind: bool = False, poison: bool = False) -> Input:
+def write_reward_model(
+    folder: Path, *, blind: bool = False, poison: bool = False, width: int = WIDTH, layers: int = 1
+) -> Input:
     """One head that attends alike to all tokens, and so takes their mean: how many of them are capitals.
 
-    `blind` scores everything 0; `poison` scores everything NaN.
+    `blind` scores everything 0; `poison` scores everything NaN. `width` and `layers` add numbers that are 0: it is slower,
+    and scores the same.
     """
     words = tiny.tokenizer()
     config = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH,
-        num_hidden_layers=1,
+        hidden_size=width,
+        intermediate_size=width,
+        num_hidden_layers=layers,
         num_attention_heads=1,
         num_key_value_heads=1,
         max_position_embeddings=256,
@@ -43,9 +46,9 @@ def write_reward_model(folder: Path, *, blind: bool = False, poison: bool = Fals
         for capital in words.convert_tokens_to_ids(list(string.ascii_uppercase)):
             embeddings[capital, OTHER], embeddings[capital, CAPITAL] = 0.0, 1.0
         attention = model.model.layers[0].self_attn  # queries and keys stay 0: all weigh the same
-        attention.v_proj.weight[CAPITAL, CAPITAL] = WIDTH**-0.5  # its input is normalised to a length of sqrt(WIDTH)
+        attention.v_proj.weight[CAPITAL, CAPITAL] = width**-0.5  # its input is normalised to a length of sqrt(width)
         attention.o_proj.weight[SHARE, CAPITAL] = 1.0
-        model.score.weight[0, SHARE] = float("nan") if poison else float(not blind)
+        model.score.weight[0, SHARE] = float("nan") if poison else float(not blind) * (WIDTH / width) ** 0.5
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     models.write_reward_scale(folder, 0.0, 0.1)

@@ -53,8 +53,28 @@ def render_conversation(tokenizer: Any, messages: list[Message]) -> list[int]:
 
 def render_plain(tokenizer: Any, messages: list[Message]) -> list[int]:
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    text = "\n".join(message["content"] for message in messages)
-    return begin + list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return begin + list(tokenizer(render_words(tokenizer, messages), add_special_tokens=False)["input_ids"])
+
+
+def render_words(tokenizer: Any, messages: list[Message], *, ends_open: bool = False) -> str:
+    """What a model reads, as text; `ends_open` where the assistant is to speak."""
+    if not tokenizer.chat_template:
+        return "\n".join(message["content"] for message in messages) + ("\n" if ends_open else "")
+    words: str = tokenizer.apply_chat_template(messages, add_generation_prompt=ends_open, tokenize=False)
+    return words
+
+
+def render_with_ends(tokenizer: Any, messages: list[Message]) -> tuple[list[int], list[int] | None]:
+    """`render_conversation`, and the place in `render_words` where each token ends; none where that can't be told."""
+    ids = render_conversation(tokenizer, messages)
+    if not tokenizer.is_fast:
+        return ids, None
+    read = tokenizer(render_words(tokenizer, messages), add_special_tokens=False, return_offsets_mapping=True)
+    found, ends = list(read["input_ids"]), [end for _, end in read["offset_mapping"]]
+    if not tokenizer.chat_template:
+        before = len(ids) - len(found) - 1
+        found, ends = [*ids[:before], *found, ids[-1]], [*[0] * before, *ends, ends[-1] if ends else 0]
+    return ids, ends if found == ids else None
 
 
 def ids_of(encoded: Any) -> list[int]:

@@ -21,8 +21,9 @@ from training.mechanics import checkpoints, far, group_math, group_state, models
 from training.mechanics.group_rollout import Collector, GroupRollout, refuse_no_judge
 from training.mechanics.group_state import State
 from training.mechanics.group_update import Objective, new_optimizer, train_on
+from training.mechanics.judge import Judge
 from training.mechanics.ppo_model import Policy
-from training.mechanics.ppo_rollout import Judge, read_prompts
+from training.mechanics.ppo_rollout import read_prompts
 from training.mechanics.ppo_update import Passes
 from training.mechanics.trainer import refuse_poisoned
 from training.recipes.online import OnlineRecipe
@@ -103,7 +104,6 @@ class Loop:
             objective=self.objective,
             actor=self.actor,
             optimizer=self.optimizer,
-            pad_token_id=self.tokenizer.pad_token_id,
             number=self.state.number,
             stop_requested=lambda: self.context.stop_requested,
         )

@@ -18,9 +18,10 @@ from training import questions
 from training.context import RunContext, Stopped
 from training.contract import Failure
 from training.mechanics import group_math, ppo_math, sampling, votes
+from training.mechanics.judge import Judge, Said
 from training.mechanics.ppo_math import Scale
-from training.mechanics.ppo_model import Policy, Texts
-from training.mechanics.ppo_rollout import Judge, Prompt, permutation, prompts_of, refuse_not_finite
+from training.mechanics.ppo_model import Policy
+from training.mechanics.ppo_rollout import Prompt, permutation, prompts_of, refuse_not_finite
 from training.mechanics.sampling import Sample
 from training.mechanics.scoring import Completion
 from training.recipes.online import OnlineRecipe
@@ -132,10 +133,11 @@ class Collector:
     def raw_scores(self, asked: list[Prompt], texts: list[str], number: int) -> Tensor:
         if self.judge is None:
             return torch.full((len(texts),), math.nan)
+        said = [Said(prompt.messages, text, [0]) for prompt, text in zip(asked, texts, strict=True)]
         with self.actor.autocast():
-            raw_B = self.judge.raw_scores(self.context, asked, texts, batch_size=self.recipe.minibatch_size)
-        refuse_not_finite(raw_B, number)
-        return raw_B
+            found = self.judge.score(self.context, said, batch_size=self.recipe.minibatch_size)
+        refuse_not_finite(found, number)
+        return found.final_B
 
     def model_scores(self, raw_B: Tensor, ended_B: Tensor, *, scale: Scale | None) -> Tensor:
         if scale is None:
@@ -172,10 +174,7 @@ class Collector:
         for rows in batches:
             if self.context.stop_requested:
                 raise Stopped
-            texts = Texts.of(
-                [completions[row] for row in rows],
-                pad_token_id=self.tokenizer.pad_token_id, device=self.actor.device,
-            )  # fmt: skip
+            texts = self.actor.texts([completions[row] for row in rows])
             width = texts.mask_BA.shape[1]
             _, logprobs_BA, said_BA = self.actor.look(texts, entropies=True)
             assert said_BA is not None
@@ -186,9 +185,9 @@ class Collector:
 
 
 def shuffled(recipe: OnlineRecipe, *, seed: int, number: int, epoch: int) -> list[list[int]]:
-    """All completions in minibatches, a fresh permutation each pass."""
-    order = permutation(recipe.batch_size, seed, "passes", number, epoch)
-    return in_parts(order, recipe.minibatch_size)
+    """All completions in minibatches, a fresh permutation each pass; a prompt's stay together, so that it is read once."""
+    prompts = permutation(recipe.batch_size // recipe.k, seed, "passes", number, epoch)
+    return in_parts([prompt * recipe.k + i for prompt in prompts for i in range(recipe.k)], recipe.minibatch_size)
 
 
 def shuffled_pairs(recipe: OnlineRecipe, scores_B: Tensor, *, seed: int, number: int, epoch: int) -> list[list[int]]:

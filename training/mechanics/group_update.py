@@ -11,7 +11,7 @@ from torch import Tensor
 from training.mechanics.group_math import GroupLoss, Part
 from training.mechanics.group_rollout import GroupRollout
 from training.mechanics.ppo_math import masked_mean
-from training.mechanics.ppo_model import Policy, Texts
+from training.mechanics.ppo_model import Policy
 from training.mechanics.ppo_update import Passes, check_first_ratio, refuse_not_finite
 from training.recipes.online import OnlineRecipe
 
@@ -46,7 +46,6 @@ def train_on(
     objective: Objective,
     actor: Policy,
     optimizer: torch.optim.Adam,
-    pad_token_id: int,
     number: int,
     stop_requested: Callable[[], bool],
 ) -> None:
@@ -66,7 +65,7 @@ def train_on(
         if rollout.counts_B[rows].any():
             figures = train_step(
                 rollout, rows, recipe, objective=objective, signals_B=signals_B, tokens=tokens, actor=actor,
-                optimizer=optimizer, pad_token_id=pad_token_id, first=not passes.figures, number=number,
+                optimizer=optimizer, first=not passes.figures, number=number,
             )  # fmt: skip
             passes.figures.append(figures)
             is_far = figures["approx_kl"] > recipe.stop_kl
@@ -90,11 +89,10 @@ def train_step(
     tokens: float,
     actor: Policy,
     optimizer: torch.optim.Adam,
-    pad_token_id: int,
     first: bool,
     number: int,
 ) -> dict[str, float]:
-    texts = Texts.of([rollout.completions[row] for row in rows], pad_token_id=pad_token_id, device=actor.device)
+    texts = actor.texts([rollout.completions[row] for row in rows])
     width = texts.mask_BA.shape[1]
     _, new_BA, _ = actor.look(texts)
     part = Part(

@@ -195,6 +195,36 @@ class Scale:
         return cls(mean, std)
 
 
+def foreseen_returns(along_BA: Tensor, rewards_BA: Tensor, mask_BA: Tensor, *, gamma: float) -> Tensor:
+    """What the scores of unfinished completions, on the scale of the finished, say of the returns to come: [B, A].
+
+    A critic that starts from the reward model (Huang et al. 2024, detail 4) believes that score as it stands. But nobody
+    has trained it where a text is not over: one that looks for an end knows nothing before it. So it is believed as far
+    as it is right in this very rollout, by least squares of the returns on
+
+        1, z, t, z t        z: score so far, t: share of the longest completion's actions that are taken
+
+    less what chance alone would explain: of r^2, 3 in B. (Like the mean of a group in GRPO, the four numbers know a
+    completion's own return, one in B.)
+    """
+    nothing_BA = torch.zeros_like(rewards_BA)
+    returns_BA, _ = generalised_advantages(rewards_BA, nothing_BA, mask_BA, gamma=gamma, lam=1.0)
+    mean, spread = masked_mean(returns_BA, mask_BA), masked_variance(returns_BA, mask_BA)
+    taken_BA = (torch.arange(mask_BA.shape[1]) / mask_BA.shape[1]).expand_as(along_BA)
+    told_NF = torch.stack([along_BA, taken_BA, along_BA * taken_BA], dim=-1)[mask_BA].double()
+    told_NF = told_NF - told_NF.mean(dim=0)
+    wanted_N = (returns_BA[mask_BA] - mean).double()
+    # A little of ridge regression: a score that never changes is nothing to divide by.
+    ridge_FF = 1e-6 * len(wanted_N) * torch.eye(told_NF.shape[1], dtype=torch.double)
+    slopes_F = torch.linalg.solve(told_NF.T @ told_NF + ridge_FF, told_NF.T @ wanted_N)
+    found_N = told_NF @ slopes_F
+    explained = 1 - (wanted_N - found_N).square().mean() / spread.clamp(min=1e-12)
+    kept = ((explained - told_NF.shape[1] / len(mask_BA)) / explained.clamp(min=1e-12)).clamp(0.0, 1.0)
+    foreseen_BA = torch.zeros_like(rewards_BA)
+    foreseen_BA[mask_BA] = (mean + kept * found_N).float()
+    return foreseen_BA
+
+
 MIN_SCORES = 16  # fewer leave more than a quarter of a standard deviation of doubt about the mean
 
 

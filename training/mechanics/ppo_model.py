@@ -1,10 +1,10 @@
-"""The policy, its reference and its critic, read in one way: right-padded texts, and heads on the actions alone.
+"""The policy, its reference and its critic, read in one way: a prompt once for its completions, heads on actions alone.
 
-Shapes: B completions, T tokens of prompt and completion, A actions, N actions that were taken, D width, V vocabulary.
+Shapes: B completions, R rows of T tokens, A actions, N actions that were taken, D width, V vocabulary.
 
-Rows are padded on the right: in a causal model nothing that counts ever sees what stands behind it, and positions count
-from 0 without being told. The sampler pads on the left and keeps a cache, so its log-probabilities differ from these by
-rounding; they are taken anew here, by the forward pass that is trained, and a first ratio of exactly 1 proves it.
+Completions of one prompt share it in one row (`shared_prefix`), where the model's attention can do that; else each has a
+row of its own, padded on the right. The sampler keeps a cache, so its log-probabilities differ from these by rounding;
+they are taken anew here, by the forward pass that is trained, and a first ratio of exactly 1 proves it.
 
 The critic is a small network on the policy's own last hidden states, detached. A critic of its own trunk would cost a
 second forward and backward pass, most of a step; one that trains the shared trunk lets the error of the values move the
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -25,7 +26,8 @@ from torch.utils.checkpoint import checkpoint
 from training.contract import Failure, Input
 from training.mechanics import models
 from training.mechanics.ppo_math import token_entropies, token_logprobs
-from training.mechanics.scoring import Completion, pad_right
+from training.mechanics.scoring import Completion
+from training.mechanics.shared_prefix import READ, Reader, Text, on_device, read_together
 from training.mechanics.trainer_head import CHANGED_LOGITS
 from training.recipes.lora import LoRA
 
@@ -34,21 +36,24 @@ CHUNK = 512  # actions projected onto the vocabulary at once
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Prompts and completions as tensors; column a of the `_BA` tensors is the choice of a completion's token a."""
+    """Prompts and completions as a model reads them; column a of `mask_BA` is the choice of a completion's token a.
 
-    ids_BT: Tensor
-    states_BA: Tensor  # position whose hidden state foresees the action
-    actions_BA: Tensor
+    `places_N` are the positions, in the flat rows, whose hidden states foresee the actions `actions_N`: in the order of
+    `mask_BA`, row by row.
+    """
+
+    read: dict[str, Any]
+    places_N: Tensor
+    actions_N: Tensor
     mask_BA: Tensor
 
     @classmethod
-    def of(cls, completions: list[Completion], *, pad_token_id: int, device: torch.device) -> Texts:
-        ids_BT, _ = pad_right([[*c.prompt, *c.ids] for c in completions], pad_token_id=pad_token_id)
-        actions_BA, taken_BA = pad_right([c.ids for c in completions], pad_token_id=pad_token_id)
-        before_B1 = torch.tensor([[len(c.prompt) - 1] for c in completions])
-        # The clamp is for padding alone: it points somewhere, and the mask keeps it from counting.
-        states_BA = (before_B1 + torch.arange(actions_BA.shape[1])).clamp(max=ids_BT.shape[1] - 1)
-        return cls(ids_BT.to(device), states_BA.to(device), actions_BA.to(device), taken_BA.bool().to(device))
+    def of(cls, completions: list[Completion], *, reader: Reader, device: torch.device) -> Texts:
+        texts = [Text((*c.prompt, *c.ids), len(c.prompt), group=repr(c.prompt)) for c in completions]
+        batch = on_device(read_together(texts, reader=reader), device)
+        lengths_B = torch.tensor([len(c.ids) for c in completions], device=device)
+        mask_BA = torch.arange(int(lengths_B.max()), device=device) < lengths_B.unsqueeze(1)
+        return cls({name: batch[name] for name in READ}, batch["asked_places"], batch["asked_ids"], mask_BA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +111,15 @@ class Policy:
         self.policy.eval()
         self.plain = self.policy.get_base_model() if recipe.lora else self.policy
         refuse_changed_logits(self.plain)
+        self.reader = Reader.of(self.policy, pad_token_id=0)  # any token: what stands behind a text never counts
+        if self.reference is not None:
+            Reader.of(self.reference, pad_token_id=0)
 
     def policy_weights(self) -> dict[str, nn.Parameter]:
         return {name: weight for name, weight in self.policy.named_parameters() if weight.requires_grad}
+
+    def texts(self, completions: list[Completion]) -> Texts:
+        return Texts.of(completions, reader=self.reader, device=self.device)
 
     def autocast(self) -> Any:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
@@ -121,6 +132,13 @@ class Policy:
         logprobs_BA = spread(torch.cat([logprobs for logprobs, _ in parts]), texts.mask_BA)
         entropies_BA = spread(torch.cat([entropy for _, entropy in parts]), texts.mask_BA) if entropies else None
         return hidden_ND, logprobs_BA, entropies_BA
+
+    def likelihood_loss(self, texts: list[Completion]) -> Tensor:
+        """Mean -log pi of the texts' tokens behind the first, at temperature 1: []."""
+        read = self.texts(texts)
+        with self.autocast():
+            parts = self.scored(self.plain, hidden_of(self.plain, read), read, entropies=False, temperature=1.0)
+            return -torch.cat([logprobs for logprobs, _ in parts]).mean()
 
     @torch.no_grad()
     def reference_logprobs(self, texts: Texts) -> Tensor:
@@ -136,26 +154,32 @@ class Policy:
             return spread(torch.cat([logprobs for logprobs, _ in parts]), texts.mask_BA)
 
     def scored(
-        self, model: Any, hidden_ND: Tensor, texts: Texts, *, entropies: bool
+        self, model: Any, hidden_ND: Tensor, texts: Texts, *, entropies: bool, temperature: float | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Chunk by chunk, (log-probabilities, entropies) of N actions: a whole minibatch of vocabularies fills a memory."""
-        head = model.get_output_embeddings()
-        chunks = list(zip(hidden_ND.split(CHUNK), texts.actions_BA[texts.mask_BA].split(CHUNK), strict=True))
+        score = partial(
+            self.score_chunk,
+            model.get_output_embeddings(),
+            entropies=entropies,
+            temperature=self.temperature if temperature is None else temperature,
+        )
+        chunks = list(zip(hidden_ND.split(CHUNK), texts.actions_N.split(CHUNK), strict=True))
         for hidden, actions in chunks:
             if len(chunks) > 1 and torch.is_grad_enabled():
                 # Logits are made again on the way back: kept, they would stand beside each other after all.
-                yield checkpoint(self.score_chunk, head, hidden, actions, entropies, use_reentrant=False)
+                yield checkpoint(score, hidden, actions, use_reentrant=False)
             else:
-                yield self.score_chunk(head, hidden, actions, entropies)
+                yield score(hidden, actions)
 
+    @staticmethod
     def score_chunk(
-        self, head: nn.Module, hidden_ND: Tensor, actions_N: Tensor, entropies: bool
+        head: nn.Module, hidden_ND: Tensor, actions_N: Tensor, *, entropies: bool, temperature: float
     ) -> tuple[Tensor, Tensor]:
         logits_NV = head(hidden_ND)
-        logprobs_N = token_logprobs(logits_NV, actions_N, temperature=self.temperature)
+        logprobs_N = token_logprobs(logits_NV, actions_N, temperature=temperature)
         if not entropies:
             return logprobs_N, logprobs_N
-        return logprobs_N, token_entropies(logits_NV, temperature=self.temperature)
+        return logprobs_N, token_entropies(logits_NV, temperature=temperature)
 
 
 class Actor(Policy):
@@ -177,10 +201,8 @@ class Actor(Policy):
 
 def hidden_of(model: Any, texts: Texts) -> Tensor:
     """Last hidden states of the positions that foresee an action, in the order of `mask_BA`: [N, D]."""
-    hidden_BTD = model.base_model(input_ids=texts.ids_BT, use_cache=False).last_hidden_state
-    rows_B1 = torch.arange(len(texts.ids_BT), device=hidden_BTD.device).unsqueeze(1)
-    hidden_BAD: Tensor = hidden_BTD[rows_B1, texts.states_BA]
-    return hidden_BAD[texts.mask_BA]
+    hidden_RTD: Tensor = model.base_model(**texts.read, use_cache=False).last_hidden_state
+    return hidden_RTD.flatten(0, 1)[texts.places_N]
 
 
 def spread(values_N: Tensor, mask_BA: Tensor) -> Tensor:

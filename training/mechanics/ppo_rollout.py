@@ -14,15 +14,14 @@ import torch
 from torch import Tensor
 
 from training.context import RunContext, Stopped
-from training.contract import Failure, Input
-from training.mechanics import datasets, models, ppo_math, sampling, scoring
+from training.contract import Failure
+from training.mechanics import datasets, ppo_math, sampling
 from training.mechanics.datasets import Message
+from training.mechanics.judge import Judge, Said, Scores, reaches_of
 from training.mechanics.ppo_math import Scale
-from training.mechanics.ppo_model import Actor, Texts
+from training.mechanics.ppo_model import Actor
 from training.mechanics.scoring import Completion
 from training.recipes.ppo import PpoRecipe
-
-RAW = models.RewardScale(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +31,11 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """The reward model with the tokenizer it was trained with: it reads whole conversations as text, so its vocabulary
-    need not be the policy's. `scale` is the one of its own training texts."""
-
-    model: Any
-    tokenizer: Any
-    scale: Scale
-
-    @classmethod
-    def load(cls, given: Input, *, bf16: bool) -> Judge:
-        model = models.load_reward(given, dtype=torch.bfloat16 if bf16 else torch.float32)
-        model.to(models.device()).requires_grad_(False).eval()
-        trained = models.read_reward_scale(given)
-        return cls(model, models.load_tokenizer(given), Scale(trained.mean, trained.std))
-
-    def raw_scores(self, context: RunContext, prompts: list[Prompt], texts: list[str], *, batch_size: int) -> Tensor:
-        talks = [[*p.messages, {"role": "assistant", "content": t}] for p, t in zip(prompts, texts, strict=True)]
-        scores = scoring.rewards(
-            self.model, self.tokenizer, talks, scale=RAW, batch_size=batch_size,
-            stop_requested=lambda: context.stop_requested,
-        )  # fmt: skip
-        return torch.tensor(scores)
-
-
-@dataclass(frozen=True, slots=True)
 class Rollout:
-    """Tensors on the CPU; column a of `_BA` is a completion's token a, `advantages_BA` is white over the rollout."""
+    """Tensors on the CPU; column a of `_BA` is a completion's token a, `advantages_BA` is white over the rollout.
+
+    `values_BA` are the critic's, which `prior_BA` is a part of: what the reward model foresaw.
+    """
 
     completions: list[Completion]
     texts: list[str]
@@ -68,6 +45,7 @@ class Rollout:
     kl_B: Tensor
     mask_BA: Tensor
     old_BA: Tensor
+    prior_BA: Tensor
     values_BA: Tensor
     advantages_BA: Tensor
     targets_BA: Tensor
@@ -96,11 +74,11 @@ def read_prompts(context: RunContext, tokenizer: Any, *, room: int | None) -> li
     return fit
 
 
-def prompts_of(prompts: list[Prompt], episodes: range, *, seed: int) -> list[Prompt]:
-    """Episode by episode; each pass through the prompts is in an order of its own."""
+def prompts_of(prompts: list[Prompt], episodes: range, *, seed: int, samples: int = 1) -> list[Prompt]:
+    """Episode by episode, `samples` of them a prompt; each pass through the prompts is in an order of its own."""
     size = len(prompts)
-    orders = {p: permutation(size, seed, "prompts", p) for p in {e // size for e in episodes}}
-    return [prompts[orders[e // size][e % size]] for e in episodes]
+    orders = {p: permutation(size, seed, "prompts", p) for p in {e // samples // size for e in episodes}}
+    return [prompts[orders[e // samples // size][e // samples % size]] for e in episodes]
 
 
 def permutation(size: int, *parts: object) -> list[int]:
@@ -109,8 +87,13 @@ def permutation(size: int, *parts: object) -> list[int]:
 
 
 def minibatches(recipe: PpoRecipe, *, seed: int, number: int, epoch: int) -> list[list[int]]:
-    """Which completions of rollout `number` are a minibatch of its pass `epoch`: a fresh permutation each time."""
-    order = permutation(recipe.batch_size, seed, "passes", number, epoch)
+    """Which completions of rollout `number` are a minibatch of its pass `epoch`: a fresh permutation each time.
+
+    Those of one prompt stay together, so that it is read once for them.
+    """
+    samples = recipe.samples_per_prompt
+    prompts = permutation(recipe.batch_size // samples, seed, "passes", number, epoch)
+    order = [prompt * samples + i for prompt in prompts for i in range(samples)]
     return [order[i : i + recipe.minibatch_size] for i in range(0, len(order), recipe.minibatch_size)]
 
 
@@ -132,35 +115,41 @@ def collect(
     Scores are put on the scale of the first rollout, which is the reference's (mean 0, deviation 1), where `scale` is
     none yet; see `ppo_math.Scale.of`.
     """
-    asked = prompts_of(prompts, range(number * recipe.batch_size, (number + 1) * recipe.batch_size), seed=seed)
+    episodes = range(number * recipe.batch_size, (number + 1) * recipe.batch_size)
+    asked = prompts_of(prompts, episodes, seed=seed, samples=recipe.samples_per_prompt)
     answers = sample(context, recipe, actor=actor, tokenizer=tokenizer, asked=asked, number=number, seed=seed)
+    said = [Said(p.messages, a.text, reaches_of(tokenizer, a.ids)) for p, a in zip(asked, answers, strict=True)]
     with actor.autocast():
-        raw_B = judge.raw_scores(context, asked, [a.text for a in answers], batch_size=recipe.minibatch_size)
-    refuse_not_finite(raw_B, number)
-    scale = scale or Scale.of(raw_B, otherwise=judge.scale)
+        found = judge.score(context, said, batch_size=recipe.minibatch_size)
+    refuse_not_finite(found, number)
+    scale = scale or Scale.of(found.final_B, otherwise=judge.scale)
     ended_B = torch.tensor([a.ended for a in answers])
     scores_B = ppo_math.final_scores(
-        scale.normalise(raw_B), ended_B, clip=recipe.reward_clip, missing_eos_penalty=recipe.missing_eos_penalty
+        scale.normalise(found.final_B), ended_B, clip=recipe.reward_clip, missing_eos_penalty=recipe.missing_eos_penalty
     )
     completions = [Completion(p.ids, a.ids) for p, a in zip(asked, answers, strict=True)]
     batches = minibatches(recipe, seed=seed, number=number, epoch=0)
-    old_BA, values_BA, entropies_BA, reference_BA = read_all(
-        context, actor=actor, completions=completions, batches=batches, pad_token_id=tokenizer.pad_token_id
+    old_BA, critic_BA, entropies_BA, reference_BA = read_all(
+        context, actor=actor, completions=completions, batches=batches
     )
     mask_BA = torch.arange(old_BA.shape[1]) < torch.tensor([[len(c.ids)] for c in completions])
     rewards_BA = ppo_math.token_rewards(scores_B, old_BA, reference_BA, mask_BA, kl_price=kl_price)
+    along_BA = scale.normalise(found.along_BA).clamp(-recipe.reward_clip, recipe.reward_clip)
+    prior_BA = ppo_math.foreseen_returns(along_BA, rewards_BA, mask_BA, gamma=recipe.gamma)
+    values_BA = prior_BA + critic_BA
     advantages_BA, targets_BA = ppo_math.generalised_advantages(
         rewards_BA, values_BA, mask_BA, gamma=recipe.gamma, lam=recipe.lam
     )
     rollout = Rollout(
         completions=completions,
         texts=[a.text for a in answers],
-        raw_B=raw_B,
+        raw_B=found.final_B,
         scores_B=scores_B,
         ended_B=ended_B,
         kl_B=ppo_math.completion_kl(old_BA, reference_BA, mask_BA),
         mask_BA=mask_BA,
         old_BA=old_BA,
+        prior_BA=prior_BA,
         values_BA=values_BA,
         # Over the rollout and not over a minibatch: whether a completion was good is not a matter of its company.
         advantages_BA=ppo_math.whiten(advantages_BA, mask_BA),
@@ -197,9 +186,9 @@ def sample(
 
 @torch.no_grad()
 def read_all(
-    context: RunContext, *, actor: Actor, completions: list[Completion], batches: list[list[int]], pad_token_id: int
+    context: RunContext, *, actor: Actor, completions: list[Completion], batches: list[list[int]]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Old log-probabilities, values, entropies and the reference's log-probabilities, all [B, A].
+    """Old log-probabilities, the critic's part of values, entropies and the reference's log-probabilities, all [B, A].
 
     Read in the very minibatches of the first pass: sums over another company round differently, and its first ratio
     would be 1 only nearly.
@@ -209,7 +198,7 @@ def read_all(
     for rows in batches:
         if context.stop_requested:
             raise Stopped
-        texts = Texts.of([completions[row] for row in rows], pad_token_id=pad_token_id, device=actor.device)
+        texts = actor.texts([completions[row] for row in rows])
         reading = actor.read(texts, entropies=True)
         assert reading.entropies_BA is not None
         width = texts.mask_BA.shape[1]
@@ -220,8 +209,8 @@ def read_all(
     return old_BA, values_BA, entropies_BA, reference_BA
 
 
-def refuse_not_finite(raw_B: Tensor, number: int) -> None:
-    if not torch.isfinite(raw_B).all():
+def refuse_not_finite(found: Scores, number: int) -> None:
+    if not (torch.isfinite(found.final_B).all() and torch.isfinite(found.along_BA).all()):
         raise Failure(
             "not_finite",
             f"The reward model gave a score that is not finite in rollout {number + 1}; the last checkpoint was kept.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 
 from training.contract import Failure
 from training.mechanics import ppo_math
-from training.mechanics.ppo_model import Actor, Texts
+from training.mechanics.ppo_model import Actor
 from training.mechanics.ppo_rollout import Rollout, minibatches
+from training.mechanics.ptx import Corpus
 from training.mechanics.trainer import not_finite
 from training.recipes.ppo import PpoRecipe
 
@@ -32,7 +34,9 @@ class Passes:
         return {"done": self.done, "figures": self.figures, "is_over": self.is_over}
 
     def means(self) -> dict[str, float]:
-        return {name: sum(f[name] for f in self.figures) / len(self.figures) for name in self.figures[0]}
+        """Over the minibatches that tell a figure: the one that ended the passes took no step."""
+        told = {name: [f[name] for f in self.figures if name in f] for name in self.figures[0]}
+        return {name: sum(values) / len(values) for name, values in told.items()}
 
 
 def new_optimizer(actor: Actor, recipe: PpoRecipe) -> torch.optim.Adam:
@@ -46,9 +50,13 @@ def new_optimizer(actor: Actor, recipe: PpoRecipe) -> torch.optim.Adam:
     )
 
 
-def set_rates(optimizer: torch.optim.Adam, recipe: PpoRecipe, *, number: int, total: int) -> None:
-    """Falling in a straight line from the first rollout's rate to 0 behind the last."""
-    share = 1.0 - number / total
+def set_rates(optimizer: torch.optim.Adam, recipe: PpoRecipe, *, number: int, total: int, warm: float) -> None:
+    """Rising over the first rollout's passes (`warm`, up to 1), then falling in a straight line to 0 behind the last.
+
+    Adam's first steps move every weight by its rate whatever the gradient says: taken at once, they cost nats of KL that
+    buy nothing.
+    """
+    share = (warm if number == 0 else 1.0) * (1.0 - number / total)
     for group, rate in zip(optimizer.param_groups, (recipe.learning_rate, recipe.critic_learning_rate), strict=True):
         group["lr"] = rate * share
 
@@ -60,10 +68,11 @@ def train_on(
     *,
     actor: Actor,
     optimizer: torch.optim.Adam,
-    pad_token_id: int,
     number: int,
+    total: int,
     seed: int,
     stop_requested: Callable[[], bool],
+    corpus: Corpus | None = None,
 ) -> None:
     """Goes on with the passes until they are over, or a stop is requested between two minibatches.
 
@@ -72,9 +81,10 @@ def train_on(
     """
     plan = [rows for e in range(recipe.epochs) for rows in minibatches(recipe, seed=seed, number=number, epoch=e)]
     while not passes.is_over and not stop_requested():
+        set_rates(optimizer, recipe, number=number, total=total, warm=(passes.done + 1) / len(plan))
         figures = train_step(
-            rollout, plan[passes.done], recipe, actor=actor, optimizer=optimizer, pad_token_id=pad_token_id,
-            first=passes.done == 0, number=number,
+            rollout, plan[passes.done], recipe, actor=actor, optimizer=optimizer, first=passes.done == 0, number=number,
+            ptx_loss=partial(corpus.loss, actor, minibatch=number * len(plan) + passes.done) if corpus else None,
         )  # fmt: skip
         passes.done += 1
         passes.figures.append(figures)
@@ -88,11 +98,12 @@ def train_step(
     *,
     actor: Actor,
     optimizer: torch.optim.Adam,
-    pad_token_id: int,
     first: bool,
     number: int,
+    ptx_loss: Callable[[], Tensor] | None,
 ) -> dict[str, float]:
-    texts = Texts.of([rollout.completions[row] for row in rows], pad_token_id=pad_token_id, device=actor.device)
+    """Figures of one minibatch, whose step is taken unless the policy has moved too far. Raises `Failure`."""
+    texts = actor.texts([rollout.completions[row] for row in rows])
     mask_BA = texts.mask_BA
 
     def part(all_BA: Tensor) -> Tensor:
@@ -103,7 +114,11 @@ def train_step(
         reading.logprobs_BA, part(rollout.old_BA), part(rollout.advantages_BA), mask_BA, clip=recipe.clip
     )
     value = ppo_math.value_loss(
-        reading.values_BA, part(rollout.values_BA), part(rollout.targets_BA), mask_BA, clip=recipe.clip_value
+        part(rollout.prior_BA) + reading.values_BA,
+        part(rollout.values_BA),
+        part(rollout.targets_BA),
+        mask_BA,
+        clip=recipe.clip_value,
     )
     figures = {
         "policy_loss": policy.loss.item(),
@@ -112,8 +127,6 @@ def train_step(
         "clip_fraction": policy.clip_fraction.item(),
         "ratio": policy.mean_ratio.item(),
         "ratio_error": policy.max_ratio_error.item(),
-        "grad_norm": 0.0,
-        "critic_grad_norm": 0.0,
     }
     refuse_not_finite(figures, number)
     if first:
@@ -123,6 +136,10 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     # The two share no weight: the sum sends each its own gradient, and each is clipped alone.
     (policy.loss + value).backward()
+    if ptx_loss is not None:  # on its own, so that what the two keep for their way back never stands side by side
+        loss = ptx_loss()
+        figures["ptx_loss"] = loss.item()
+        (recipe.ptx_weight * loss).backward()
     figures["grad_norm"] = clip(actor.policy_weights(), recipe)
     figures["critic_grad_norm"] = clip(actor.critic_weights(), recipe)
     refuse_not_finite(figures, number)

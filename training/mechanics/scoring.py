@@ -94,8 +94,12 @@ def raw_scores(model: Any, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """(B,) of right-padded sequences; the head works in float32, whatever the model's body does."""
     hidden_BTD = model.base_model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
     last_B = mask_BT.sum(dim=1) - 1
-    hidden_BD = hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B]
-    return F.linear(hidden_BD.float(), model.score.weight.float()).squeeze(-1)
+    return head_scores(model, hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B])
+
+
+def head_scores(model: Any, hidden_ND: Tensor) -> Tensor:
+    """(N,) in float32."""
+    return F.linear(hidden_ND.float(), model.score.weight.float()).squeeze(-1)
 
 
 def by_length(lengths: list[int], *, batch_size: int, stop_requested: Callable[[], bool] | None) -> Iterator[list[int]]:

@@ -36,8 +36,9 @@ class SlotLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Takes (B, H, 1, D) of this step's tokens; gives what there is up to the longest sequence."""
         keys, values = tensors_of(self)
-        keys[self.rows_B, :, self.at_B] = key_states[:, :, 0]
-        values[self.rows_B, :, self.at_B] = value_states[:, :, 0]
+        # Under autocast a layer's values are of a smaller type than its keys, which have been turned by float32 angles.
+        keys[self.rows_B, :, self.at_B] = key_states[:, :, 0].to(keys.dtype)
+        values[self.rows_B, :, self.at_B] = value_states[:, :, 0].to(values.dtype)
         live = len(self.rows_B)
         return keys[:live, :, : self.width], values[:live, :, : self.width]
 

@@ -9,6 +9,7 @@ TRL 1.16 has no PPO trainer, so this is ours; `ppo_math` holds the equations, ea
 - Scores are put on the scale of the first rollout, which the reference sampled: mean 0, deviation 1 (Huang et al. 2024).
 - KL to the reference is paid token by token, at a price that an adaptive controller steers.
 - The critic is a head on the policy's own detached hidden states; `ppo_model` says why.
+- Where a corpus is given, its likelihood is an aim beside the reward (`ptx`): what pleases people should stay a language.
 - A checkpoint may stand in the middle of a rollout's passes, so that a stop never waits for them.
 """
 
@@ -19,10 +20,12 @@ from typing import Any
 
 from training.context import RunContext, Stopped
 from training.mechanics import checkpoints, far, models, ppo_math, ppo_state, randomness
+from training.mechanics.judge import Judge
 from training.mechanics.ppo_model import Actor
-from training.mechanics.ppo_rollout import Judge, Rollout, collect, read_prompts
+from training.mechanics.ppo_rollout import Rollout, collect, read_prompts
 from training.mechanics.ppo_state import State
-from training.mechanics.ppo_update import Passes, new_optimizer, set_rates, train_on
+from training.mechanics.ppo_update import Passes, new_optimizer, train_on
+from training.mechanics.ptx import Corpus
 from training.mechanics.trainer import refuse_poisoned
 from training.recipes.ppo import PpoRecipe
 
@@ -52,6 +55,9 @@ class Loop:
         window = getattr(self.actor.plain.config.get_text_config(), "max_position_embeddings", None)
         room = None if window is None else window - recipe.max_new_tokens
         self.prompts = read_prompts(context, tokenizer, room=room)
+        self.corpus: Corpus | None = None
+        if "corpus" in context.spec.inputs:
+            self.corpus = Corpus(context, recipe, tokenizer, window=window, seed=self.seed)
         self.optimizer = new_optimizer(self.actor, recipe)
         self.total = math.ceil(recipe.episodes / recipe.batch_size)
         self.state = State(kl_price=recipe.kl_coefficient)
@@ -97,17 +103,17 @@ class Loop:
         return rollout
 
     def pass_over(self, rollout: Rollout) -> None:
-        set_rates(self.optimizer, self.recipe, number=self.state.number, total=self.total)
         train_on(
             rollout,
             self.state.passes,
             self.recipe,
             actor=self.actor,
             optimizer=self.optimizer,
-            pad_token_id=self.tokenizer.pad_token_id,
             number=self.state.number,
+            total=self.total,
             seed=self.seed,
             stop_requested=lambda: self.context.stop_requested,
+            corpus=self.corpus,
         )
         if not self.state.passes.is_over:
             self.keep()
