@@ -30,6 +30,7 @@ from annotation.services.snapshot import freeze_snapshot
 from annotation.services.votes import BadAudience, attend
 from runs.audience import NoAudience
 from runs.models import Run
+from runs.services.start import start_run
 from tests.accounts.people import client_of, person
 from tests.annotation.arrange import a_submission
 from tests.annotation.arrange import answers as answers_of
@@ -228,8 +229,6 @@ def test_more_texts_than_people_rank_at_a_time_are_refused(campaign):
 
 
 def again(run, *, context):
-    from runs.services.start import start_run
-
     inputs = {entry.name: entry.artifact for entry in run.inputs.all()}
     return start_run("rloo", recipe=VOTES, inputs=inputs, user=None, context=context)
 

@@ -15,7 +15,7 @@ from tests.training.voters import answers_to, capitals, voting
 from training import contract, questions
 from training.mechanics import votes
 from training.methods import rloo
-from training.questions import Answer, Answers
+from training.questions import Answer, Answers, AskedText, Question, Sheet
 from training.recipes import RECIPES
 
 SOON = {"votes": {"deadline_minutes": 0.001}}
@@ -68,6 +68,17 @@ def test_tied_texts_share_the_mean_of_their_ranks_and_unknown_ones_are_passed_ov
 
 def test_one_judged_text_alone_says_nothing():
     assert votes.rank_scores([["a"]], names=["a", "b"]) == {}
+
+
+def test_raters_are_averaged_and_a_text_that_all_left_out_is_masked():
+    texts = [AskedText(name, name, [1], ended=True) for name in "abc"]
+    sheet = Sheet(0, "", "", [Question("q", [], texts), Question("r", [], texts)])
+    told = Answers({"q": Answer([[["a"], ["b"]], [["b"], ["a"]], [["a"], ["b"]]], is_complete=True)})
+    scores, voted = votes.scores_of(sheet, told)
+    best = votes.normal_score(1, 2)
+    assert scores[:2].tolist() == pytest.approx([best / 3, -best / 3])
+    assert scores[2:].isnan().all()
+    assert voted.tolist() == [True] * 3 + [False] * 3
 
 
 # Runs
