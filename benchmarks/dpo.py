@@ -1,7 +1,11 @@
 """DPO's training steps on rankings of K texts: rankings a second, beside TRL's DPOTrainer with its defaults on all their pairs.
 
-`make bench-dpo`, or `K=9 make bench-dpo`. The reference's log-probabilities are taken beforehand on our side, as a run does
-it, and in every step on TRL's, as its default has it.
+`make bench-dpo`, or `K=9 make bench-dpo`; with TINY=1 on a small model, in seconds, to see that it runs. The reference's
+log-probabilities are taken beforehand on our side, as a run does it, and in every step on TRL's, as its default has it.
+
+Both sides learn the same comparisons with the same weights: once the reference is taken, both adapters are moved by the same
+numbers, so that losses are not ln 2 for want of any difference. Then the first batch is compared; a difference beyond what
+bfloat16 loses ends the benchmark before it measures.
 """
 
 from __future__ import annotations
@@ -22,13 +26,16 @@ from transformers.utils import logging
 from trl import DPOConfig, DPOTrainer
 
 from benchmarks import bench, pairs
+from benchmarks.generate import measured_flops
 from training.contract import Input
 from training.mechanics import models
 from training.methods import dpo
 from training.recipes.lora import LoRA
 
 K = int(os.environ.get("K", "4"))
-GROUPS, TOGETHER, RUNS = 6, 2, 7
+GROUPS, TOGETHER, RUNS = (2, 1, 1) if pairs.TINY else (6, 2, 7)
+MOVED = 0.02  # of each weight of the adapters
+BF16_LOSES = 0.05  # of a loss: 8 bits, over sums of a hundred log-probabilities
 
 
 def main() -> None:
@@ -42,16 +49,54 @@ def main() -> None:
         count = K * (K - 1) // 2
         made = {side.__name__: side(Path(folder, side.__name__), given, rows, tokenizer) for side in (ours, peer)}
         made["ours"].take_reference()
+        for trainer in made.values():
+            move(trainer.model)
+            trainer.state.global_step = 1  # ours refuses a first step whose loss is not ln 2
         sides = {
             name: pairs.Steps(trainer, groups=GROUPS, pairs=count, together=TOGETHER) for name, trainer in made.items()
         }
+        # Before anything is measured: the same losses on the same comparisons.
+        for side in sides.values():
+            side.step()
+        apart = abs(sides["ours"].losses[0] - sides["peer"].losses[0])
+        assert apart < BF16_LOSES, f"not the same loss on the same comparisons: {apart:.4f} apart"
         found = bench.rates({name: side.step for name, side in sides.items()}, warm_up=1, runs=RUNS)
+        reached = of_limit(made["ours"], rate=statistics.median(found["ours"]))
     told = {f"{side}_rankings_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
-    first = {f"{name}_first_loss": round(side.losses[0], 5) for name, side in sides.items()}
+    first = {f"{name}_loss": round(side.losses[0], 5) for name, side in sides.items()}
     bench.report(
         "dpo", ours=found["ours"], peer=found["peer"], at_least=3.0, k=K, torch=torch.__version__,
-        precision="bfloat16, LoRA", **told, **first,
+        precision="bfloat16, LoRA", tiny=pairs.TINY, loss_apart=round(apart, 5), of_limit_by_products=round(reached, 3),
+        **told, **first,
     )  # fmt: skip
+
+
+@torch.no_grad()
+def move(model: Any) -> None:
+    """Gives the adapter that is trained the same numbers on both sides; TRL's copy of it, its reference, stays."""
+    luck = torch.Generator().manual_seed(0)
+    for name, weight in sorted(model.named_parameters()):
+        if ".lora_A.default." in name or ".lora_B.default." in name:
+            weight.copy_(MOVED * torch.randn(weight.shape, generator=luck))
+
+
+def of_limit(trainer: Any, *, rate: float) -> float:
+    """How near `rate` rankings a second is to what the machine's matrix products allow.
+
+    Each position is multiplied by the weights forwards, and its gradient backwards, 2 operations a weight; frozen weights have
+    no gradient of their own. The output matrix is multiplied by the asked positions alone. Adapters and attention come on
+    top and are left out, so nothing can reach the limit.
+    """
+    rows = [trainer.train_dataset[i] for i in range(len(trainer.train_dataset))]
+    batch = trainer.data_collator(rows)
+    base = trainer.model.get_base_model()
+    head = base.get_output_embeddings().weight.numel()
+    body = sum(w.numel() for name, w in base.model.named_parameters() if "lora" not in name and "embed" not in name)
+    operations = 4 * (body * batch["input_ids"].numel() + head * len(batch["asked_ids"]))
+    flops = measured_flops()
+    limit = GROUPS / (operations / flops)
+    print(f"machine: {flops / 1e9:.0f} GFLOP/s in bfloat16; limit by products: {limit:.2f} rankings/s")
+    return rate / limit
 
 
 def ours(folder: Path, given: Input, rows: list[dict[str, Any]], tokenizer: Any) -> Any:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.sampling import chat_model
 from training import contract
 from training.context import RunContext
 from training.contract import Input, Spec
 
+TINY = os.environ.get("TINY") == "1"
 TOKENS = 112  # words of one token each; the chat template adds about 15
 
 
@@ -41,8 +46,13 @@ def rows_of(groups: int, *, k: int, tokenizer: Any, seed: int) -> list[dict[str,
 
 
 def home_of_model(folder: Path) -> Input:
-    """SmolLM2-135M-Instruct as a folder of safetensors."""
+    """SmolLM2-135M-Instruct as a folder of safetensors; with TINY=1 two blocks of 64, to try a benchmark in seconds."""
     model, tokenizer = chat_model()
+    if TINY:
+        small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+        config = LlamaConfig(**(model.config.to_dict() | small | {"num_key_value_heads": 2, "head_dim": 16}))
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
     tokenizer.pad_token = "<|endoftext|>"
     model.float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -86,6 +86,7 @@ class PromoteView(APIView):
             model=called(ModelVersion, given["model"], word="model"),
             user=person(request),
             expected=None if current is None else called(ModelVersion, current, word="model"),
+            despite_alarm=given["despite_alarm"],
         )
         return Response(detail_of(pk))
 
@@ -105,7 +106,7 @@ class DeclineView(APIView):
 def detail_of(pk: uuid.UUID) -> object:
     turn = get_object_or_404(Round.objects.select_related(*NAMED).prefetch_related("stages__run"), pk=pk)
     turn.status = status_of(turn)  # type: ignore[attr-defined]  # what its serializer reads beside the row
-    return RoundDetailSerializer(turn).data
+    return RoundDetailSerializer(turn, context={"reference": turn.model}).data
 
 
 def called(kind: type[Thing], name: str, *, word: str) -> Thing:

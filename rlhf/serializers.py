@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
 from rlhf.models import Round
+from rlhf.services.alarm import Standing, Votes, Watch, watch
 from rlhf.status import PolicyStatus
 from runs.reports import Figure
+from runs.serializers import CoachFindingSerializer
 
 Name = serializers.SlugRelatedField[Any]
 
@@ -54,6 +57,38 @@ class PolicySerializer(serializers.Serializer[PolicyStatus]):
     figures = FigureSerializer(many=True)
 
 
+class VotesSerializer(serializers.Serializer[Votes]):
+    """How often people put the policy's text above the reference's, ties half, with its 95 % interval over prompts."""
+
+    share = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    num_prompts = serializers.IntegerField()
+    num_votes = serializers.IntegerField()
+    is_simulated = serializers.BooleanField()
+
+
+class WatchSerializer(serializers.Serializer[Watch]):
+    """Whether people agree with the reward; `finding` is the reward-hacking alarm."""
+
+    standing = serializers.ChoiceField(choices=[standing.value for standing in Standing])
+    votes = VotesSerializer(allow_null=True)
+    num_missing = serializers.IntegerField(help_text="prompts that must still be ranked before it can be told")
+    words = serializers.CharField()
+    finding = CoachFindingSerializer(allow_null=True)
+
+
+class WatchedPolicySerializer(PolicySerializer):
+    watch = serializers.SerializerMethodField()
+
+    @extend_schema_field(WatchSerializer(allow_null=True))
+    def get_watch(self, policy: PolicyStatus) -> Any:
+        """`reference` of the context is the model that the round started from."""
+        if policy.model is None:
+            return None
+        return WatchSerializer(watch(policy.model, reference=self.context["reference"])).data
+
+
 class StageSerializer(serializers.Serializer[Any]):
     stage = serializers.CharField()
     run = serializers.UUIDField(source="run_id")
@@ -66,7 +101,7 @@ class RoundDetailSerializer(RoundSerializer):
     words = serializers.CharField(source="status.words")
     is_waiting = serializers.BooleanField(source="status.is_waiting")
     stages = StageSerializer(many=True)
-    policies = PolicySerializer(source="status.policies", many=True)
+    policies = WatchedPolicySerializer(source="status.policies", many=True)
 
     class Meta(RoundSerializer.Meta):
         fields: ClassVar = [*RoundSerializer.Meta.fields, "words", "is_waiting", "stages", "policies"]
@@ -85,3 +120,4 @@ class PromoteSerializer(StrictSerializer):
 
     model = serializers.CharField(max_length=120)
     current = serializers.CharField(max_length=120, allow_null=True)
+    despite_alarm = serializers.BooleanField(default=False, help_text="where people prefer the reference")

@@ -17,6 +17,7 @@ from accounts.paging import page_of
 from annotation.models import Campaign
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from rlhf.models import Round
+from rlhf.services.alarm import watch
 from rlhf.services.rounds import CURRENT, decline, promote, start_round
 from rlhf.status import status_of, statuses_of
 from training.recipes import RECIPES
@@ -49,9 +50,13 @@ def round_detail(request: HttpRequest, round_id: uuid.UUID) -> HttpResponse:
         pk=round_id,
     )
     current = Alias.objects.filter(name=CURRENT).select_related("model").first()
+    status = status_of(turn)
     context = {
         "round": turn,
-        "status": status_of(turn),
+        "status": status,
+        "policies": [
+            (policy, watch(policy.model, reference=turn.model) if policy.model else None) for policy in status.policies
+        ],
         "current": current.model if current else None,
         "alias": CURRENT,
     }
@@ -115,6 +120,7 @@ def round_promote(request: HttpRequest, round_id: uuid.UUID) -> HttpResponse:
         model=named(ModelVersion, request.POST.get("model", ""), "model"),
         user=person(request),
         expected=named(ModelVersion, seen, "model") if seen else None,
+        despite_alarm=request.POST.get("despite_alarm") == "yes",
     )
     return redirect("round", turn.pk)
 

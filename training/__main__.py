@@ -84,6 +84,7 @@ def work(run_dir: Path) -> int:
     recipe = type(context.recipe)
     if recipe.output == "model":
         metrics.setdefault("num_parameters", num_parameters(context.output))
+    context.end(metrics)
     contract.write_manifest(
         run_dir,
         kind=recipe.output,

@@ -9,6 +9,8 @@ from typing import Any
 
 from training import contract
 from training.contract import Failure, Input, Spec
+from training.mechanics.coach import Coach
+from training.mechanics.coach_seen import Finding
 from training.recipes import RECIPES, Recipe
 
 
@@ -23,12 +25,14 @@ class RunContext:
     A method reads `context.recipe` and `context.input(...)`, tells with `progress`, `metric`, `sample`,
     `warn` and `log`, polls `stop_requested`, keeps checkpoints under `checkpoints`, and writes what it
     made below `output`. The manifest is written by the caller, from what `run` returns: a dict of metrics.
+    The coach reads along: what stands out among metrics and samples is told as a warning by itself.
     """
 
     dir: Path
     spec: Spec
     recipe: Recipe
     events: contract.EventLog
+    coach: Coach
     stop_requested: bool = False
     _phase_began: dict[str, tuple[float, int]] = field(default_factory=dict)
 
@@ -42,7 +46,9 @@ class RunContext:
             recipe = RECIPES[spec.method].model_validate(spec.recipe)
         except ValueError as error:
             raise Failure("bad_recipe", f"The recipe is not one of {spec.method}: {error}") from error
-        return cls(run_dir, spec, recipe, contract.EventLog(run_dir / contract.EVENTS))
+        said = run_dir / contract.EVENTS
+        coach = Coach.of(method=spec.method, recipe=recipe.model_dump(), events=contract.read_events(said))
+        return cls(run_dir, spec, recipe, contract.EventLog(said), coach)
 
     @property
     def output(self) -> Path:
@@ -77,16 +83,36 @@ class RunContext:
         if rate and is_paced and unit != "phases":
             payload |= {"rate": round(rate, 3), "eta_s": round((total - step) / rate, 1)}
         self.events.emit("progress", payload)
+        self.coach.progress(phase, step, total)
 
     def metric(self, step: int, **values: float) -> None:
         """Numbers of one step, drawn as curves by name; a number that is not finite is an error of the method."""
         self.events.emit("metric", {"step": step, "values": {k: float(v) for k, v in values.items()}})
+        self.coach.add(step, values)
+        for finding in self.coach.look():
+            self.tell(finding)
 
     def sample(self, step: int, *, prompt: str, text: str, **more: Any) -> None:
         self.events.emit("sample", {"step": step, "prompt": prompt, "text": text, **more})
+        self.coach.answered(step, prompt=prompt, text=text)
 
     def warn(self, code: str, sentence: str) -> None:
+        self.coach.told.add(code)
         self.events.emit("warning", {"code": code, "sentence": sentence})
+
+    def tell(self, finding: Finding) -> None:
+        """A warning with its likely cause and what to try, once a run."""
+        if finding.code in self.coach.told:
+            return
+        self.coach.told.add(finding.code)
+        self.events.emit("warning", finding.as_payload(step=self.coach.seen.step))
+
+    def end(self, metrics: dict[str, Any]) -> None:
+        """The coach's last look, at the run's final metrics, and a word on what it looked at."""
+        for finding in self.coach.end(metrics):
+            self.tell(finding)
+        if watched := self.coach.watched():
+            self.events.emit("log", {"text": f"The coach looked at {', '.join(watched)}.", "watched": watched})
 
     def log(self, text: str) -> None:
         self.events.emit("log", {"text": text})

@@ -35,6 +35,10 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (gettext_noop("Reward margin, nats"), ("rewards/margins", "eval_rewards/margins", "eval_margins")),
         (gettext_noop("Accuracy"), ("rewards/accuracies", "eval_rewards/accuracies", "eval_accuracy")),
     ),
+    "kto": (
+        (gettext_noop("Reward"), ("rewards/desirable", "rewards/undesirable")),
+        (gettext_noop("Accuracy"), ("eval_accuracy",)),
+    ),
     "ppo": ON_REWARDS,
     "rloo": ON_REWARDS,
     "grpo": ON_REWARDS,

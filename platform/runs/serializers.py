@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
+from runs.coach import Finding, coached
 from runs.models import Priority, Run, RunEvent, RunInput
 
 
@@ -30,20 +32,36 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         ]  # fmt: skip
 
 
+class CoachFindingSerializer(serializers.Serializer[Finding]):
+    """What stands out in a run: what was seen, the likely cause, what to try; `severity` is note, warning or alarm."""
+
+    code = serializers.CharField()
+    seen = serializers.CharField()
+    cause = serializers.CharField()
+    advice = serializers.CharField()
+    severity = serializers.CharField()
+    since = serializers.IntegerField(allow_null=True, help_text="the step from which it holds")
+
+
 class RunDetailSerializer(RunSerializer):
     """A run with everything that it was told and made."""
 
     inputs = RunInputSerializer(many=True, read_only=True)
     artifact = serializers.SerializerMethodField()
+    findings = serializers.SerializerMethodField()
 
     class Meta(RunSerializer.Meta):
         fields: ClassVar = [
             *RunSerializer.Meta.fields, "recipe", "seed", "context", "worker", "heartbeat_at", "lease_until", "inputs",
-            "metrics", "artifact",
+            "metrics", "artifact", "findings",
         ]  # fmt: skip
 
     def get_artifact(self, run: Run) -> str | None:
         return str(run.output.artifact_id) if hasattr(run, "output") else None
+
+    @extend_schema_field(CoachFindingSerializer(many=True))
+    def get_findings(self, run: Run) -> Any:
+        return [CoachFindingSerializer(finding).data for finding in coached(run).findings]
 
 
 class RunEventSerializer(serializers.ModelSerializer[RunEvent]):

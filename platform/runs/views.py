@@ -14,6 +14,7 @@ from accounts.access import requires
 from accounts.models import Capability, User
 from accounts.paging import page_of
 from runs import pages, reports
+from runs.coach import coached
 from runs.curves import as_json, charts_of
 from runs.models import EventKind, Run, RunState
 from runs.recipe_words import said
@@ -71,7 +72,7 @@ def live_part(run: Run) -> dict[str, Any]:
         "waits_for": pages.waits_for(run),
         "num_before": pages.num_before(run),
         "report": reports.report_of(run),
-        "warnings": [event.payload for event in events.filter(kind=EventKind.WARNING)[:8]],
+        "coach": coached(run),
         "log": [
             pages.log_line(event)
             for event in events.filter(kind__in=[EventKind.LOG, EventKind.STATE, EventKind.WARNING])[:LOG_LINES]

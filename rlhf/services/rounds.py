@@ -18,6 +18,7 @@ from audit.services import record
 from registry.models import Alias, Artifact, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.services.models import move_alias
 from rlhf.models import Round, RoundRun, RoundState, Stage
+from rlhf.services.alarm import watch
 from runs.models import Run
 from runs.services.start import start_run
 from training.recipes import RECIPES
@@ -37,6 +38,12 @@ class BadRound(UserError):
     """The things given don't make a round together."""
 
     code = "bad_round"
+
+
+class RewardHacking(Conflict):
+    """A promotion against what people say of the policy."""
+
+    code = "reward_hacking"
 
 
 def start_round(
@@ -125,17 +132,28 @@ def title_of(turn: Round, stage: Stage) -> str:
         return f"{stage.label} for {turn.campaign.name}, round {turn.number}"
 
 
-def promote(turn: Round, *, model: ModelVersion, user: User, expected: ModelVersion | None) -> Alias:
+def promote(
+    turn: Round, *, model: ModelVersion, user: User, expected: ModelVersion | None, despite_alarm: bool = False
+) -> Alias:
     """Makes one of the round's policies the current model; `expected` is what the person saw as the current one.
 
-    Raises `Conflict` where the round was decided or the alias moved meanwhile, `BadRound` for a model of elsewhere.
+    Raises `Conflict` where the round was decided or the alias moved meanwhile, `BadRound` for a model of elsewhere, and
+    `RewardHacking` where people prefer the model that the round started from, unless `despite_alarm`.
     """
     if model.pk not in {policy.pk for policy in policies_of(turn)}:
         raise BadRound(gettext("%(name)s is no policy of this round.") % {"name": model.name})
+    is_alarm = watch(model, reference=turn.model).is_alarm
+    if is_alarm and not despite_alarm:
+        raise RewardHacking(
+            gettext("People prefer %(reference)s to %(name)s, although its reward is higher: confirm that it is meant.")
+            % {"reference": turn.model.name, "name": model.name}
+        )
     with transaction.atomic():
         decide(turn, to=RoundState.PROMOTED, user=user, promoted=model)
         alias = move_alias(CURRENT, model=model, user=user, expected=expected)
-        record("round.promoted", actor=user, target=turn, model=model.name)
+        record(
+            "round.promoted", actor=user, target=turn, model=model.name, **({"despite_alarm": True} if is_alarm else {})
+        )
     return alias
 
 

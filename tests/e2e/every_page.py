@@ -22,15 +22,31 @@ from annotation.services.assign import lease_next
 from annotation.services.invitations import invite
 from registry.models import Alias, DatasetVersion, ModelVersion
 from rlhf.models import RoundState
+from rlhf.services.alarm import FEWEST
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
 from tests.accounts.people import person
 from tests.rlhf.conftest import finish
+from tests.rlhf.test_alarm import ranked
 from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
 from tests.runs.test_pages import fail, metric, say, under_way
+from training.mechanics.coach_learning import repeated_text
+from training.mechanics.coach_policies import far_from_reference
+from training.mechanics.coach_rewards import no_better_than_length
+from training.mechanics.coach_seen import Finding, Seen
 
 PEOPLE = ("dan", "ada", "bea", "eve", "rita", "rex", "grace")
 METHODS = ("pretrain", "generate", "dpo", "ppo", "rloo")  # one template makes the forms of all
+
+
+def findings() -> list[Finding]:
+    """A note, a warning and an alarm."""
+    found = [
+        repeated_text(Seen("pretrain", {}, final={"train_tokens": 4000, "distinct_train_tokens": 200})),
+        no_better_than_length({"eval_accuracy": 0.61, "length_accuracy": 0.6}),
+        far_from_reference([21.4, 22.0, 25.0], target=6.0),
+    ]
+    return [finding for finding in found if finding is not None]
 
 
 def runs_of(grace: User) -> dict[str, str]:
@@ -40,7 +56,8 @@ def runs_of(grace: User) -> dict[str, str]:
     under_way(going)
     say(going, *(metric(step, loss=3 / step, accuracy=0.2 * step) for step in (1, 2, 3, 4)))
     say(going, ("sample", {"step": 3, "prompt": "Why?", "text": "Because."}))
-    say(going, ("warning", {"code": "rising", "sentence": "The held-out loss rises."}))
+    say(going, ("warning", {"code": "left_out_long", "sentence": "3 of 96 texts were too long and were left out."}))
+    say(going, *(("warning", finding.as_payload(step=4)) for finding in findings()))
     broken = a_tokenizer_run(corpus, grace, title="One that broke")
     fail(broken)
     Run.objects.filter(pk=broken.pk).update(finished_at=timezone.now())
@@ -55,6 +72,8 @@ def runs_of(grace: User) -> dict[str, str]:
     policies = finish(decided)
     for entry in decided.stages.select_related("run"):
         say(entry.run, *(metric(step, reward=0.1 * step, kl=0.2 * step) for step in (1, 2, 3)))
+    say(decided.stages.first().run, ("log", {"text": "The coach looked.", "watched": ["the loss", "gradients"]}))
+    ranked(policies["ppo"], given["model"], num=FEWEST, won=0.2, by=User.objects.get(username="ada"))
     waiting = start_round(campaign, **given)
     Alias.objects.get_or_create(name="sft/current", defaults={"model": given["model"]})
     assert decided.state == RoundState.OPEN
@@ -64,6 +83,7 @@ def runs_of(grace: User) -> dict[str, str]:
         "running": reverse("run", args=[going.pk]),
         "failed": reverse("run", args=[broken.pk]),
         "done": reverse("run", args=[first]),
+        "well": reverse("run", args=[decided.stages.first().run_id]),
         "compare": f"{reverse('runs_compare')}?run={first}&run={second}",
         "round at its gate": reverse("round", args=[decided.pk]),
         "round under way": reverse("round", args=[waiting.pk]),

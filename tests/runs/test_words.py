@@ -28,6 +28,10 @@ WRONG = [
     ("generate", {"temperatures": [3.0]}),
     ("generate", {"min_new_tokens": 97}),
     ("generate", {"stop_strings": [""]}),
+    ("dpo", {"more_losses": ["nothing:1"]}),
+    ("dpo", {"loss": "exo_pair"}),
+    ("dpo", {"loss": "hinge", "label_smoothing": 0.1}),
+    ("dpo", {"loss": "ipo", "flips": "estimated"}),
 ]
 
 

@@ -12,6 +12,7 @@ from tests.training import tiny
 from training import contract
 from training.contract import Failure
 from training.mechanics import models
+from training.mechanics.preference_losses import dpo_losses
 from training.methods import dpo
 from training.recipes.dpo import DpoRecipe
 
@@ -113,7 +114,7 @@ def test_the_published_model_is_the_trained_one(trained):
 
 
 def test_the_loss_is_minus_log_sigmoid_of_the_margin():
-    assert dpo.dpo_losses(torch.tensor([0.0, 2.0]), label_smoothing=0.0).tolist() == pytest.approx(
+    assert dpo_losses(torch.tensor([0.0, 2.0]), label_smoothing=0.0).tolist() == pytest.approx(
         [math.log(2), math.log(1 + math.exp(-2))]
     )
 
@@ -121,10 +122,10 @@ def test_the_loss_is_minus_log_sigmoid_of_the_margin():
 def test_robust_dpo_is_unbiased_under_flipped_labels():
     flipped = 0.2
     margins = torch.tensor([1.5, -0.3])
-    seen = (1 - flipped) * dpo.dpo_losses(margins, label_smoothing=flipped) + flipped * dpo.dpo_losses(
+    seen = (1 - flipped) * dpo_losses(margins, label_smoothing=flipped) + flipped * dpo_losses(
         -margins, label_smoothing=flipped
     )
-    torch.testing.assert_close(seen, dpo.dpo_losses(margins, label_smoothing=0.0))
+    torch.testing.assert_close(seen, dpo_losses(margins, label_smoothing=0.0))
 
 
 def test_the_completions_log_probability_counts_its_end_and_not_its_prompt(tmp_path):

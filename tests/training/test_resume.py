@@ -16,7 +16,7 @@ from training.recipes import RECIPES
 
 pytestmark = pytest.mark.slow
 
-METHODS = ("sft", "reward", "dpo")
+METHODS = ("sft", "reward", "dpo", "kto")
 FASTEST_POLL = 0.002
 PATIENCE = 90
 

@@ -25,7 +25,7 @@ def given(folder, *, method: str, poison: bool = False) -> dict[str, contract.In
     return {"model": model, "preferences": tiny.write_dataset(folder / "data", tiny.preference_rows(8))}
 
 
-@pytest.mark.parametrize("method", ["sft", "reward", "dpo"])
+@pytest.mark.parametrize("method", ["sft", "reward", "dpo", "kto"])
 def test_a_loss_that_is_not_a_number_fails_the_run_and_publishes_nothing(tmp_path, method):
     recipe = RECIPES[method].presets["tiny"] | {"eval_every": 2, "max_length": 96}
     run_dir = tiny.make_run(tmp_path / "run", method, recipe, given(tmp_path, method=method, poison=True))

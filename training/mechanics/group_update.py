@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,9 +18,6 @@ from training.recipes.online import OnlineRecipe
 
 class Objective(Protocol):
     """What makes one of these methods: what it reads from scores, what it learns from together, and by which loss."""
-
-    price: ClassVar[str]
-    """The field of the recipe that holds the policy to its reference."""
 
     def plan(self, scores_B: Tensor, number: int, epoch: int) -> list[list[int]]:
         """The minibatches of a pass, by the places of completions."""

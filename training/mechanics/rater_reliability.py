@@ -87,14 +87,31 @@ def of_attentive(accuracy: np.ndarray, answers: np.ndarray) -> float:
 
 
 def weighed_by_rater(groups: list[Group], *, context: RunContext) -> list[Group]:
-    """Orders with the lot of their raters; says what was found, and to look at raters who seem to answer by lot."""
+    """Orders with the lot of their raters; of one about whom nothing is known, the mean of the others'."""
+    found = found_out(groups, context=context)
+    if not found:
+        return groups
+    unknown = float(np.mean([rater.lot for rater in found.values()]))
+    return [
+        replace(
+            group,
+            orders=tuple(
+                replace(order, lot=found[order.rater].lot if order.rater in found else unknown)
+                for order in group.orders
+            ),
+        )
+        for group in groups
+    ]
+
+
+def found_out(groups: Sequence[Group], *, context: RunContext) -> dict[str, Rater]:
+    """`reliabilities`, told in the run's log, with a warning to look at raters who seem to answer by lot."""
     found = reliabilities(groups)
     if not found:
         context.warn(
             "no_overlap",
             "No two raters ordered the same two texts, so how reliable each one is can't be told: all count alike.",
         )
-        return groups
     for rater in sorted(found.values(), key=lambda rater: (rater.accuracy, rater.name)):
         context.log(
             f"{rater.name}: right on {rater.accuracy:.0%} of {rater.num_pairs} shared pairs; "
@@ -107,14 +124,4 @@ def weighed_by_rater(groups: list[Group], *, context: RunContext) -> list[Group]
             f"{len(low)} of {len(found)} raters agree with the others hardly more than chance would have it, and count "
             f"for little: {', '.join(low[:5])}{' ...' if len(low) > 5 else ''}.",
         )
-    unknown = float(np.mean([rater.lot for rater in found.values()]))
-    return [
-        replace(
-            group,
-            orders=tuple(
-                replace(order, lot=found[order.rater].lot if order.rater in found else unknown)
-                for order in group.orders
-            ),
-        )
-        for group in groups
-    ]
+    return found

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.context import RunContext
+from training.mechanics.coach_rewards import doubts
 from training.mechanics.rankings import Group
 from training.mechanics.trainer_judgement import accuracy, calibration_error
 
@@ -22,8 +23,6 @@ Numbers = dict[str, float]
 COLDEST, HOTTEST = 0.05, 20.0
 ALIKE = 0.1  # lengths that differ by less, as a share of the longer one
 FEWEST = 20  # comparisons of a kind, below which its accuracy says nothing
-BETTER_BY = 0.05  # that a model must beat lengths alone by, to have read anything
-BIASED = 0.2  # the gap between "the longer one is better" and "the shorter one is" from which length is what it learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,28 +136,5 @@ def breakdown(verdicts: Sequence[Verdict], *, context: RunContext) -> Numbers:
 
 def warn(metrics: Numbers, *, context: RunContext) -> None:
     """Says what the numbers of the whole held-out split give reason to doubt."""
-    right, n = metrics["eval_accuracy"], metrics["eval_n"]
-    by_length = metrics["length_accuracy"]
-    if right < by_length + BETTER_BY:
-        context.warn(
-            "no_better_than_length",
-            f"On held-out comparisons it is right in {right:.0%}; who only looks at which text is longer, in {by_length:.0%}.",
-        )
-    longer, shorter = metrics.get("accuracy_longer"), metrics.get("accuracy_shorter")
-    if longer is not None and shorter is not None and abs(longer - shorter) > BIASED:
-        context.warn(
-            "length_bias",
-            f"It is right in {longer:.0%} where the better text is the longer one, and in {shorter:.0%} where it is the "
-            "shorter one: much of what it scores is length.",
-        )
-    if metrics.get("ece_calibrated", 0.0) > 0.05 + n**-0.5:  # so much chance alone leaves in bins
-        context.warn(
-            "not_calibrated",
-            f"Its certainty is off by {metrics['ece_calibrated']:.0%} on average, even after a temperature.",
-        )
-    if metrics.get("ceiling_fraction_low", 0.0) > 1.0:
-        context.warn(
-            "above_ceiling",
-            "It agrees with held-out rankings more often than raters' disagreement allows: look for held-out texts among "
-            "the training texts, or for raters who copy each other.",
-        )
+    for finding in doubts(metrics):
+        context.tell(finding)

@@ -105,14 +105,17 @@ def add_text_log_probs(model: PreTrainedModel) -> None:
             chunks = zip(hidden_RTD.flatten(0, 1)[asked_places].split(CHUNK), asked_ids.split(CHUNK), strict=True)
             head = self.get_output_embeddings()
             log_probs_N = torch.cat([score_chunk(head, hidden, ids, statistics=False)[0] for hidden, ids in chunks])
-        return TextLogProbs(log_probs_N.new_zeros(num_texts).index_add(0, asked_of, log_probs_N))
+        return TextLogProbs(log_probs_N.new_zeros(num_texts).index_add(0, asked_of, log_probs_N), log_probs_N)
 
     model.forward = MethodType(forward, model)
 
 
 @dataclass
 class TextLogProbs(ModelOutput):
+    """Of each text (U,), and of each token that was asked for (N,)."""
+
     log_probs: Tensor | None = None
+    by_token: Tensor | None = None
 
 
 def add_exact_score(model: PreTrainedModel) -> None:

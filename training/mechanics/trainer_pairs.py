@@ -38,7 +38,9 @@ def read_pairs(preferences: Input, *, split: str) -> list[dict[str, Any]]:
 
 
 def as_dataset(rows: list[dict[str, Any]]) -> Dataset:
-    return Dataset.from_list([{name: row[name] for name in COLUMNS if name != "rater"} for row in rows])
+    """Without raters; with the share of flips that each comparison is given, where `rater_flips` gave it one."""
+    names = [*COLUMNS[:-1], *(["label_smoothing"] if rows and "label_smoothing" in rows[0] else [])]
+    return Dataset.from_list([{name: row[name] for name in names} for row in rows])
 
 
 def scale_weights(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -49,31 +51,31 @@ def scale_weights(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "weight": row["weight"] / mean} for row in rows]
 
 
-def leave_out_long(dataset: Dataset, *, max_length: int, context: RunContext, split: str) -> Dataset:
-    """Drops comparisons with a text longer than `max_length` tokens, and says how many; a cut text would lose its end."""
+def leave_out_long(
+    dataset: Dataset, *, max_length: int, context: RunContext, split: str, what: str = "comparisons"
+) -> Dataset:
+    """Drops rows with a text longer than `max_length` tokens, and says how many; a cut text would lose its end."""
     keep = [i for i, length in enumerate(lengths_of(dataset)) if length <= max_length]
     dropped = len(dataset) - len(keep)
     if dropped:
         context.warn(
             "left_out_long",
-            f"{dropped} of {len(dataset)} comparisons ({split}) are longer than {max_length} tokens and were left out.",
+            f"{dropped} of {len(dataset)} {what} ({split}) are longer than {max_length} tokens and were left out.",
         )
     if not keep and split == "train":
         raise Failure(
             "no_rows",
-            f"No comparison is left: all {len(dataset)} are longer than {max_length} tokens.",
+            f"None of the {what} is left: all {len(dataset)} are longer than {max_length} tokens.",
             advice="Raise max_length.",
         )
     return dataset.select(keep)
 
 
 def lengths_of(dataset: Dataset) -> list[int]:
-    """Tokens of the longer text of each comparison, its prompt included."""
+    """Tokens of the longest text of each row, its prompt included."""
     prompts = dataset["prompt_ids"] if "prompt_ids" in dataset.column_names else [[]] * len(dataset)
-    return [
-        len(prompt) + max(len(chosen), len(rejected))
-        for prompt, chosen, rejected in zip(prompts, dataset["chosen_ids"], dataset["rejected_ids"], strict=True)
-    ]
+    sides = [dataset[name] for name in ("chosen_ids", "rejected_ids", "completion_ids") if name in dataset.column_names]
+    return [len(prompt) + max(map(len, texts)) for prompt, *texts in zip(prompts, *sides, strict=True)]
 
 
 class GroupBatches(Sampler[int]):
@@ -107,13 +109,14 @@ class GroupBatches(Sampler[int]):
         return sum(map(len, self.batches))
 
     def __iter__(self) -> Iterator[int]:
-        whole = [batch for batch in self.batches if len(batch) == self.batch_size]
-        random.Random(f"epoch {self.seed} {self.epoch}").shuffle(whole)
-        rest = [
-            batch for batch in self.batches if len(batch) < self.batch_size
-        ]  # the loader cuts by count: it comes last
-        for batch in whole + rest:
+        for batch in self.of_epoch(self.epoch):
             yield from batch
+
+    def of_epoch(self, epoch: int) -> list[list[int]]:
+        whole = [batch for batch in self.batches if len(batch) == self.batch_size]
+        random.Random(f"epoch {self.seed} {epoch}").shuffle(whole)
+        # The loader cuts by count: what is no whole batch comes last.
+        return whole + [batch for batch in self.batches if len(batch) < self.batch_size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +126,30 @@ class PairCollator:
     reader: Reader
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        texts: dict[Text, int] = {}
-
-        def place(row: dict[str, Any], side: str) -> int:
-            prompt = row.get("prompt_ids", [])
-            return texts.setdefault(Text(tuple(prompt + row[side]), len(prompt), row["group_id"]), len(texts))
-
+        number = {text: i for i, text in enumerate(self.texts(rows))}
         # `chosen` stands first: the trainer takes the size of a batch from the first tensor it meets.
         batch = {
-            "chosen": torch.tensor([place(row, "chosen_ids") for row in rows]),
-            "rejected": torch.tensor([place(row, "rejected_ids") for row in rows]),
+            "chosen": torch.tensor([number[text_of(row, "chosen_ids")] for row in rows]),
+            "rejected": torch.tensor([number[text_of(row, "rejected_ids")] for row in rows]),
         }
-        for name in ("weight", "margin", "ref_chosen_logps", "ref_rejected_logps"):
+        for name in ("weight", "margin", "ref_chosen_logps", "ref_rejected_logps", "label_smoothing"):
             if name in rows[0]:
                 batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
-        return batch | read_together(list(texts), reader=self.reader)
+        return batch | read_together(list(number), reader=self.reader)
+
+    def readings(self, rows: list[dict[str, Any]]) -> list[list[Text]]:
+        """What a batch makes a model read, forward by forward."""
+        return [self.texts(rows)]
+
+    def texts(self, rows: list[dict[str, Any]]) -> list[Text]:
+        """In the order in which they are read: all chosen ones, then what is only rejected."""
+        return list(dict.fromkeys(text_of(row, side) for side in ("chosen_ids", "rejected_ids") for row in rows))
+
+
+def text_of(row: dict[str, Any], side: str) -> Text:
+    """One completion of a row of token ids, behind its prompt."""
+    prompt = row.get("prompt_ids", [])
+    return Text(tuple(prompt + row[side]), len(prompt), row["group_id"])
 
 
 def some_held_out(dataset: Dataset, *, batch_size: int, every: int) -> Dataset:

@@ -50,6 +50,7 @@ def run(context: RunContext) -> dict[str, Any]:
         "num_completions": len(rows),
         "ended_rate": sum(row["ended"] for row in rows) / len(rows),
         "mean_tokens": sum(row["num_tokens"] for row in rows) / len(rows),
+        "repeated_share": 1 - len({(row["prompt_id"], row["text"].strip()) for row in rows}) / len(rows),
     }
 
 

@@ -6,7 +6,7 @@ The loop is `group_loop`'s, the equations are `group_math`'s. KL to the referenc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -27,7 +27,6 @@ def run(context: RunContext) -> dict[str, Any]:
 class Grpo:
     recipe: GrpoRecipe
     seed: int
-    price: ClassVar[str] = "kl_coefficient"
 
     def plan(self, scores_B: Tensor, number: int, epoch: int) -> list[list[int]]:
         return shuffled(self.recipe, seed=self.seed, number=number, epoch=epoch)

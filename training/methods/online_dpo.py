@@ -7,7 +7,7 @@ a pair; a prompt whose completions all scored alike teaches nothing. DPO's own l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +29,6 @@ def run(context: RunContext) -> dict[str, Any]:
 class OnlineDpo:
     recipe: OnlineDpoRecipe
     seed: int
-    price: ClassVar[str] = "beta"
 
     def plan(self, scores_B: Tensor, number: int, epoch: int) -> list[list[int]]:
         return shuffled_pairs(self.recipe, scores_B, seed=self.seed, number=number, epoch=epoch)

@@ -19,7 +19,8 @@ import math
 from typing import Any
 
 from training.context import RunContext, Stopped
-from training.mechanics import checkpoints, far, models, ppo_math, ppo_state, randomness
+from training.mechanics import checkpoints, models, ppo_math, ppo_state, randomness
+from training.mechanics.coach_policies import far_from_reference
 from training.mechanics.judge import Judge
 from training.mechanics.ppo_model import Actor
 from training.mechanics.ppo_rollout import Rollout, collect, read_prompts
@@ -162,13 +163,14 @@ class Loop:
         }
 
     def is_far(self) -> bool:
-        target, history = self.recipe.target_kl, self.state.history
-        if target is None or not far.is_far(history, target=target):
-            return False
-        if not self.ended_early:
+        """The last rollouts were all far beyond the target: going on would please the reward model and nobody else."""
+        target = self.recipe.target_kl
+        kls = [figures["kl"] for figures in self.state.history]
+        finding = None if target is None else far_from_reference(kls, target=target)
+        if finding is not None and not self.ended_early:
             self.ended_early = True
-            far.tell_far(self.context, history, target=target, price="kl_coefficient")
-        return True
+            self.context.tell(finding)
+        return finding is not None
 
     def keep(self) -> None:
         """A checkpoint of this very moment. Its number grows with every minibatch, in the middle of passes too."""

@@ -7,7 +7,7 @@ in the paper; the whole completion is one action. Passes after a rollout's first
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -28,7 +28,6 @@ def run(context: RunContext) -> dict[str, Any]:
 class Rloo:
     recipe: RlooRecipe
     seed: int
-    price: ClassVar[str] = "kl_coefficient"
 
     def plan(self, scores_B: Tensor, number: int, epoch: int) -> list[list[int]]:
         return shuffled(self.recipe, seed=self.seed, number=number, epoch=epoch)

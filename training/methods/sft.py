@@ -51,6 +51,7 @@ def run(context: RunContext) -> dict[str, Any]:
         max_length=recipe.max_length,
         max_new_tokens=recipe.sample_tokens,
     )
+    context.metric(0, **learned_of(train))
     trainer = build(context, recipe, train=train, held_out=held_out, tokenizer=tokenizer, show=show)
     trainer.train_to_the_end()
     metrics: dict[str, Any] = {"train_rows": len(train), "held_out_rows": len(held_out)}
@@ -71,11 +72,16 @@ Talk = list[dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One conversation as tokens; `labels` are -100 wherever the assistant does not speak; `num_bytes` of her words."""
+    """One conversation as tokens; `labels` are -100 wherever the assistant does not speak; `num_bytes` of her words.
+
+    `ends` is whether an end of hers is learned, `is_asked_so` whether each answer follows what asks for one.
+    """
 
     input_ids: list[int]
     labels: list[int]
     num_bytes: int
+    ends: bool = True
+    is_asked_so: bool = True
 
 
 def read_talks(rows: list[dict[str, Any]]) -> list[Talk]:
@@ -101,17 +107,20 @@ def encode(tokenizer: Any, talk: Talk) -> Example:
     ids = render(talk, ask=False)
     labels = [IGNORED] * len(ids)
     num_bytes = 0
+    is_asked_so = True
     for turn, message in enumerate(talk):
         if message["role"] != "assistant":
             continue
-        start = common_prefix(ids, render(talk[:turn], ask=True))
+        asked = render(talk[:turn], ask=True)
+        start = common_prefix(ids, asked)
+        is_asked_so &= start == len(asked)
         end = common_prefix(ids, render(talk[: turn + 1], ask=False))
         ends = [i for i in range(start, end) if ids[i] == tokenizer.eos_token_id]
         end = ends[-1] + 1 if ends else end  # what a template writes behind the end of a turn is never generated
         if start < end:
             labels[start:end] = ids[start:end]
             num_bytes += len(message["content"].encode())
-    return Example(ids, labels, num_bytes)
+    return Example(ids, labels, num_bytes, ends=tokenizer.eos_token_id in labels, is_asked_so=is_asked_so)
 
 
 def common_prefix(ids: list[int], others: list[int]) -> int:
@@ -145,6 +154,16 @@ def encode_all(tokenizer: Any, talks: list[Talk], *, max_length: int, context: R
             f"{count} of {len(spoken)} conversations ({split}) are longer than {max_length} tokens and were left out.",
         )
     return fitting
+
+
+def learned_of(examples: list[Example]) -> dict[str, float]:
+    """What is learned of conversations, for the coach: shares of tokens, of ends, of answers asked for otherwise."""
+    tokens = sum(len(example.labels) for example in examples)
+    return {
+        "trained_share": sum(label != IGNORED for example in examples for label in example.labels) / tokens,
+        "ends_learned": sum(example.ends for example in examples) / len(examples),
+        "asked_otherwise": sum(not example.is_asked_so for example in examples) / len(examples),
+    }
 
 
 def as_dataset(examples: list[Example]) -> Dataset:

@@ -7,6 +7,7 @@ from training.recipes.evaluate import EvaluateRecipe
 from training.recipes.generate import GenerateRecipe
 from training.recipes.grpo import GrpoRecipe
 from training.recipes.import_model import ImportModelRecipe
+from training.recipes.kto import KtoRecipe
 from training.recipes.online_dpo import OnlineDpoRecipe
 from training.recipes.ppo import PpoRecipe
 from training.recipes.pretrain import PretrainRecipe
@@ -24,6 +25,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "ask": AskRecipe,
     "reward": RewardRecipe,
     "dpo": DpoRecipe,
+    "kto": KtoRecipe,
     "ppo": PpoRecipe,
     "rloo": RlooRecipe,
     "grpo": GrpoRecipe,

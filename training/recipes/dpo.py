@@ -1,13 +1,20 @@
-"""What DPO is told."""
+"""What DPO and its kin are told: which loss, of which comparisons, and what holds the policy up."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.recipes.base import OutputKind, Recipe
 from training.recipes.lora import LoRA
+
+Loss = Literal[
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired", "apo_zero",
+    "apo_down", "discopop", "sft", "sigmoid_norm",
+]  # fmt: skip
+ROBUST = {"sigmoid", "robust"}
+SMOOTHED = ROBUST | {"exo_pair", "aot", "aot_unpaired"}
 
 
 class DpoRecipe(Recipe):
@@ -21,15 +28,42 @@ class DpoRecipe(Recipe):
     }
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter; none trains the whole model.")
+    loss: Loss = Field(
+        "sigmoid", description="What is made of a comparison; sigmoid is DPO, and robust DPO with flips."
+    )
+    more_losses: tuple[str, ...] = Field(
+        (), description="Losses added to the first one, with their weights: bco_pair:0.5, sft:1."
+    )
     beta: float = Field(0.1, gt=0, le=10, description="How strongly the policy is held to its reference.")
+    pairs: Literal["all", "adjacent", "best_worst", "weighted"] = Field(
+        "all",
+        description="Comparisons of a ranking that are learned: all, neighbours, best against worst, or all by their distance.",
+    )
+    ld_alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="What counts of a text beyond the length of the other one (LD-DPO); none counts all.",
+    )
+    sft: Literal["never", "falling", "always"] = Field(
+        "never", description="Learn the preferred texts by themselves too: always, or once they are falling."
+    )
+    sft_weight: float = Field(1.0, gt=0, le=100, description="Of the SFT term, beside the loss on comparisons.")
+    fall_limit: float = Field(
+        0.5, gt=0, le=100, description="Nats a token below the reference from which preferred texts count as falling."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="The share of comparisons that is taken to be wrong (robust DPO)."
+    )
+    flips: Literal["label_smoothing", "estimated"] = Field(
+        "label_smoothing",
+        description="The share taken to be wrong is the same of all, or estimated of each rater by who agrees with whom.",
+    )
     epochs: float = Field(2, gt=0, le=20, description="Passes over the comparisons.")
     batch_size: int = Field(8, ge=1, le=1024, description="Comparisons a step.")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate.")
     max_length: int = Field(
         512, ge=16, le=131_072, description="Longer prompt + completion pairs are left out, and counted."
-    )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=0.5, description="The share of comparisons that is taken to be wrong (robust DPO)."
     )
     eval_every: int = Field(10, ge=1, description="Steps between held-out evaluations, samples and checkpoints.")
     sample_tokens: int = Field(
@@ -37,3 +71,31 @@ class DpoRecipe(Recipe):
     )
     bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
     seed: int = Field(0, ge=0, description="Of the order of the data.")
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The weight of each loss."""
+        told = [one.partition(":") for one in self.more_losses]
+        return {self.loss: 1.0} | {name.strip(): float(weight) for name, _, weight in told}
+
+    @model_validator(mode="after")
+    def losses_are_known(self) -> DpoRecipe:
+        try:
+            weights = self.losses
+        except ValueError:
+            weights = {}
+        good = weights.keys() <= set(get_args(Loss)) and all(0 < weight <= 100 for weight in weights.values())
+        if not good or len(weights) != 1 + len(self.more_losses):
+            raise ValueError("more_losses are other losses, each with a weight above 0 and up to 100, such as sft:1")
+        return self
+
+    @model_validator(mode="after")
+    def flips_have_a_loss(self) -> DpoRecipe:
+        names = self.losses.keys()
+        if "exo_pair" in names and not self.label_smoothing:
+            raise ValueError("exo_pair needs a label_smoothing above 0, such as 0.001")
+        if self.label_smoothing and not names & SMOOTHED:
+            raise ValueError("label_smoothing is for the losses sigmoid, robust, exo_pair, aot and aot_unpaired")
+        if self.flips == "estimated" and (not names & ROBUST or names & SMOOTHED - ROBUST):
+            raise ValueError("estimated flips are for the losses sigmoid and robust, beside which no other takes them")
+        return self
