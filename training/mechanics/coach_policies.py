@@ -23,7 +23,7 @@ def far_from_reference(kls: list[float], *, target: float) -> Finding | None:
         {"kl": min(recent), "rollouts": FAR_ROLLOUTS, "times": FAR, "target": target},
         cause="The KL explodes: the learning rate is too high, or the price of KL too low to hold the policy. So far from the "
         "reference, the reward model is being fooled rather than pleased.",
-        advice="Lower the learning rate, or raise kl_coefficient (in online DPO: beta).",
+        advice="Lower the learning rate, or raise kl_coefficient. In online DPO, raise beta.",
         severity="alarm",
     )
 
