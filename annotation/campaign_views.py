@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.core.cache import cache
+from django.db.models import Q, QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -94,6 +95,12 @@ def campaign_clone(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "annotation/campaign_clone.html", context, status=400 if form.errors else 200)
 
 
+def runs_of(campaign: Campaign) -> QuerySet[Run]:
+    """Those that it was started for, and those that ask its raters."""
+    key = str(campaign.pk)
+    return Run.objects.filter(Q(context__campaign=key) | Q(context__voters=key))
+
+
 @require_GET
 @requires(Capability.STUDY)
 def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
@@ -110,7 +117,7 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
         "progress": progress,
         "raters": raters[:MOST_RATERS],
         "has_more_raters": len(raters) > MOST_RATERS,
-        "runs": Run.objects.filter(context__campaign=str(campaign.pk)).order_by("-created_at", "-pk")[:MOST_SHOWN],
+        "runs": runs_of(campaign).order_by("-created_at", "-pk")[:MOST_SHOWN],
         "snapshots": snapshots_of(campaign),
     }
     if "HX-Request" in request.headers:

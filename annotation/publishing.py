@@ -1,12 +1,14 @@
-"""What comes of a finished run for campaigns: completions that were asked for become tasks."""
+"""What comes of runs for campaigns: completions that were asked for become tasks; what a run asks is put to raters."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from annotation.models import Campaign
+from annotation.services import votes
 from annotation.services.completions import ingest
 from registry.models import Artifact, ModelVersion
+from runs.audience import REGISTERED, Audience
 from runs.models import Run
 from runs.publishing import publishes
 
@@ -20,3 +22,6 @@ def take_in(run: Run, artifact: Artifact, manifest: dict[str, Any]) -> None:
     campaign = Campaign.objects.select_for_update().get(pk=run.context["campaign"])
     model = ModelVersion.objects.filter(artifact__used_by__run=run, artifact__used_by__name="model").first()
     ingest(campaign, dataset=artifact.dataset, model=model)
+
+
+REGISTERED.append(Audience(votes.groups, votes.check, votes.attend))

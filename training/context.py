@@ -71,16 +71,16 @@ class RunContext:
     def has_input(self, name: str) -> bool:
         return name in self.spec.inputs
 
-    def progress(self, phase: str, step: int, total: int, *, unit: str = "steps") -> None:
+    def progress(self, phase: str, step: int, total: int, *, unit: str = "steps", is_paced: bool = True) -> None:
         """`step` of `total` of a phase is done; rate and ETA come from this attempt's own pace.
 
-        Steps whose `unit` is "phases" are no measure of time: they give neither.
+        Steps that are not paced, or whose `unit` is "phases", are no measure of time: they give neither.
         """
         now = time.monotonic()
         began, first = self._phase_began.setdefault(phase, (now, step))
         rate = (step - first) / (now - began) if now > began and step > first else None
         payload: dict[str, Any] = {"phase": phase, "step": step, "total": total, "unit": unit}
-        if rate and unit != "phases":
+        if rate and is_paced and unit != "phases":
             payload |= {"rate": round(rate, 3), "eta_s": round((total - step) / rate, 1)}
         self.events.emit("progress", payload)
         self.coach.progress(phase, step, total)

@@ -33,6 +33,7 @@ from annotation.models.queues import Bookmark, Queue
 from annotation.models.rankings import CannotRank, Ranking
 from annotation.models.reviews import Adjudication, Remark
 from annotation.models.tasks import RankingTask, Slot, TaskCompletion, TaskKind
+from annotation.models.votes import RunQuestion
 
 __all__ = [
     "ASSIGNMENT_TRANSITIONS",
@@ -70,6 +71,7 @@ __all__ = [
     "RankingTask",
     "Redemption",
     "Remark",
+    "RunQuestion",
     "SkipMode",
     "Slot",
     "Split",

@@ -206,12 +206,21 @@ def merged(completions: list[Completion]) -> list[Completion]:
     return list(first.values())
 
 
-def save_tasks(campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]]) -> set[Queue]:
-    """Returns the queues that their slots stand in, which the caller lets begin anew."""
+def save_tasks(
+    campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]], *, priority: int | None = None
+) -> set[Queue]:
+    """Returns the queues that their slots stand in, which the caller lets begin anew; `priority` goes before the prompts' own."""
     given = list(groups)
     prompts = Prompt.objects.in_bulk([prompt for prompt, _ in given])
     tasks = [
-        (RankingTask(campaign=campaign, prompt=prompts[prompt], priority=prompts[prompt].priority), group)
+        (
+            RankingTask(
+                campaign=campaign,
+                prompt=prompts[prompt],
+                priority=prompts[prompt].priority if priority is None else priority,
+            ),
+            group,
+        )
         for prompt, group in given
     ]
     RankingTask.objects.bulk_create([task for task, _ in tasks])

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.api import StrictSerializer, checked
 from accounts.models import Capability, User
+from runs import audience
 from runs.models import EventKind, Run, RunEvent, RunState
 from runs.serializers import RunDetailSerializer, RunEventSerializer, RunSerializer, StartSerializer
 from runs.services.control import request_cancel, resume_run
@@ -50,7 +51,8 @@ class RunsView(ListAPIView[Run]):
     def post(self, request: Request) -> Response:
         given = checked(StartSerializer, request.data)
         inputs = {name: find_input(what) for name, what in given.pop("inputs").items()}
-        run = start_run(given.pop("method"), inputs=inputs, user=person(request), **given)
+        context = audience.context_of(given.pop("campaign"))
+        run = start_run(given.pop("method"), inputs=inputs, user=person(request), context=context, **given)
         return Response(RunDetailSerializer(run).data, status=201)
 
 

@@ -12,6 +12,11 @@ from runs.models import EventKind, Run, RunEvent
 
 MOST_POINTS = 600  # of a curve on a page; more can't be told apart on a screen
 
+ON_REWARDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (gettext_noop("Reward"), ("reward", "score")),
+    (gettext_noop("KL to the reference, nats a completion"), ("kl", "target_kl")),
+)
+
 # The two charts that matter most for a method, by the names of their metrics; all others are drawn small below.
 FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "pretrain": (
@@ -34,10 +39,10 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (gettext_noop("Reward"), ("rewards/desirable", "rewards/undesirable")),
         (gettext_noop("Accuracy"), ("eval_accuracy",)),
     ),
-    "ppo": (
-        (gettext_noop("Reward"), ("reward", "score")),
-        (gettext_noop("KL to the reference, nats a completion"), ("kl", "target_kl")),
-    ),
+    "ppo": ON_REWARDS,
+    "rloo": ON_REWARDS,
+    "grpo": ON_REWARDS,
+    "online_dpo": ON_REWARDS,
 }
 
 COUNTS = {"n", "eval_n"}

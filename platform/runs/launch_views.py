@@ -18,7 +18,7 @@ from accounts.access import requires
 from accounts.errors import UserError
 from accounts.models import Capability, User
 from registry.models import Artifact, DatasetVersion, ModelRole, ModelVersion
-from runs import recipe_form
+from runs import audience, recipe_form
 from runs.recipe_words import said
 from runs.services.start import start_run
 from runs.words import rows
@@ -82,6 +82,7 @@ def launch(request: HttpRequest, method: str) -> HttpResponse:
                 preset=preset_name,
                 title=request.POST.get("title", "").strip(),
                 output_name=request.POST.get("output_name", "").strip(),
+                context=audience.context_of(request.POST.get(audience.FIELD, "")),
             )
             return redirect("run", run.pk)
         except ValidationError as error:
@@ -96,6 +97,8 @@ def launch(request: HttpRequest, method: str) -> HttpResponse:
         "sections": recipe_form.sections(recipe, values=values, preset=preset, errors=errors),
         "inputs": input_fields(recipe, source),
         "has_name": recipe.output != "report",
+        "groups": audience.groups() if "votes" in recipe.model_fields else [],
+        "group": source.get(audience.FIELD, ""),
         "title": source.get("title", ""),
         "output_name": source.get("output_name", ""),
         "problem": problem,

@@ -31,6 +31,8 @@ REFUSALS = (
     gettext_noop("exo_pair needs a label_smoothing above 0, such as 0.001"),
     gettext_noop("label_smoothing is for the losses sigmoid, robust, exo_pair, aot and aot_unpaired"),
     gettext_noop("min_new_tokens must not be above max_new_tokens"),
+    gettext_noop("k must divide batch_size"),
+    gettext_noop("minibatch_size must be even: completions are learned from in pairs"),
     gettext_noop("minibatch_size must divide batch_size"),
     gettext_noop("more_losses are other losses, each with a weight above 0 and up to 100, such as sft:1"),
     gettext_noop("num_heads must divide hidden_size into heads of even width"),

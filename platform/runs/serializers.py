@@ -81,3 +81,6 @@ class StartSerializer(StrictSerializer):
     output_name = serializers.RegexField(r"^[\w.\-]*\Z", max_length=120, default="", allow_blank=True)
     priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.NORMAL)
     seed = serializers.IntegerField(min_value=0, max_value=2**63 - 1, default=0)
+    campaign = serializers.CharField(
+        max_length=120, default="", allow_blank=True, help_text="whose raters are asked, by a recipe that has votes"
+    )

@@ -16,6 +16,7 @@ PHASES = (
     gettext_noop("importing"),
     gettext_noop("counting words"),
     gettext_noop("measuring"),
+    gettext_noop("waiting for votes"),
 )
 UNITS = (
     gettext_noop("steps"),
@@ -23,6 +24,7 @@ UNITS = (
     gettext_noop("completions"),
     gettext_noop("episodes"),
     gettext_noop("phases"),
+    gettext_noop("prompts"),
     gettext_noop("samples"),
     gettext_noop("texts"),
 )

@@ -29,6 +29,7 @@ from annotation.models import (  # noqa: E402
     Membership,
     Ranking,
     RankingTask,
+    RunQuestion,
     Slot,
     StandingChange,
 )
@@ -42,7 +43,9 @@ from annotation.services.rank import correct_ranking, submit_ranking  # noqa: E4
 from annotation.services.review import adjudicate  # noqa: E402
 from annotation.services.rules import change_rules  # noqa: E402
 from annotation.services.standing import pause  # noqa: E402
+from annotation.services.votes import attend  # noqa: E402
 from tests.annotation.arrange import a_campaign, a_person, a_submission, run_out  # noqa: E402
+from tests.annotation.asking_runs import a_sheet, an_asking_run, an_empty_campaign  # noqa: E402
 from tests.annotation.checks import a_plan, gold_of, rank_next  # noqa: E402
 
 ORDERS = ("a>b>c", "c>b>a", "b>a=c", "a=b=c")
@@ -95,6 +98,27 @@ def one_task_for_all() -> list[dict[str, Any]]:
                 "leases": sum(isinstance(lease, Assignment) for lease in leases),
                 "none": sum(lease is None for lease in leases),
                 "slots": len({lease.slot_id for lease in leases if isinstance(lease, Assignment)}),
+            }
+        )
+    return told
+
+
+def questions_taken_in_at_once() -> list[dict[str, Any]]:
+    """Four workers bring one sheet of three questions to the same raters, as if each held the run; three times."""
+    told = []
+    for number in range(3):
+        campaign = an_empty_campaign(a_person(f"voter-{number}"), name=f"Votes {number}")
+        run = an_asking_run(campaign)
+        a_sheet(run, *(["a", "b", "c", "d"],) * 3)
+        results = at_once(*[partial(attend, run)] * 4)
+        attend(run)
+        questions = RunQuestion.objects.filter(run=run)
+        told.append(
+            {
+                "questions": questions.count(),
+                "tasks": RankingTask.objects.filter(campaign=campaign).count(),
+                "texts": questions.aggregate(n=Count("task__entries"))["n"],
+                "refused": sorted({str(result).split(":")[0] for result in results if result is not None}),
             }
         )
     return told
@@ -360,5 +384,6 @@ if __name__ == "__main__":
     scenes = (
         one_task_for_all, one_rater_many_tabs, double_submits, a_busy_day, pausing_and_submitting, two_rankings_at_once,
         gold_for_all_at_once, a_link_for_five, one_import_twice, the_last_two_differ, skips_and_next_at_once,
+        questions_taken_in_at_once,
     )  # fmt: skip
     print(json.dumps({scene.__name__: scene() for scene in scenes}))

@@ -64,6 +64,13 @@ def test_of_twelve_who_ask_at_once_three_get_the_task_that_three_may_rank(told):
     assert told["one_task_for_all"] == [{"leases": 3, "none": 9, "slots": 3}] * 5
 
 
+def test_of_workers_that_take_in_a_runs_questions_at_once_one_makes_the_tasks(told):
+    for scene in told["questions_taken_in_at_once"]:
+        assert scene["questions"] == scene["tasks"] == 3
+        assert scene["texts"] == 12
+        assert set(scene["refused"]) <= {"IntegrityError", "FileNotFoundError"}, scene
+
+
 def test_many_tabs_of_one_rater_show_one_task_and_fetch_one_ahead(told):
     assert told["one_rater_many_tabs"] == {"different": 1, "different_ahead": 1, "live": 2}
 

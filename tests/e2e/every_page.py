@@ -36,7 +36,7 @@ from training.mechanics.coach_rewards import no_better_than_length
 from training.mechanics.coach_seen import Finding, Seen
 
 PEOPLE = ("dan", "ada", "bea", "eve", "rita", "rex", "grace")
-METHODS = ("pretrain", "generate", "dpo", "ppo")  # one template makes the forms of all
+METHODS = ("pretrain", "generate", "dpo", "ppo", "rloo")  # one template makes the forms of all
 
 
 def findings() -> list[Finding]:

@@ -22,6 +22,8 @@ WRONG = [
     ("evaluate", {"utility": "all"}),
     ("ppo", {"sed": 1}),
     ("ppo", {"batch_size": 32, "minibatch_size": 5}),
+    ("rloo", {"batch_size": 32, "k": 5}),
+    ("online_dpo", {"batch_size": 27, "minibatch_size": 3, "k": 3}),
     ("pretrain", {"hidden_size": 100, "num_heads": 3}),
     ("generate", {"temperatures": [3.0]}),
     ("generate", {"min_new_tokens": 97}),

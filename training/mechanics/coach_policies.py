@@ -12,7 +12,7 @@ FAR_WITHOUT_TARGET = 20.0
 
 
 def far_from_reference(kls: list[float], *, target: float) -> Finding | None:
-    """`kls` of the newest rollouts, nats a completion: the last 3 all above twice the target. PPO ends training at it."""
+    """`kls` of the newest rollouts, nats a completion: the last 3 all above twice the target. Training ends at it."""
     recent = kls[-FAR_ROLLOUTS:]
     if len(recent) < FAR_ROLLOUTS or min(recent) <= FAR * target:
         return None
@@ -23,7 +23,7 @@ def far_from_reference(kls: list[float], *, target: float) -> Finding | None:
         {"kl": min(recent), "rollouts": FAR_ROLLOUTS, "times": FAR, "target": target},
         cause="The KL explodes: the learning rate is too high, or the price of KL too low to hold the policy. So far from the "
         "reference, the reward model is being fooled rather than pleased.",
-        advice="Lower the learning rate, or raise kl_coefficient.",
+        advice="Lower the learning rate, or raise kl_coefficient. In online DPO, raise beta.",
         severity="alarm",
     )
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from training.mechanics.ppo_math import token_entropies, token_logprobs
 from training.mechanics.scoring import Completion
 from training.mechanics.shared_prefix import READ, Reader, Text, on_device, read_together
 from training.mechanics.trainer_head import CHANGED_LOGITS
-from training.recipes.ppo import PpoRecipe
+from training.recipes.lora import LoRA
 
 CHUNK = 512  # actions projected onto the vocabulary at once
 
@@ -78,10 +78,23 @@ class Critic(nn.Module):
         return values_N
 
 
-class Actor:
-    """Raises `Failure("unsupported_model")` for a model that changes its logits behind the projection."""
+class PolicyRecipe(Protocol):
+    """What a recipe says of the policy."""
 
-    def __init__(self, given: Input, recipe: PpoRecipe) -> None:
+    @property
+    def lora(self) -> LoRA | None: ...
+
+    @property
+    def bf16(self) -> bool: ...
+
+    @property
+    def temperature(self) -> float: ...
+
+
+class Policy:
+    """A policy and its reference. Raises `Failure("unsupported_model")` where logits are changed behind the projection."""
+
+    def __init__(self, given: Input, recipe: PolicyRecipe) -> None:
         self.bf16 = recipe.bf16
         self.temperature = recipe.temperature
         self.device = models.device()
@@ -101,13 +114,9 @@ class Actor:
         self.reader = Reader.of(self.policy, pad_token_id=0)  # any token: what stands behind a text never counts
         if self.reference is not None:
             Reader.of(self.reference, pad_token_id=0)
-        self.critic = Critic(self.plain.config.get_text_config().hidden_size).to(self.device)
 
     def policy_weights(self) -> dict[str, nn.Parameter]:
         return {name: weight for name, weight in self.policy.named_parameters() if weight.requires_grad}
-
-    def critic_weights(self) -> dict[str, nn.Parameter]:
-        return dict(self.critic.named_parameters())
 
     def texts(self, completions: list[Completion]) -> Texts:
         return Texts.of(completions, reader=self.reader, device=self.device)
@@ -115,18 +124,14 @@ class Actor:
     def autocast(self) -> Any:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
-    def read(self, texts: Texts, *, entropies: bool = False) -> Reading:
-        """By the pass that is trained; gradients reach the policy through `logprobs_BA`, the critic through `values_BA`."""
+    def look(self, texts: Texts, *, entropies: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Hidden states [N, D], log-probabilities and, if asked for, entropies, both [B, A], by the pass that is trained."""
         with self.autocast():
             hidden_ND = hidden_of(self.plain, texts)
             parts = list(self.scored(self.plain, hidden_ND, texts, entropies=entropies))
-        values_N = self.critic(hidden_ND.detach().float())
-        logprobs_N = torch.cat([logprobs for logprobs, _ in parts])
-        return Reading(
-            spread(logprobs_N, texts.mask_BA),
-            spread(values_N, texts.mask_BA),
-            spread(torch.cat([entropy for _, entropy in parts]), texts.mask_BA) if entropies else None,
-        )
+        logprobs_BA = spread(torch.cat([logprobs for logprobs, _ in parts]), texts.mask_BA)
+        entropies_BA = spread(torch.cat([entropy for _, entropy in parts]), texts.mask_BA) if entropies else None
+        return hidden_ND, logprobs_BA, entropies_BA
 
     def likelihood_loss(self, texts: list[Completion]) -> Tensor:
         """Mean -log pi of the texts' tokens behind the first, at temperature 1: []."""
@@ -177,6 +182,23 @@ class Actor:
         return logprobs_N, token_entropies(logits_NV, temperature=temperature)
 
 
+class Actor(Policy):
+    """A policy with its critic."""
+
+    def __init__(self, given: Input, recipe: PolicyRecipe) -> None:
+        super().__init__(given, recipe)
+        self.critic = Critic(self.plain.config.get_text_config().hidden_size).to(self.device)
+
+    def critic_weights(self) -> dict[str, nn.Parameter]:
+        return dict(self.critic.named_parameters())
+
+    def read(self, texts: Texts, *, entropies: bool = False) -> Reading:
+        """Gradients reach the policy through `logprobs_BA`, the critic through `values_BA`."""
+        hidden_ND, logprobs_BA, entropies_BA = self.look(texts, entropies=entropies)
+        values_N = self.critic(hidden_ND.detach().float())
+        return Reading(logprobs_BA, spread(values_N, texts.mask_BA), entropies_BA)
+
+
 def hidden_of(model: Any, texts: Texts) -> Tensor:
     """Last hidden states of the positions that foresee an action, in the order of `mask_BA`: [N, D]."""
     hidden_RTD: Tensor = model.base_model(**texts.read, use_cache=False).last_hidden_state
@@ -193,6 +215,6 @@ def refuse_changed_logits(model: Any) -> None:
     if changed:
         raise Failure(
             "unsupported_model",
-            f"This model changes its logits by {changed[0]}, which PPO here does not know how to follow.",
+            f"This model changes its logits by {changed[0]}, which training on its own completions does not know how to follow.",
             advice="Choose a model of the Llama, Qwen or GPT-2 kind.",
         )

@@ -163,5 +163,5 @@ def check_first_ratio(error: float) -> None:
             "first_ratio",
             f"Before any step the policy's probabilities differ from those it sampled with by {error:.2%}: "
             "they are not of the same model, or not of the same tokens.",
-            advice="A model whose forward pass draws lots, or depends on the rest of its batch, can't be trained by PPO.",
+            advice="A forward pass that draws lots, or depends on the rest of its batch, can't be trained on what it sampled.",
         )

@@ -5,11 +5,14 @@ from training.recipes.base import Recipe
 from training.recipes.dpo import DpoRecipe
 from training.recipes.evaluate import EvaluateRecipe
 from training.recipes.generate import GenerateRecipe
+from training.recipes.grpo import GrpoRecipe
 from training.recipes.import_model import ImportModelRecipe
 from training.recipes.kto import KtoRecipe
+from training.recipes.online_dpo import OnlineDpoRecipe
 from training.recipes.ppo import PpoRecipe
 from training.recipes.pretrain import PretrainRecipe
 from training.recipes.reward import RewardRecipe
+from training.recipes.rloo import RlooRecipe
 from training.recipes.sft import SftRecipe
 from training.recipes.tokenizer import TokenizerRecipe
 
@@ -24,6 +27,9 @@ RECIPES: dict[str, type[Recipe]] = {
     "dpo": DpoRecipe,
     "kto": KtoRecipe,
     "ppo": PpoRecipe,
+    "rloo": RlooRecipe,
+    "grpo": GrpoRecipe,
+    "online_dpo": OnlineDpoRecipe,
     "evaluate": EvaluateRecipe,
 }
 

@@ -16,6 +16,7 @@ from accounts.models import User
 from audit.services import record
 from registry.models import DatasetVersion, ModelVersion
 from registry.services.names import NameTaken, check_slug
+from runs.audience import checked_context
 from runs.models import EventKind, Priority, Run, RunEvent, RunInput, RunState
 from runs.services.doorbell import ring
 from runs.services.inputs import BadInput, Given, check_inputs
@@ -35,7 +36,7 @@ def start_run(
 
     `recipe` overrides the fields of `preset`; all of it is stored with its defaults, so that the run can be repeated.
     An input that is a `Run` is its output, once it has succeeded. Raises `NotFound` ("no_method"), `BadRecipe`,
-    `BadInput`, `NameTaken`.
+    `BadInput`, `NameTaken`, and `NoAudience` where a run that asks people is told of none in its `context`.
     """
     if method not in RECIPES:
         raise NotFound(
@@ -45,12 +46,14 @@ def start_run(
         )
     checked = check_recipe(method, recipe, preset=preset)
     check_inputs(type(checked), inputs)
+    fields = checked.model_dump(mode="json")
+    context = checked_context(fields, context or {})
     with transaction.atomic():
         if output_name:
             check_name(output_name)
         run = Run.objects.create(
-            method=method, title=(title or _title(method, output_name))[:200], recipe=checked.model_dump(mode="json"),
-            preset=preset, seed=seed, priority=priority, output_name=output_name, context=context or {},
+            method=method, title=(title or _title(method, output_name))[:200], recipe=fields,
+            preset=preset, seed=seed, priority=priority, output_name=output_name, context=context,
             created_by=user, queued_at=timezone.now(), last_seq=1,
         )  # fmt: skip
         RunInput.objects.bulk_create(_input(run, name, given) for name, given in inputs.items())

@@ -15,6 +15,7 @@ from functools import partial
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from runs.audience import attend
 from runs.models import EventKind, Run, RunState
 from runs.publishing import PublishFailed, publish
 from runs.services import states
@@ -26,6 +27,7 @@ from training import contract
 
 POLL_S = 0.1
 COPY_S = 0.5  # events are copied, and hinted at, twice a second
+ATTEND_S = 1.0  # what it asks is brought to people, and their answers to it
 CRASH_ADVICE = "The log holds what it printed last. Resume it to go on from its last checkpoint."
 OOM_ADVICE = "Use a smaller batch or a smaller maximum length, then start it again."
 DISK_FULL = "The disk is full; the last good checkpoint was kept."
@@ -52,6 +54,8 @@ class Attempt:
     kill_at: float | None = None  # when its grace is over
     beat_at: float = 0.0  # of the next heartbeat
     copy_at: float = 0.0
+    attend_at: float = 0.0
+    unheard: set[type[Exception]] = field(default_factory=set)  # kinds of failure between it and people, told once
     lease_until: float = field(default_factory=lambda: time.monotonic() + settings.RUN_TIMES["lease_s"])
     heard_at: float = field(default_factory=time.monotonic)  # when the process last said something
     is_stalled: bool = False
@@ -132,7 +136,7 @@ def see_through(attempt: Attempt) -> int:
 
 
 def keep_up(attempt: Attempt) -> None:
-    """Renews the lease and copies events, when it is time for it."""
+    """Renews the lease, copies events, and goes between the run and those whom it asks, when it is time for it."""
     now = time.monotonic()
     if now >= attempt.beat_at:
         attempt.is_cancelled |= renew(attempt.claim)
@@ -141,6 +145,9 @@ def keep_up(attempt: Attempt) -> None:
     if now >= attempt.copy_at:
         copy_what_was_said(attempt)
         attempt.copy_at = now + COPY_S
+    if now >= attempt.attend_at:
+        attend(attempt.run, seen=attempt.unheard)
+        attempt.attend_at = now + ATTEND_S
 
 
 def copy_what_was_said(attempt: Attempt) -> None:

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from accounts.commands import acting_user
 from accounts.errors import UserError
+from runs import audience
 from runs.commands import RunCommand
 from runs.models import Priority
 from runs.services.inputs import Given, find_input
@@ -31,12 +32,14 @@ class Command(RunCommand):
         )  # fmt: skip
         parser.add_argument("--name", default="", help="what the model or dataset that comes out is called")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--campaign", default="", help="whose raters are asked, by a recipe that has votes")
 
     def run(self, **options: Any) -> dict[str, Any]:
         run = start_run(
             options["method"], recipe=fields_of(options), inputs=inputs_of(options["input"]),
             user=acting_user(options["username"]), output_name=options["name"], preset=options["preset"],
             seed=options["seed"], priority=Priority.NORMAL,
+            context=audience.context_of(options["campaign"]),
         )  # fmt: skip
         return self.finish(run, **options)
 
