@@ -2,13 +2,14 @@
 
     python scripts/words.py            # says what is left to translate, by language
 
-What recipes say of themselves is marked first, in a module of its own: training knows no Django and cannot do so.
+What recipes and the coach say is marked first, in modules of their own: training knows no Django and cannot do so.
 
 Needs xgettext (Debian's package gettext). A catalog in the repository is compiled, so that running the product needs none.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
@@ -28,6 +29,7 @@ from django.core.management import call_command  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
 from runs.recipe_form import label_of, model_in  # noqa: E402
+from training.mechanics.coach import RULES  # noqa: E402
 from training.recipes import RECIPES  # noqa: E402
 
 DOMAINS = {"django": ["html", "py"], "djangojs": ["js"]}
@@ -45,7 +47,8 @@ ELSEWHERE = [
 KEPT = ("Content-Type", "Content-Transfer-Encoding", "Plural-Forms")  # of a head, what no run of xgettext changes
 
 MARKS = ROOT / "platform" / "runs" / "recipe_marks.py"
-MARKS_HEAD = '''"""Marks the words of recipes for xgettext: scripts/words.py writes this from what the recipes say."""
+COACH_MARKS = ROOT / "platform" / "runs" / "coach_marks.py"
+MARKS_HEAD = '''"""Marks the words of %(whose)s for xgettext: scripts/words.py writes this from what %(who)s."""
 
 from __future__ import annotations
 
@@ -59,8 +62,28 @@ def recipe_marks() -> str:
     texts: set[str] = set()
     for recipe in RECIPES.values():
         texts |= {recipe.summary, *(label_of(name.rstrip("?")) for name in recipe.inputs)} | texts_of(recipe)
+    return module_of(texts, whose="recipes", who="the recipes say")
+
+
+def coach_marks() -> str:
+    """A module that marks what rules watch, and each sentence, cause and advice of a finding."""
+    texts = {rule.watches for rule in RULES}
+    for file in sorted((ROOT / "training" / "mechanics").glob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+        for call in calls:
+            told = [word.value for word in call.keywords if word.arg in ("template", "cause", "advice")]
+            if isinstance(call.func, ast.Name) and call.func.id == "Finding" and len(call.args) > 1:
+                told.append(call.args[1])
+            elif not (isinstance(call.func, ast.Name) and call.func.id in ("Finding", "replace")):
+                continue  # a Failure has an advice too, which is told as it is
+            constants = [part.value for words in told for part in ast.walk(words) if isinstance(part, ast.Constant)]
+            texts |= {text for text in constants if isinstance(text, str)}
+    return module_of(texts, whose="the coach", who="its rules say")
+
+
+def module_of(texts: set[str], *, whose: str, who: str) -> str:
     marked = "".join(f"    _({json.dumps(text, ensure_ascii=False)}),\n" for text in sorted(texts - {""}))
-    return f"{MARKS_HEAD}MARKS = (\n{marked})\n"
+    return f"{MARKS_HEAD % {'whose': whose, 'who': who}}MARKS = (\n{marked})\n"
 
 
 def texts_of(recipe: type[BaseModel]) -> set[str]:
@@ -99,5 +122,6 @@ def compile_all() -> None:
 
 if __name__ == "__main__":
     MARKS.write_text(recipe_marks(), encoding="utf-8")
+    COACH_MARKS.write_text(coach_marks(), encoding="utf-8")
     extract()
     compile_all()

@@ -14,7 +14,7 @@ from scripts import words
 from tests.web_server import ROOT
 
 CATALOGS = sorted((ROOT / "locale").glob("*/LC_MESSAGES/*.po"))
-NAMED = re.compile(r"%\((\w+)\)[sd]|%[sd]|\{(\w+)\}")
+NAMED = re.compile(r"%\((\w+)\)[.\d]*[sdfg]|%[sd]|\{(\w+)\}")
 
 
 def catalogs() -> list[pytest.param]:
@@ -73,6 +73,10 @@ def test_arabic_is_written_in_arabic(file: Path):
 
 def test_every_word_of_a_recipe_is_marked():
     assert words.MARKS.read_text(encoding="utf-8") == words.recipe_marks(), "run scripts/words.py"
+
+
+def test_every_word_of_the_coach_is_marked():
+    assert words.COACH_MARKS.read_text(encoding="utf-8") == words.coach_marks(), "run scripts/words.py"
 
 
 def ids(catalog: polib.POFile) -> set[tuple[str | None, str, str]]:

@@ -40,7 +40,8 @@ class ChosenGuard:
             finding = replace(
                 finding,
                 code="sft_switched_on",
-                template=finding.template + " From step %(step)s on an SFT term of weight %(weight)g holds them up.",
+                template="The preferred texts have become %(nats).2f nats a token less likely than under the reference: the "
+                "model is unlearning them too. From step %(step)s on an SFT term of weight %(weight)g holds them up.",
                 figures={**finding.figures, "step": step, "weight": self.weight},
                 advice="",
                 severity="note",
