@@ -13,9 +13,7 @@ MARKS = (
     _("A stretch of unusual rows, or a learning rate at the edge of what the model bears."),
     _("Add rankings of texts of like lengths, and watch the length of whatever is trained on this reward."),
     _("Add text, or train for fewer steps."),
-    _(
-        "All completions of a rollout get the same reward (deviation 0 in %(rollouts)d rollouts): nothing tells good from bad."
-    ),
+    _("All completions of a rollout get the same reward (deviation 0 in %(rollouts)d rollouts): nothing tells good from bad."),
     _("At first %(before).0f %% of the completions ended by themselves; now it is %(now).0f %%."),
     _("Change critic_learning_rate tenfold, downwards first; or take more epochs a rollout."),
     _("Choose the policy that was trained; if it was, raise its learning rate."),
@@ -29,22 +27,16 @@ MARKS = (
     _("It agrees with held-out rankings more often than raters' disagreement allows (%(times).2f times as often)."),
     _("It has learned how long good texts are and little else, or nothing at all."),
     _("It has not learned any order yet: too few steps, too little text, or too low a rate."),
-    _(
-        "It is right in %(longer).0f %% where the better text is the longer one, and in %(shorter).0f %% where it is the shorter one: much of what it scores is length."
-    ),
+    _("It is right in %(longer).0f %% where the better text is the longer one, and in %(shorter).0f %% where it is the shorter one: much of what it scores is length."),
     _("Its certainty is off by %(off).0f %% on average, even after a temperature."),
-    _(
-        "Labels that have nothing to do with the texts (shuffled, or judged at random), too few of them, a learning rate that is too low, or a score that is read at a padding token instead of the last one."
-    ),
+    _("Labels that have nothing to do with the texts (shuffled, or judged at random), too few of them, a learning rate that is too low, or a score that is read at a padding token instead of the last one."),
     _("Let people rank its answers against the reference's before it is promoted."),
     _("Let the chat template end each turn with the tokenizer's end token, and give padding a token of its own."),
     _("Look at a conversation: what the assistant says should be a fair part of it."),
     _("Look at accuracy by strength and by length; believe the order of its scores and not their distances."),
     _("Look at how many different answers the data have; lower the learning rate, raise beta or the price of KL."),
     _("Look at ten comparisons: would you agree? Then raise the rate or the epochs, and gather more rankings."),
-    _(
-        "Look at the reward model's accuracy where the better text is the shorter one; let people rank long against short; cut at fewer tokens, or raise the price of KL."
-    ),
+    _("Look at the reward model's accuracy where the better text is the shorter one; let people rank long against short; cut at fewer tokens, or raise the price of KL."),
     _("Look at which text stands as chosen in both splits."),
     _("Look at which tokens are learned and at what the adapter is put on."),
     _("Look for texts that are in both splits, and at raters who agree too well."),
@@ -62,16 +54,10 @@ MARKS = (
     _("None of the %(count)d samples ended within %(limit)d tokens, twice running."),
     _("Nothing that is trained has a say in the loss: the weights are frozen, or no token is learned."),
     _("Of %(count)d completions %(percent).0f %% ended by themselves; the others were cut at %(limit)d tokens."),
-    _(
-        "On %(n)d held-out comparisons it is right in %(right).0f %% (95 %%: %(low).0f to %(high).0f), which a coin may be too."
-    ),
+    _("On %(n)d held-out comparisons it is right in %(right).0f %% (95 %%: %(low).0f to %(high).0f), which a coin may be too."),
     _("On %(n)d held-out comparisons it is right in %(right).0f %%: less often than a coin."),
-    _(
-        "On held-out comparisons it is right in %(right).0f %%; who only looks at which text is longer, in %(length).0f %%."
-    ),
-    _(
-        "On held-out text the model does worse than counting pairs of tokens: %(ours).3f bits a byte against %(counted).3f."
-    ),
+    _("On held-out comparisons it is right in %(right).0f %%; who only looks at which text is longer, in %(length).0f %%."),
+    _("On held-out text the model does worse than counting pairs of tokens: %(ours).3f bits a byte against %(counted).3f."),
     _("Only %(percent).1f %% of the tokens that are read are learned."),
     _("Only differences of scores are learned; nothing holds their mean near 0."),
     _("Policy and reference give the very same answers (KL %(kl).6f)."),
@@ -83,12 +69,8 @@ MARKS = (
     _("Raters preferred texts of one length most of the time, so that length is the easiest thing to learn."),
     _("Read the samples, and let people rank them against the reference's before going on."),
     _("Repair the chat template: a conversation must begin with the very text that asks for its answer."),
-    _(
-        "Rewards and lengths rise together (correlation %(together).2f): completions went from %(before).0f to %(now).0f tokens."
-    ),
-    _(
-        "Rewards have drifted to %(mean).1f deviations of the first rollout's, close to where they are cut (%(bound).1f)."
-    ),
+    _("Rewards and lengths rise together (correlation %(together).2f): completions went from %(before).0f to %(now).0f tokens."),
+    _("Rewards have drifted to %(mean).1f deviations of the first rollout's, close to where they are cut (%(bound).1f)."),
     _("Sample and measure at one temperature, without top_p."),
     _("Score a few texts with the reward model, and look at its held-out accuracy."),
     _("Scores have drifted to about %(mean).1f, while those of one batch differ by %(span).1f."),
@@ -97,23 +79,13 @@ MARKS = (
     _("Single steps move the policy beyond stop_kl: the learning rate is too high for it."),
     _("Some kinds of comparisons are far easier for it than others, which one temperature can't put right."),
     _("Steps are too large, or advantages have the wrong sign or come from a critic that misleads."),
-    _(
-        "The KL explodes: the learning rate is too high, or the price of KL too low to hold the policy. So far from the reference, the reward model is being fooled rather than pleased."
-    ),
-    _(
-        "The KL to the reference has doubled twice in 3 rollouts: %(first).1f, %(second).1f, %(third).1f nats a completion."
-    ),
+    _("The KL explodes: the learning rate is too high, or the price of KL too low to hold the policy. So far from the reference, the reward model is being fooled rather than pleased."),
+    _("The KL to the reference has doubled twice in 3 rollouts: %(first).1f, %(second).1f, %(third).1f nats a completion."),
     _("The KL to the reference is measured as %(kl).1f nats a completion; a KL is never negative."),
     _("The better and the worse text are swapped, in the training rows or in the held-out ones."),
-    _(
-        "The chat template begins an answer in one way in a conversation and in another where it asks for one (add_generation_prompt): what was learned will not be found again."
-    ),
-    _(
-        "The chat template writes no end token behind an answer, or the end token is the padding token too and is masked with it: the model will never stop by itself."
-    ),
-    _(
-        "The completions are not samples of the policy that is measured: another temperature, other weights, or a cut of the distribution."
-    ),
+    _("The chat template begins an answer in one way in a conversation and in another where it asks for one (add_generation_prompt): what was learned will not be found again."),
+    _("The chat template writes no end token behind an answer, or the end token is the padding token too and is masked with it: the model will never stop by itself."),
+    _("The completions are not samples of the policy that is measured: another temperature, other weights, or a cut of the distribution."),
     _("The corpus is small for so many steps; what is read a seventeenth time teaches next to nothing."),
     _("The critic explains %(percent).0f %% of the variance of what is achieved; a constant would explain 0."),
     _("The critic's learning rate is so high that it jumps or dies, or so low that it never follows."),
@@ -128,38 +100,22 @@ MARKS = (
     _("The loss began at %(first).3f and is at %(now).3f."),
     _("The loss has jumped from about %(before).3f to %(now).3f."),
     _("The loss is where it began: %(first).4f, and now %(last).4f."),
-    _(
-        "The model ends before it says anything: it is asked in another form than it was trained with (chat template), or its training answers are empty."
-    ),
-    _(
-        "The model has collapsed onto one answer: the data say one thing, the rate is too high, or the reward likes one text above all."
-    ),
+    _("The model ends before it says anything: it is asked in another form than it was trained with (chat template), or its training answers are empty."),
+    _("The model has collapsed onto one answer: the data say one thing, the rate is too high, or the reward likes one text above all."),
     _("The model is too sure of itself at these temperatures: there is nothing to rank between equal texts."),
     _("The model learns its rows by heart: too many passes over too few of them."),
     _("The policy hardly varies any more: its entropy fell from %(before).2f to %(now).2f nats a token."),
     _("The policy has collapsed onto few texts: the learning rate is too high, or KL too cheap."),
     _("The policy is %(kl).1f nats a completion from the reference, and nothing holds it."),
     _("The policy moves too far from the one that sampled, within one rollout."),
-    _(
-        "The policy scores higher and writes far longer: %(policy).0f tokens where the reference writes %(reference).0f."
-    ),
-    _(
-        "The policy was %(kl).1f nats a completion or more from the reference in %(rollouts)d rollouts in a row, over %(times)g times the target of %(target)g: training ended early."
-    ),
+    _("The policy scores higher and writes far longer: %(policy).0f tokens where the reference writes %(reference).0f."),
+    _("The policy was %(kl).1f nats a completion or more from the reference in %(rollouts)d rollouts in a row, over %(times)g times the target of %(target)g: training ended early."),
     _("The policy writes texts unlike any that the reward model was trained on: it has found something that it likes."),
-    _(
-        "The preferred texts have become %(nats).2f nats a token less likely than under the reference: the model is unlearning them too."
-    ),
-    _(
-        "The preferred texts have become %(nats).2f nats a token less likely than under the reference: the model is unlearning them too. From step %(step)s on an SFT term of weight %(weight)g holds them up."
-    ),
-    _(
-        "The reward has fallen from %(before).2f to %(now).2f: the policy gets worse at the one thing it is trained for."
-    ),
+    _("The preferred texts have become %(nats).2f nats a token less likely than under the reference: the model is unlearning them too."),
+    _("The preferred texts have become %(nats).2f nats a token less likely than under the reference: the model is unlearning them too. From step %(step)s on an SFT term of weight %(weight)g holds them up."),
+    _("The reward has fallen from %(before).2f to %(now).2f: the policy gets worse at the one thing it is trained for."),
     _("The reward is constant, the prompts are too easy or too hard for the policy, or its samples hardly differ."),
-    _(
-        "The reward is constant: the reward model scores every text alike, every score is cut at reward_clip, or all completions are the same."
-    ),
+    _("The reward is constant: the reward model scores every text alike, every score is cut at reward_clip, or all completions are the same."),
     _("The reward may pay for length: writing more is the easiest way to score more, whether it is better or not."),
     _("The reward pays for going on: the policy has found out that it need not stop."),
     _("The reward pays for length: writing more is the easiest way to score more, whether it is better or not."),

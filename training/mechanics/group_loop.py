@@ -26,6 +26,7 @@ from training.mechanics.judge import Judge
 from training.mechanics.ppo_model import Policy
 from training.mechanics.ppo_rollout import read_prompts
 from training.mechanics.ppo_update import Passes
+from training.mechanics.shared_trunk import take_off
 from training.mechanics.trainer import refuse_poisoned
 from training.recipes.online import OnlineRecipe
 
@@ -40,6 +41,7 @@ def run(context: RunContext, recipe: OnlineRecipe, objective: Callable[[int], Ob
     seed = context.spec.seed + recipe.seed
     loop = Loop(context, recipe, objective(seed), tokenizer=tokenizer, seed=seed)
     loop.train()
+    take_off(loop.actor.policy)
     models.publish_model(loop.actor.policy, tokenizer, context.output, adapter_allowed=model_input.base is None)
     return loop.metrics()
 
@@ -53,9 +55,11 @@ class Loop:
         self.objective = objective
         self.tokenizer = tokenizer
         randomness.seed_everything(seed)  # of the fresh adapter; nothing else draws from it
-        judge = Judge.load(context.input("reward"), bf16=recipe.bf16) if context.has_input("reward") else None
-        refuse_no_judge(recipe, judge)
+        refuse_no_judge(recipe, has_judge=context.has_input("reward"))
         self.actor = Policy(context.input("model"), recipe)
+        judge: Judge | None = None
+        if context.has_input("reward"):
+            judge = Judge.beside(self.actor, context.input("model"), context.input("reward"))
         window = getattr(self.actor.plain.config.get_text_config(), "max_position_embeddings", None)
         room = None if window is None else window - recipe.max_new_tokens
         prompts = read_prompts(context, tokenizer, room=room)

@@ -201,8 +201,8 @@ def in_parts(rows: list[int], size: int) -> list[list[int]]:
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
-def refuse_no_judge(recipe: OnlineRecipe, judge: Judge | None) -> None:
-    if judge is None and recipe.votes is None:
+def refuse_no_judge(recipe: OnlineRecipe, *, has_judge: bool) -> None:
+    if not has_judge and recipe.votes is None:
         raise Failure(
             "no_reward",
             "Nobody would score the completions: the run has neither a reward model nor votes.",

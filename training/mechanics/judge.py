@@ -22,8 +22,10 @@ from training.contract import Input
 from training.mechanics import datasets, models, scoring
 from training.mechanics.datasets import Message
 from training.mechanics.ppo_math import Scale
+from training.mechanics.ppo_model import Policy
 from training.mechanics.score_rule import rule_of
 from training.mechanics.shared_prefix import READ, Reader, Text, on_device, read_together
+from training.mechanics.shared_trunk import OnTrunk, can_share
 
 WINDOW = 4  # tokens before one that can change how it reads: a letter's other bytes, a leading space
 
@@ -53,6 +55,15 @@ class Judge:
     tokenizer: Any
     scale: Scale
     reader: Reader
+
+    @classmethod
+    def beside(cls, policy: Policy, trunk: Input, given: Input) -> Judge:
+        """On the policy's own trunk where both are adapters of it, so that its weights are in memory once."""
+        if not can_share(policy.policy, trunk, given):
+            return cls.load(given, bf16=policy.bf16)
+        trained, tokenizer = models.read_reward_scale(given), models.load_tokenizer(given)
+        model = OnTrunk(policy.policy, given)
+        return cls(model, tokenizer, Scale(trained.mean, trained.std), policy.reader)
 
     @classmethod
     def load(cls, given: Input, *, bf16: bool) -> Judge:

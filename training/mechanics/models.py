@@ -76,6 +76,15 @@ def load_reward(given: Input, *, dtype: torch.dtype, heads: int | None = None) -
     says that it has other ones than it has.
     """
     tokenizer = load_tokenizer(given)
+    rule = checked_score_rule(given, heads=heads)
+    model = load(AutoModelForSequenceClassification, given, dtype=dtype, num_labels=rule.heads)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.score_rule = rule
+    return model
+
+
+def checked_score_rule(given: Input, *, heads: int | None = None) -> ScoreRule:
+    """Raises `Failure` as `load_reward` does."""
     rule = read_score_rule(given)
     if heads is not None and rule is not None and rule.heads != heads:
         raise Failure(
@@ -92,10 +101,7 @@ def load_reward(given: Input, *, dtype: torch.dtype, heads: int | None = None) -
             f"The weights of {named(given)} have {stored or 0} heads, but {REWARD_SCALE} tells how {rule.heads} come to a score.",
             advice="Train the reward model again: its files do not belong together.",
         )
-    model = load(AutoModelForSequenceClassification, given, dtype=dtype, num_labels=rule.heads)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    model.score_rule = rule
-    return model
+    return rule
 
 
 def stored_heads(given: Input) -> int | None:

@@ -27,6 +27,7 @@ from training.mechanics.ppo_rollout import Rollout, collect, read_prompts
 from training.mechanics.ppo_state import State
 from training.mechanics.ppo_update import Passes, new_optimizer, train_on
 from training.mechanics.ptx import Corpus
+from training.mechanics.shared_trunk import take_off
 from training.mechanics.trainer import refuse_poisoned
 from training.recipes.ppo import PpoRecipe
 
@@ -40,6 +41,7 @@ def run(context: RunContext) -> dict[str, Any]:
     tokenizer = models.load_tokenizer(model_input)
     loop = Loop(context, recipe, tokenizer)
     loop.train()
+    take_off(loop.actor.policy)
     models.publish_model(loop.actor.policy, tokenizer, context.output, adapter_allowed=model_input.base is None)
     return loop.metrics()
 
@@ -52,7 +54,7 @@ class Loop:
         self.seed = context.spec.seed + recipe.seed
         randomness.seed_everything(self.seed)  # of the fresh adapter and critic; nothing else draws from it
         self.actor = Actor(context.input("model"), recipe)
-        self.judge = Judge.load(context.input("reward"), bf16=recipe.bf16)
+        self.judge = Judge.beside(self.actor, context.input("model"), context.input("reward"))
         window = getattr(self.actor.plain.config.get_text_config(), "max_position_embeddings", None)
         room = None if window is None else window - recipe.max_new_tokens
         self.prompts = read_prompts(context, tokenizer, room=room)
