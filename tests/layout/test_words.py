@@ -14,7 +14,7 @@ from scripts import words
 from tests.web_server import ROOT
 
 CATALOGS = sorted((ROOT / "locale").glob("*/LC_MESSAGES/*.po"))
-NAMED = re.compile(r"%\((\w+)\)[.\d]*[sdfg]|%[sd]|\{(\w+)\}")
+NAMED = re.compile(r"%\((\w+)\)[.\d]*[sdfge]|%[sd]|\{(\w+)\}")
 
 
 def catalogs() -> list[pytest.param]:
