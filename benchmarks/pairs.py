@@ -68,16 +68,19 @@ def open_run(folder: Path, method: str, recipe: dict[str, Any], model: Input) ->
 
 
 class Steps:
-    """A trainer's own steps, forwards and backwards, group by group; weights stay as they are."""
+    """A trainer's own steps, forwards and backwards, group by group; weights stay as they are.
 
-    def __init__(self, trainer: Any, *, groups: int, pairs: int, together: int) -> None:
+    `parts`: so many batches of a step's rows one after the other, their gradients added up, where memory holds no more.
+    """
+
+    def __init__(self, trainer: Any, *, groups: int, pairs: int, together: int, parts: int = 1) -> None:
         self.trainer = trainer
         trainer.current_gradient_accumulation_steps = 1  # as `train` would set it
         self.model = trainer.accelerator.prepare_model(trainer.model)
         self.batches = [
             range(start * pairs, min(start + together, groups) * pairs) for start in range(0, groups, together)
         ]
-        self.together = together
+        self.together, self.parts = together, parts
         self.next = 0
         self.losses: list[float] = []
 
@@ -85,6 +88,9 @@ class Steps:
         """One batch of `together` rankings; says how many."""
         rows = [self.trainer.train_dataset[i] for i in self.batches[self.next % len(self.batches)]]
         self.next += 1
-        self.losses.append(self.trainer.training_step(self.model, self.trainer.data_collator(rows)).item())
+        size = -(-len(rows) // self.parts)
+        for start in range(0, len(rows), size):
+            batch = self.trainer.data_collator(rows[start : start + size])
+            self.losses.append(self.trainer.training_step(self.model, batch).item())
         self.model.zero_grad()
         return self.together

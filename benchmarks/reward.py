@@ -30,7 +30,8 @@ from training.recipes.lora import LoRA
 
 K = int(os.environ.get("K", "4"))
 FP32 = os.environ.get("PRECISION") == "fp32"
-GROUPS, TOGETHER, RUNS = 12, 2 if K <= 4 else 1, 9  # the 72 pairs of two rankings of 9 texts take TRL more than 24 GB
+GROUPS, TOGETHER, RUNS = 12, 2 if K <= 4 else 1, 9 if K <= 4 else 5
+PARTS = 1 if K <= 4 else 3  # of TRL's step: the 36 pairs of one ranking of 9 texts take more than 24 GB at once
 LOSS = os.environ.get("LOSS", "plackett_luce")
 AT_LEAST = {4: 4.0, 9: 10.0}
 
@@ -49,7 +50,11 @@ def main() -> None:
                 ours(Path(folder, "run"), given, rows, tokenizer), groups=GROUPS, pairs=1, together=TOGETHER
             ),
             "peer": pairs.Steps(
-                peer(Path(folder, "peer"), given, rows, tokenizer), groups=GROUPS, pairs=count, together=TOGETHER
+                peer(Path(folder, "peer"), given, rows, tokenizer),
+                groups=GROUPS,
+                pairs=count,
+                together=TOGETHER,
+                parts=PARTS,
             ),
         }
         found = bench.rates({name: side.step for name, side in sides.items()}, warm_up=1, runs=RUNS)

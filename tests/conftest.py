@@ -13,13 +13,6 @@ from audit import triggers
 from tests.home import HOME
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of two workers, each takes files with long tests first: at the end they finish together, and none waits for a long one."""
-    if hasattr(config, "workerinput"):
-        long = {item.path for item in items if item.get_closest_marker("slow")}
-        items.sort(key=lambda item: item.path not in long)
-
-
 @pytest.fixture(autouse=True)
 def folders_of_its_own(settings, tmp_path):
     """Artifacts, runs and uploads of one test never meet another's."""
