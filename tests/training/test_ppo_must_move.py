@@ -68,7 +68,7 @@ def test_a_dearer_nat_of_kl_buys_less_of_it(tmp_path):
 @pytest.mark.slow
 def test_completions_learn_to_end(tmp_path):
     blind = write_reward_model(tmp_path / "blind", blind=True)
-    recipe = {"episodes": 640, "learning_rate": 1e-3, "missing_eos_penalty": 3.0, "kl_coefficient": 0.01}
+    recipe = {"episodes": 512, "learning_rate": 1e-3, "missing_eos_penalty": 3.0, "kl_coefficient": 0.01}
     ended = list(tiny.curve(trained(tmp_path / "ends", recipe, reward=blind), "ended").values())
     assert ended[0] < 0.5
     assert statistics.mean(ended[-4:]) >= 0.95

@@ -13,7 +13,7 @@ from training import contract
 from training.mechanics import models, scoring
 from training.recipes import RECIPES
 
-PROMPTS, TEXTS, HELD_OUT, EPOCHS, RATE = 120, 4, 250, 3, 1e-3
+PROMPTS, TEXTS, HELD_OUT, EPOCHS, RATE = 80, 4, 170, 3, 1e-3
 PAIRS = TEXTS * (TEXTS - 1) // 2
 TOGETHER = 4  # prompts a step
 FLIPPED = 0.2
