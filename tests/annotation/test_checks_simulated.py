@@ -35,13 +35,13 @@ from tests.annotation.checks import a_plan, standing_of
 
 ALARM = 0.01
 SPAMMERS, HONEST = 40, 8
-TASKS = 60
+TASKS = 80  # as many as forty gold ones last: by chance one guesser of forty may still be at work after sixty
 Judge = Callable[[dict[str, str]], list[list[str]]]
 
 
 @pytest.fixture
 def crowd(db) -> Campaign:
-    """Sixty questions with four answers of different worth; the first forty are gold, ordered without noise."""
+    """Eighty questions with four answers of different worth; the first forty are gold, ordered without noise."""
     campaign = create_campaign("Crowd", k=4, overlap=25, guideline="", user=None)
     add_prompts(campaign, rows=[{"prompt": f"Question {n}?"} for n in range(TASKS)], user=None)
     lot = random.Random(7)
@@ -96,9 +96,7 @@ def test_a_spammer_is_paused_within_twenty_tasks_on_median(crowd):
     assert max(hasty) <= 5
     assert max(clicking) <= 20
     assert statistics.median(patient) <= 20, patient
-    # Their luck is not seeded, for tasks are given out by lot: in one trial of twenty or so, one of the forty was still at
-    # work after sixty tasks.
-    assert Membership.objects.filter(standing=Standing.PAUSED).count() >= SPAMMERS + 4 - 1
+    assert Membership.objects.filter(standing=Standing.PAUSED).count() == SPAMMERS + 4
 
 
 @pytest.mark.slow
