@@ -21,10 +21,11 @@ export class Lease {
     this.ahead = ahead;
     this.url = form.dataset.renewUrl;
     const length = Number(form.dataset.leaseSeconds) * 1_000;
-    this.until = Date.now() + length; // by this clock, from what is left by the server's
+    const now = Date.now(); // one moment for all three: a millisecond between them would count as a touch
+    this.until = now + length; // by this clock, from what is left by the server's
     this.every = Math.min(RENEW_MS.most, Math.max(RENEW_MS.least, length / RENEWALS));
-    this.renewedAt = Date.now() - (renewsSoon ? this.every - SOON_MS : 0); // one that was fetched ahead is begun now
-    this.activeAt = Date.now();
+    this.renewedAt = now - (renewsSoon ? this.every - SOON_MS : 0); // one that was fetched ahead is begun now
+    this.activeAt = now;
     this.workedMs = 0;
     this.said = "";
     this.wasOver = false;
