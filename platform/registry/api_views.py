@@ -188,12 +188,21 @@ class AliasesView(ListAPIView[Alias]):
 
     @extend_schema(
         request=MoveSerializer,
-        responses={200: AliasSerializer, 409: OpenApiResponse(description="It was moved meanwhile.")},
+        responses={
+            200: AliasSerializer,
+            409: OpenApiResponse(description="Moved meanwhile, or something speaks against the model."),
+        },
     )
     def post(self, request: Request) -> Response:
         given = checked(MoveSerializer, request.data)
         expected = None if given["expected"] is None else model_called(given["expected"])
-        alias = move_alias(given["name"], model=model_called(given["model"]), user=user_of(request), expected=expected)
+        alias = move_alias(
+            given["name"],
+            model=model_called(given["model"]),
+            user=user_of(request),
+            expected=expected,
+            despite_objection=given["despite_objection"],
+        )
         return Response(AliasSerializer(alias).data)
 
 

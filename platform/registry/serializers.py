@@ -146,6 +146,7 @@ class MoveSerializer(StrictSerializer):
     name = serializers.CharField(max_length=LONGEST_ALIAS)
     model = serializers.CharField(max_length=LONGEST)
     expected = serializers.CharField(max_length=LONGEST, allow_null=True)
+    despite_objection = serializers.BooleanField(default=False, help_text="such as people who prefer its reference")
 
 
 class RowsAsked(StrictSerializer):

@@ -19,6 +19,7 @@ from accounts.numbers import digits
 from accounts.paging import page_of
 from registry import picture
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
+from registry.objections import objection_to
 from registry.services import export
 from registry.services.datasets import read_rows
 from registry.services.lineage import lineage_of
@@ -53,6 +54,8 @@ def model_detail(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
         "datasets": model.datasets.order_by("created_at", "pk"),
         "metrics": shown_metrics(model.artifact.metrics),
         "picture": picture.draw(lineage_of(model)),
+        # Who names no models is asked for no confirmation, and need not wait for what it takes to know.
+        "objection": objection_to(model) if person(request).can(Capability.MANAGE) else None,
     }
     return render(request, "registry/model.html", context)
 
@@ -69,7 +72,13 @@ def model_alias(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
             expected = ModelVersion.objects.get(pk=uuid.UUID(seen))
         except (ValueError, ModelVersion.DoesNotExist):
             raise Http404("The model that went by this name is not here.") from None
-    alias = move_alias(request.POST.get("name", "").strip(), model=model, user=person(request), expected=expected)
+    alias = move_alias(
+        request.POST.get("name", "").strip(),
+        model=model,
+        user=person(request),
+        expected=expected,
+        despite_objection=request.POST.get("despite_objection") == "yes",
+    )
     messages.success(request, gettext("%(alias)s means %(model)s now.") % {"alias": alias.name, "model": model.name})
     return redirect("model", model.pk)
 

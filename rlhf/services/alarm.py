@@ -15,6 +15,7 @@ from enum import StrEnum
 from django.db.models import Q
 from django.utils.translation import gettext, ngettext
 
+from accounts.errors import Conflict
 from accounts.numbers import digits, whole
 from annotation.models import Ranking, TaskCompletion, TaskKind
 from annotation.quality.intervals import ratio_interval
@@ -24,6 +25,12 @@ from runs.coach import Finding
 from runs.models import Run, RunInput, RunState
 
 FEWEST = 30  # prompts: from there on Wilson's interval around a win rate of 30 % leaves out 50 %
+
+
+class RewardHacking(Conflict):
+    """Somebody gives a policy a name against what people say of it."""
+
+    code = "reward_hacking"
 
 
 class Standing(StrEnum):

@@ -16,9 +16,9 @@ from accounts.models import User
 from annotation.models import Campaign
 from audit.services import record
 from registry.models import Alias, Artifact, DatasetKind, DatasetVersion, ModelRole, ModelVersion
+from registry.objections import objection_to
 from registry.services.models import move_alias
 from rlhf.models import Round, RoundRun, RoundState, Stage
-from rlhf.services.alarm import watch
 from runs.models import Run
 from runs.services.start import start_run
 from training.recipes import RECIPES
@@ -38,12 +38,6 @@ class BadRound(UserError):
     """The things given don't make a round together."""
 
     code = "bad_round"
-
-
-class RewardHacking(Conflict):
-    """A promotion against what people say of the policy."""
-
-    code = "reward_hacking"
 
 
 def start_round(
@@ -142,18 +136,11 @@ def promote(
     """
     if model.pk not in {policy.pk for policy in policies_of(turn)}:
         raise BadRound(gettext("%(name)s is no policy of this round.") % {"name": model.name})
-    is_alarm = watch(model, reference=turn.model).is_alarm
-    if is_alarm and not despite_alarm:
-        raise RewardHacking(
-            gettext("People prefer %(reference)s to %(name)s, although its reward is higher: confirm that it is meant.")
-            % {"reference": turn.model.name, "name": model.name}
-        )
     with transaction.atomic():
         decide(turn, to=RoundState.PROMOTED, user=user, promoted=model)
-        alias = move_alias(CURRENT, model=model, user=user, expected=expected)
-        record(
-            "round.promoted", actor=user, target=turn, model=model.name, **({"despite_alarm": True} if is_alarm else {})
-        )
+        alias = move_alias(CURRENT, model=model, user=user, expected=expected, despite_objection=despite_alarm)
+        against = {"despite_alarm": True} if objection_to(model) else {}
+        record("round.promoted", actor=user, target=turn, model=model.name, **against)
     return alias
 
 

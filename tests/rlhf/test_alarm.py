@@ -17,9 +17,10 @@ from annotation.services.prompts import add_prompts
 from annotation.services.rank import submit_ranking
 from audit.models import AuditEvent
 from registry.models import Alias, ModelVersion
+from registry.services.models import move_alias
 from rlhf.models import Round, RoundState
-from rlhf.services.alarm import FEWEST, Standing, compared, reference_of, watch
-from rlhf.services.rounds import RewardHacking, promote
+from rlhf.services.alarm import FEWEST, RewardHacking, Standing, compared, reference_of, watch
+from rlhf.services.rounds import promote
 from runs.models import Run
 from tests.accounts.people import client_of, person
 from tests.annotation.arrange import a_submission
@@ -178,3 +179,26 @@ def test_the_page_of_the_model_and_the_api_show_it_too(turn, policy, grace):
     address = reverse("api_round_promote", args=[turn.pk])
     assert admin.post(address, body, content_type="application/json").json()["error"]["code"] == "reward_hacking"
     assert admin.post(address, body | {"despite_alarm": True}, content_type="application/json").status_code == 200
+
+
+def test_a_name_that_is_moved_by_hand_must_be_meant_too(turn, policy, grace):
+    """On the model's page, by the API and as a service; nothing moves where it is refused."""
+    ranked(policy, turn.model, num=ENOUGH, won=0.1)
+    move_alias("sft/current", model=turn.model, user=grace, expected=None)
+    with pytest.raises(RewardHacking):
+        move_alias("sft/current", model=policy, user=grace)
+    admin: Client = client_of(grace)
+    page = admin.get(reverse("model", args=[policy.pk])).content.decode()
+    assert (
+        "confirm that it is meant" in page and page.count('name="despite_objection"') == 2
+    )  # that name, and a new one
+    assert "despite_objection" not in admin.get(reverse("model", args=[turn.model.pk])).content.decode()
+    form = {"name": "sft/current", "current": turn.model.pk}
+    assert admin.post(reverse("model_alias", args=[policy.pk]), form).status_code == 409
+    body = {"name": "sft/current", "model": policy.name, "expected": turn.model.name}
+    refused = admin.post(reverse("api_aliases"), body, content_type="application/json")
+    assert refused.status_code == 409 and refused.json()["error"]["code"] == "reward_hacking"
+    assert Alias.objects.get().model == turn.model
+    assert admin.post(reverse("model_alias", args=[policy.pk]), {**form, "despite_objection": "yes"}).status_code == 302
+    assert Alias.objects.get().model == policy
+    assert AuditEvent.objects.filter(action="alias.moved").latest("pk").data["despite"] == "reward_hacking"

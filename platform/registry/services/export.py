@@ -44,7 +44,8 @@ READ_AS = {
         "A row is a prompt with its `completions` and everybody's `rankings` of them: `tiers` of completion ids from best to"
         " worst (ids in one tier are tied), `strengths` of the gaps between tiers, `seconds` that it took. `cannot_rank` says"
         " why there are no tiers; `texts` has for each text of a ranking whether it was left out, its flags, its ratings as"
-        " JSON, and, where a rater wrote it, the text that it betters (`better_than`)."
+        " JSON, and, where a rater wrote it, the text that it betters (`better_than`). `rater_group` stands there where the"
+        " campaign names groups of raters."
     ),
 }
 COMPARISONS = (
@@ -52,7 +53,8 @@ COMPARISONS = (
     " them together. `weight` makes prompts count alike, `margin` says how strongly the rater preferred. Raters are"
     " pseudonyms."
 )
-SAID = ("rater", "tiers", "strengths", "seconds", "simulated", "all_bad", "cannot_rank", "texts")  # by one ranking
+# By one ranking; `rater_group` where the campaign names groups.
+SAID = ("rater", "rater_group", "tiers", "strengths", "seconds", "simulated", "all_bad", "cannot_rank", "texts")
 SPEAKERS = {"user": "Human", "assistant": "Assistant"}
 
 
@@ -203,7 +205,7 @@ def tasks_below(folder: Path, *, split: str) -> Iterator[Row]:
         yield {
             "prompt": rankings[0]["prompt"],
             "completions": list(texts.values()),
-            "rankings": [{name: ranking[name] for name in SAID} for ranking in rankings],
+            "rankings": [{name: ranking[name] for name in SAID if name in ranking} for ranking in rankings],
         }
 
 

@@ -15,6 +15,7 @@ from accounts.errors import Conflict, UserError
 from accounts.models import User
 from audit.services import record
 from registry.models import Alias, Artifact, ArtifactKind, DatasetVersion, ModelVersion
+from registry.objections import objection_to
 from registry.services.names import NameTaken, check_alias, check_length
 
 ADAPTER = "adapter_config.json"
@@ -89,13 +90,22 @@ def register_model(
 
 
 def move_alias(
-    name: str, *, model: ModelVersion, user: User | None, expected: ModelVersion | Anything | None = ANYTHING
+    name: str,
+    *,
+    model: ModelVersion,
+    user: User | None,
+    expected: ModelVersion | Anything | None = ANYTHING,
+    despite_objection: bool = False,
 ) -> Alias:
     """Lets `name` mean `model`, if it still means `expected` (None: nothing yet). Raises `AliasMoved` where it does not.
 
-    Of two people who move it at once, one wins and the other is told; without `expected` the later one wins.
+    Of two people who move it at once, one wins and the other is told; without `expected` the later one wins. What an app
+    has against the model (`registry.objections`) is raised, unless `despite_objection`; then it is in the audit log.
     """
     check_alias(name)
+    objection = objection_to(model)
+    if objection is not None and not despite_objection:
+        raise objection
     with transaction.atomic():
         known = Alias.objects.select_related("model").filter(name=name).first()
         before = known.model if known else None
@@ -106,7 +116,11 @@ def move_alias(
         elif not Alias.objects.filter(name=name, model=before).update(model=model, moved_at=timezone.now()):
             raise _moved(name, now=None)
         alias = Alias.objects.select_related("model").get(name=name)
-        record("alias.moved", actor=user, target=alias, alias=name, to=model.name, before=before.name if before else "")
+        against = {"despite": objection.code} if objection is not None else {}
+        record(
+            "alias.moved", actor=user, target=alias, alias=name, to=model.name, before=before.name if before else "",
+            **against,
+        )  # fmt: skip
     return alias
 
 

@@ -56,6 +56,8 @@ RANKINGS = pa.schema(
         ("texts", TEXTS),
     ]
 )  # fmt: skip
+# The group that a rater's campaign puts her in; a dataset of a campaign without groups has no such column.
+RATER_GROUP = pa.field("rater_group", pa.string())
 
 Row = Mapping[str, Any]
 
