@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from django.db import transaction
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView, get_object_or_404
@@ -20,6 +21,7 @@ from annotation.services.campaigns import BadCampaign, create_campaign, set_stat
 from annotation.services.completions import request_answers, request_completions
 from annotation.services.progress import campaign_progress
 from annotation.services.prompts import add_prompts
+from annotation.services.rater_groups import put_in_group
 from annotation.services.rules import change_rules, set_limit, set_priority
 from annotation.services.snapshot import freeze_snapshot
 from registry.models import ModelVersion
@@ -81,11 +83,16 @@ class MembersView(APIView):
 class MemberView(APIView):
     capability = Capability.MANAGE
 
-    @extend_schema(request=shapes.LimitSerializer, responses=shapes.MemberSerializer)
+    @extend_schema(request=shapes.MemberChangeSerializer, responses=shapes.MemberSerializer)
+    @transaction.atomic
     def patch(self, request: Request, slug: str, username: str) -> Response:
         campaign, rater = campaign_of(slug), get_object_or_404(User, username=username)
-        most = checked(shapes.LimitSerializer, request.data)["most_rankings"]
-        member = set_limit(campaign, rater=rater, most=most, user=signed_in(request))
+        changes, user = checked(shapes.MemberChangeSerializer, request.data), signed_in(request)
+        if "most_rankings" in changes:
+            set_limit(campaign, rater=rater, most=changes["most_rankings"], user=user)
+        if "group" in changes:
+            put_in_group(campaign, rater=rater, group=changes["group"], user=user)
+        member = get_object_or_404(Membership.objects.select_related("user"), campaign=campaign, user=rater)
         return Response(shapes.MemberSerializer(member).data)
 
 

@@ -116,6 +116,7 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
         "campaign": campaign,
         "progress": progress,
         "raters": raters[:MOST_RATERS],
+        "rater_groups": sorted({rater.group for rater in raters} - {""}),
         "has_more_raters": len(raters) > MOST_RATERS,
         "runs": runs_of(campaign).order_by("-created_at", "-pk")[:MOST_SHOWN],
         "snapshots": snapshots_of(campaign),

@@ -1,4 +1,4 @@
-"""How work is given out, changed from a campaign's page: its rules, which tasks go first, one rater's limit."""
+"""How work is given out, changed from a campaign's page: its rules, which tasks go first, a rater's limit and group."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from accounts.numbers import whole
 from annotation.campaign_deeds import done
 from annotation.models import Campaign
 from annotation.rule_forms import LimitForm, PriorityForm, RulesForm
+from annotation.services.rater_groups import put_in_group
 from annotation.services.rules import change_rules, set_limit, set_priority
 
 
@@ -62,4 +63,15 @@ def campaign_rater_limit(request: HttpRequest, slug: str, username: str) -> Http
     else:
         told = gettext("%(rater)s has no limit of her own.")
     messages.success(request, told % {"rater": rater.username, "num": whole(most or 0)})
+    return redirect("campaign", slug)
+
+
+@require_POST
+@requires(Capability.MANAGE)
+def campaign_rater_group(request: HttpRequest, slug: str, username: str) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, slug=slug)
+    rater = get_object_or_404(User, username=username, memberships__campaign=campaign)
+    group = put_in_group(campaign, rater=rater, group=request.POST.get("group", ""), user=signed_in(request)).group
+    told = gettext("%(rater)s is in the group %(group)s.") if group else gettext("%(rater)s is in no group.")
+    messages.success(request, told % {"rater": rater.username, "group": group})
     return redirect("campaign", slug)

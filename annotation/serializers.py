@@ -60,12 +60,17 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
 
     class Meta:
         model = Membership
-        fields: ClassVar = ["username", "is_active", "num_ranked", "most_rankings"]
+        fields: ClassVar = ["username", "is_active", "num_ranked", "most_rankings", "group"]
 
 
-class LimitSerializer(StrictSerializer):
+class MemberChangeSerializer(StrictSerializer):
+    """What is given changes."""
+
     most_rankings = serializers.IntegerField(
-        allow_null=True, help_text="in place of the campaign's; null takes it away"
+        required=False, allow_null=True, help_text="in place of the campaign's; null takes it away"
+    )
+    group = serializers.CharField(
+        required=False, allow_blank=True, help_text="carried by snapshots from now on; empty for none"
     )
 
 

@@ -84,6 +84,11 @@ urlpatterns = [
         rule_deeds.campaign_rater_limit,
         name="campaign_rater_limit",
     ),
+    path(
+        "campaigns/<slug:slug>/raters/<str:username>/group/",
+        rule_deeds.campaign_rater_group,
+        name="campaign_rater_group",
+    ),
     path("campaigns/<slug:slug>/raters/", campaign_deeds.campaign_raters, name="campaign_raters"),
     path(
         "campaigns/<slug:slug>/raters/<str:username>/remove/",

@@ -105,6 +105,9 @@ class Membership(models.Model):
     standing = models.CharField(max_length=8, choices=Standing, default=Standing.TRUSTED)
     planned_to = models.PositiveIntegerField(default=0)  # place in her stream of tasks up to which checks are laid out
     most_rankings = models.PositiveIntegerField(null=True, blank=True)  # in place of the campaign's
+    group = models.CharField(
+        max_length=40, blank=True, default=""
+    )  # named by an admin, for whoever learns from the rankings; no rater is told
     num_ranked = models.PositiveIntegerField(default=0)  # her rankings here, of tasks of any kind, corrections aside
     joined_at = models.DateTimeField(auto_now_add=True)
 

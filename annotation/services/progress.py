@@ -72,6 +72,7 @@ class RaterCount:
     is_simulated: bool
     rankings: int
     most_rankings: int | None  # her own limit
+    group: str  # as an admin named it; for those who run or study the campaign
     skipped: int
     seconds: float | None
     last_at: datetime | None
@@ -178,6 +179,7 @@ def rater_counts(campaign: Campaign, *, most: int | None = None) -> list[RaterCo
             rankings=ranked[pk][0] if pk in ranked else 0,
             skipped=skipped.get(pk, 0),
             most_rankings=members[pk].most_rankings if pk in members else None,
+            group=members[pk].group if pk in members else "",
             seconds=round(statistics.median(seconds[pk]), 1) if seconds[pk] else None,
             last_at=ranked[pk][1] if pk in ranked else None,
         )

@@ -47,16 +47,22 @@ def set_limit(campaign: Campaign, *, rater: User, most: int | None, user: User |
     except BadRules as error:
         raise BadCampaign(str(error), field=error.field) from error
     with transaction.atomic():
-        member = Membership.objects.select_for_update(of=("self",)).filter(campaign=campaign, user=rater).first()
-        if member is None:
-            raise NotFound(
-                gettext("%(name)s is no rater of %(campaign)s.") % {"name": rater.username, "campaign": campaign.name},
-                code="not_a_rater",
-            )
+        member = locked_member(campaign, rater=rater)
         if member.most_rankings != most:
             member.most_rankings = most
             member.save(update_fields=["most_rankings"])
             record("campaign.rater_limit", actor=user, target=campaign, rater=rater.username, most_rankings=most)
+    return member
+
+
+def locked_member(campaign: Campaign, *, rater: User) -> Membership:
+    """Inside a transaction. Raises `NotFound`."""
+    member = Membership.objects.select_for_update(of=("self",)).filter(campaign=campaign, user=rater).first()
+    if member is None:
+        raise NotFound(
+            gettext("%(name)s is no rater of %(campaign)s.") % {"name": rater.username, "campaign": campaign.name},
+            code="not_a_rater",
+        )
     return member
 
 

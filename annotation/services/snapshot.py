@@ -24,6 +24,7 @@ from annotation.models import (
     AssignmentState,
     Campaign,
     Completion,
+    Membership,
     Ranking,
     RankingTask,
     TaskKind,
@@ -33,7 +34,7 @@ from annotation.services.snapshot_rows import Judged, pseudonym, ranking_row, ro
 from audit.services import record
 from registry.models import DatasetKind, DatasetVersion, ModelVersion
 from registry.services.datasets import freeze_dataset
-from registry.services.schemas import RANKINGS, SPLITS
+from registry.services.schemas import RANKINGS, RATER_GROUP, SPLITS
 
 BATCH = 500
 SETTLED = "settled"  # where the state of an assignment stands: this order is a reviewer's
@@ -60,6 +61,7 @@ class Snapshot:
     campaign: Campaign
     ids: dict[str, list[uuid.UUID]]  # split -> rankings, those of a prompt together
     shuffled_seed: int | None
+    groups: dict[int, str]  # of raters, by user; empty where the campaign names none
 
     def rankings(self, split: str) -> Iterator[Judged]:
         numbers = count()
@@ -77,7 +79,9 @@ class Snapshot:
         tiers = ranking.tiers
         if self.shuffled_seed is not None and split == "train":
             tiers = shuffled(tiers, texts=own, lot=f"{self.shuffled_seed} {number}")
-        return Judged(ranking, tiers, own, pseudonym(self.name, ranking.rater_id))
+        # What a reviewer settled is of no group: it stands in place of all rankings of its task. It is saved nowhere.
+        group = "" if ranking._state.adding else self.groups.get(ranking.rater_id, "")
+        return Judged(ranking, tiers, own, pseudonym(self.name, ranking.rater_id), group)
 
     def rows(self, split: str) -> Iterator[dict[str, Any]]:
         """Comparisons; those of a prompt weigh 1 in sum, shared equally by its rankings, and by the pairs of each."""
@@ -114,7 +118,7 @@ def freeze_snapshot(
     if not chosen:
         raise NoRankings(gettext("%(campaign)s has no ranking yet.") % {"campaign": campaign.name})
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
-    snapshot = Snapshot(name, campaign, ids, shuffled_seed)
+    snapshot = Snapshot(name, campaign, ids, shuffled_seed, groups_of(campaign))
     refuse_without_comparisons(snapshot, chosen)
     tasks = RankingTask.objects.filter(Q(rankings__in=live) | Q(adjudications__in=settled))
     made = freeze_dataset(
@@ -125,6 +129,12 @@ def freeze_snapshot(
     )  # fmt: skip
     record("campaign.snapshot", actor=user, target=campaign, dataset=str(made.pk), num_rankings=len(chosen))
     return made
+
+
+def groups_of(campaign: Campaign) -> dict[int, str]:
+    """As an admin has named them, by user; those taken out of the campaign included, for their rankings are here."""
+    named = Membership.objects.filter(campaign=campaign).exclude(group="")
+    return dict(named.values_list("user_id", "group"))
 
 
 def refuse_without_comparisons(snapshot: Snapshot, chosen: list[Any]) -> None:
@@ -183,6 +193,7 @@ def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
         "num_edits": sum(row[7] is not None for row in chosen),
         "num_settled": sum(row[4] == SETTLED for row in chosen),
         "attributes": snapshot.campaign.attributes,
+        **({"rater_groups": sorted(set(snapshot.groups.values()))} if snapshot.groups else {}),
         "guidelines": sorted({row[5] for row in chosen if row[5] is not None}),
         "rankings_sha256": hashlib.sha256("\n".join(sorted(str(row[0]) for row in chosen)).encode()).hexdigest(),
         "shuffled_seed": snapshot.shuffled_seed,
@@ -206,6 +217,9 @@ def card_of(snapshot: Snapshot, chosen: list[Any]) -> str:
         lines.append(
             f"{settled:,} of the orders were settled by a reviewer, and stand in place of all rankings of their tasks."
         )
+    if snapshot.groups:
+        names = ", ".join(sorted(set(snapshot.groups.values())))
+        lines.append(f"`rater_group` in `rankings/` is the group that the campaign put a rater in: {names}.")
     if simulated:
         lines.append(f"{simulated:,} of the rankings are by simulated raters: `simulated` marks their rows.")
     if snapshot.shuffled_seed is not None:
@@ -218,11 +232,12 @@ def card_of(snapshot: Snapshot, chosen: list[Any]) -> str:
 
 def write_rankings(snapshot: Snapshot, *, folder: Path) -> None:
     (folder / "rankings").mkdir()
+    schema = RANKINGS.append(RATER_GROUP) if snapshot.groups else RANKINGS
     for split, ids in snapshot.ids.items():
         if not ids:
             continue
-        with pq.ParquetWriter(
-            folder / "rankings" / f"{split}-00000-of-00001.parquet", RANKINGS, compression="zstd"
-        ) as file:
+        path = folder / "rankings" / f"{split}-00000-of-00001.parquet"
+        with pq.ParquetWriter(path, schema, compression="zstd") as file:
             for some in in_batches(snapshot.rankings(split), BATCH):
-                file.write_batch(pa.RecordBatch.from_pylist([ranking_row(judged) for judged in some], schema=RANKINGS))
+                rows = [ranking_row(judged) for judged in some]
+                file.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))

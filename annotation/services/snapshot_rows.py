@@ -21,6 +21,7 @@ class Judged:
     tiers: list[list[str]]
     texts: dict[str, str]  # completion id -> text
     rater: str  # pseudonym
+    rater_group: str = ""
 
     @property
     def prompt(self) -> list[dict[str, str]]:
@@ -83,6 +84,7 @@ def ranking_row(judged: Judged) -> dict[str, Any]:
         "tiers": judged.tiers,
         "strengths": ranking.strengths,
         "rater": judged.rater,
+        "rater_group": judged.rater_group,
         "seconds": ranking.seconds,
         "simulated": ranking.is_simulated,
         "all_bad": ranking.all_bad,

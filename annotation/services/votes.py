@@ -35,7 +35,7 @@ from registry.services.schemas import conversation_sha256, split_of
 from runs.audience import FIELD, KEY, Group
 from runs.models import Run
 from training import questions
-from training.questions import Answer, Answers, Question, Sheet
+from training.questions import Answer, Answers, AskedText, Question, Sheet
 
 MOST_K = 9  # texts a task
 SETTLE_S = 2.0  # after a deadline, until what was submitted just before it has been committed
@@ -61,9 +61,10 @@ def check(chosen: str, recipe: dict[str, Any]) -> str:
         raise BadAudience(gettext("There is no campaign called %(name)s.") % {"name": chosen}, field=FIELD)
     if found.state == CampaignState.CLOSED:
         raise BadAudience(gettext("%(name)s is closed: nobody ranks there.") % {"name": found.name}, field=FIELD)
-    if recipe["k"] > MOST_K:
+    texts = recipe["k"] + bool(recipe["votes"].get("against_first"))
+    if texts > MOST_K:
         raise BadAudience(
-            gettext("People rank at most %(most)s texts at a time, not %(k)s.") % {"most": MOST_K, "k": recipe["k"]},
+            gettext("People rank at most %(most)s texts at a time, not %(k)s.") % {"most": MOST_K, "k": texts},
             field="k",
         )
     return str(found.pk)
@@ -115,13 +116,18 @@ def completions_of(run: Run, campaign: Campaign, question: Question, *, number: 
     prompt = prompt_of(campaign, question.messages)
     made = [
         Completion(
-            id=UUID(one.id), prompt=prompt, text=clean(one.text), model_label=run.title[:120],
+            id=UUID(one.id), prompt=prompt, text=clean(one.text), model_label=label_of(run, one),
             sampling={"index": index, "ended": one.ended, "num_tokens": len(one.ids), "rollout": number},
         )
         for index, one in enumerate(question.completions)
     ]  # fmt: skip
     Completion.objects.bulk_create(made)
     return merged(made)
+
+
+def label_of(run: Run, one: AskedText) -> str:
+    """Who wrote it, as statistics tell; the model that a run began from is another writer than its policy."""
+    return f"{run.title[:100]}: first model" if one.is_first else run.title[:120]
 
 
 def clean(text: str) -> str:

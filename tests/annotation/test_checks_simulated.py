@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from django.apps import apps
+from django.db.models import UUIDField
 
 from accounts.models import User
 from annotation.models import (
@@ -21,6 +23,7 @@ from annotation.models import (
     Standing,
     TaskKind,
 )
+from annotation.services import assign, stream
 from annotation.services.assign import lease_next
 from annotation.services.campaigns import create_campaign, set_state
 from annotation.services.completions import make_tasks
@@ -36,11 +39,23 @@ from tests.annotation.checks import a_plan, standing_of
 ALARM = 0.01
 SPAMMERS, HONEST = 40, 8
 TASKS = 80  # as many as forty gold ones last: by chance one guesser of forty may still be at work after sixty
+SEED = 1  # of all lots: who is given which task at which place
 Judge = Callable[[dict[str, str]], list[list[str]]]
 
 
 @pytest.fixture
-def crowd(db) -> Campaign:
+def lots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product draws lots that nobody can foresee, and shuffles by random ids; here the trial is the same each time."""
+    lot = random.Random(SEED)
+    for module in (assign, stream):
+        monkeypatch.setattr(module, "lot", random.Random(lot.random()))
+    for model in apps.get_app_config("annotation").get_models():
+        if isinstance(model._meta.pk, UUIDField):
+            monkeypatch.setattr(model._meta.pk, "_get_default", lambda: uuid.UUID(int=lot.getrandbits(128), version=4))
+
+
+@pytest.fixture
+def crowd(db, lots) -> Campaign:
     """Eighty questions with four answers of different worth; the first forty are gold, ordered without noise."""
     campaign = create_campaign("Crowd", k=4, overlap=25, guideline="", user=None)
     add_prompts(campaign, rows=[{"prompt": f"Question {n}?"} for n in range(TASKS)], user=None)
@@ -50,7 +65,7 @@ def crowd(db) -> Campaign:
             text = " ".join(f"w{lot.randrange(1000)}" for _ in range(words)) + lot.choice([".", ""])
             Completion.objects.create(prompt=prompt, text=text)
     make_tasks(campaign)
-    for task in RankingTask.objects.filter(campaign=campaign)[:40]:
+    for task in RankingTask.objects.filter(campaign=campaign).order_by("prompt__created_at", "prompt")[:40]:
         texts = {str(one.pk): one.text for one in task.completions.all()}
         tiers, _ = Taste(0, 0, 0.0).order(texts)
         make_gold(task, tiers=tiers, explanation="", kind=TaskKind.GOLD, user=None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -30,11 +32,12 @@ from annotation.services.snapshot import freeze_snapshot
 from annotation.services.votes import BadAudience, attend
 from runs.audience import NoAudience
 from runs.models import Run
-from runs.services.start import start_run
+from runs.services.start import NoReward, start_run
 from tests.accounts.people import client_of, person
 from tests.annotation.arrange import a_submission
 from tests.annotation.arrange import answers as answers_of
 from tests.annotation.asking_runs import VOTES, a_sheet, an_asking_run, an_empty_campaign, rank
+from tests.runs.conftest import a_model
 from training import questions
 
 pytestmark = pytest.mark.django_db
@@ -223,9 +226,47 @@ def test_a_run_that_asks_people_must_be_told_whom(run, campaign):
         again(run, context={"voters": campaign.slug})
 
 
+def test_a_run_that_nobody_would_judge_is_refused_at_every_door_before_it_is_made(run, campaign, capsys):
+    inputs = {entry.name: entry.artifact for entry in run.inputs.all()}
+    assert "reward" not in inputs
+    admin, sentence = client_of(person(Role.ADMIN)), "Nobody would score the completions: choose a reward model, or let"
+    for method in ("rloo", "grpo", "online_dpo"):
+        with pytest.raises(NoReward, match=sentence):
+            start_run(method, recipe={}, inputs=inputs, user=None)
+        ids = {name: str(artifact.pk) for name, artifact in inputs.items()}
+        page = admin.post(reverse("launch", args=[method]), {"preset": "tiny", **ids})
+        assert page.status_code == 400 and sentence in page.content.decode()
+        body = {"method": method, "preset": "tiny", "inputs": ids}
+        answer = admin.post("/api/v1/runs/", json.dumps(body), content_type="application/json")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "no_reward")
+        told = [f"--input={name}={pk}" for name, pk in ids.items()]
+        with pytest.raises(SystemExit):
+            call_command("run", method, "--preset=tiny", *told)
+        assert f"no_reward: {sentence}" in capsys.readouterr().err
+    assert Run.objects.count() == 1
+
+
+def test_a_text_of_the_first_model_is_one_more_in_the_task_under_another_name(run, campaign, ada):
+    sheet = a_sheet(run, FOUR)
+    (question,) = sheet.questions
+    last = replace(question.completions[-1], is_first=True)
+    sheet = replace(sheet, questions=[replace(question, completions=[*question.completions[:-1], last])])
+    questions.write(questions.sheet_path(run.folder, 0), sheet)
+    attend(run)
+    labels = dict(Completion.objects.filter(prompt__campaign=campaign).values_list("text", "model_label"))
+    assert labels["a one"] == "Secret title" and labels["d four"] == "Secret title: first model"
+    rank(campaign, ada, by="dabc")
+    attend(run)
+    (answer,) = answers(run).answers.values()
+    assert answer.rankings[0][0] == [last.id]
+
+
 def test_more_texts_than_people_rank_at_a_time_are_refused(campaign):
     with pytest.raises(BadAudience, match="at most 9 texts"):
         an_asking_run(campaign, recipe={"k": 16, "batch_size": 32})
+    votes = {"deadline_minutes": 10, "against_first": True}
+    with pytest.raises(BadAudience, match="at most 9 texts at a time, not 10"):
+        an_asking_run(campaign, recipe={"k": 9, "batch_size": 18, "minibatch_size": 9, "votes": votes})
 
 
 def again(run, *, context):
@@ -244,12 +285,13 @@ def test_the_launch_page_offers_the_campaigns_and_starts_a_run_that_asks_one(run
     admin.post(address, {**form, "campaign": campaign.slug})
     started = Run.objects.exclude(pk=run.pk).get()
     assert started.context == {"voters": str(campaign.pk)}
-    assert started.recipe["votes"] == {"deadline_minutes": 30.0}
+    assert started.recipe["votes"] == {"deadline_minutes": 30.0, "against_first": False}
 
 
 def test_a_form_without_votes_asks_nobody(run, campaign):
     admin = client_of(person(Role.ADMIN))
     inputs = {entry.name: entry.artifact_id for entry in run.inputs.all()}
+    inputs["reward"] = a_model("judge", role="reward").artifact.pk  # somebody must score what is written
     admin.post(reverse("launch", args=["rloo"]), {"preset": "tiny", **inputs, "campaign": ""})
     assert Run.objects.exclude(pk=run.pk).get().recipe["votes"] is None
     assert "Campaign whose raters" not in admin.get(reverse("launch", args=["ppo"])).content.decode()

@@ -30,10 +30,10 @@ from tests.rlhf.conftest import finish
 from tests.rlhf.test_alarm import ranked
 from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
 from tests.runs.test_pages import fail, metric, say, under_way
-from training.mechanics.coach_learning import repeated_text
-from training.mechanics.coach_policies import far_from_reference
-from training.mechanics.coach_rewards import no_better_than_length
-from training.mechanics.coach_seen import Finding, Seen
+from training.mechanics.coach.learning import repeated_text
+from training.mechanics.coach.policies import far_from_reference
+from training.mechanics.coach.rewards import no_better_than_length
+from training.mechanics.coach.seen import Finding, Seen
 
 PEOPLE = ("dan", "ada", "bea", "eve", "rita", "rex", "grace")
 METHODS = ("pretrain", "generate", "dpo", "ppo", "rloo")  # one template makes the forms of all

@@ -175,3 +175,16 @@ def test_every_page_is_accessible_and_fits(opened, width, scheme, tmp_path, comp
             told[place] = found
     assert told == {}
     assert complaints == []
+
+
+def test_an_admin_names_raters_groups(opened, complaints):
+    page = opened("grace", CAMPAIGN)
+    page.get_by_text("Limits and groups of raters; take raters out").click()
+    field = page.get_by_label(re.compile("^Group of ")).first
+    name = field.get_attribute("id")
+    field.fill("night shift")
+    field.press("Enter")
+    expect(page.get_by_text(re.compile("is in the group night shift."))).to_be_visible()
+    page.get_by_text("Limits and groups of raters; take raters out").click()
+    expect(page.locator(f"#{name}")).to_have_value("night shift")
+    assert violations(page) == [] and complaints == []

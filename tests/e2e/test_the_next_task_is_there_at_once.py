@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.desk import assignment, press, rankings
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.alone]
 
 RANK = "/rank/long/"
 NUM_TASKS = 20
