@@ -15,8 +15,8 @@ loop: $(VENV)/ready ## the whole loop without people: completions, simulated ran
 	@$(BIN)/python manage.py loop --scale $(SCALE)
 
 test: $(VENV)/ready-dev ## everything: first what can share the machine, on two cores, then what measures it or takes it down
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not alone"; first=$$?; \
-	$(BIN)/python -m pytest -m "browser or alone" && exit $$first
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"; first=$$?; \
+	$(BIN)/python -m pytest -m alone && exit $$first
 
 test-fast: $(VENV)/ready-dev ## what takes under three minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.accounts.people import PASSWORD
@@ -54,15 +57,8 @@ def manage(environment: dict[str, str], *arguments: str) -> None:
 
 @contextmanager
 def web_server(home: Path) -> Iterator[WebServer]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("STEADYHAND_", "DJANGO_"))}
-    environment |= {
-        "STEADYHAND_HOME": str(home),
-        "STEADYHAND_PASSWORD": PASSWORD,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
-    }
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
-    manage(environment, "create_user", "grace", "--role", "admin")
+    shutil.copytree(Path(installed().name), home, symlinks=True, dirs_exist_ok=True)
+    environment = environment_of(home)
     port = free_port()
     web = WebServer(port, environment, serve(port, environment))
     try:
@@ -70,6 +66,26 @@ def web_server(home: Path) -> Iterator[WebServer]:
     finally:
         web.process.terminate()
         web.process.wait(20)
+
+
+@cache
+def installed() -> tempfile.TemporaryDirectory[str]:
+    """A home with migrated tables, collected files and `grace`: made once a process, and gone with it."""
+    folder = tempfile.TemporaryDirectory(prefix="installed-")
+    environment = environment_of(Path(folder.name))
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
+    manage(environment, "create_user", "grace", "--role", "admin")
+    return folder
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STEADYHAND_", "DJANGO_"))}
+    return inherited | {
+        "STEADYHAND_HOME": str(home),
+        "STEADYHAND_PASSWORD": PASSWORD,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
+    }
 
 
 def serve(port: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
