@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks import real_rankings
 from benchmarks.real_rankings import Rankings, Row
-from training.mechanics.trainer_judgement import accuracy, interval
+from training.mechanics.trainers.judgement import accuracy, interval
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)  # of bags of words; chosen on the training prompts alone
 

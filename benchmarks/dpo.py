@@ -25,8 +25,7 @@ from datasets import Dataset, disable_progress_bars
 from transformers.utils import logging
 from trl import DPOConfig, DPOTrainer
 
-from benchmarks import bench, pairs
-from benchmarks.generate import measured_flops
+from benchmarks import bench, limits, pairs
 from training.contract import Input
 from training.mechanics import models
 from training.methods import dpo
@@ -61,13 +60,13 @@ def main() -> None:
         apart = abs(sides["ours"].losses[0] - sides["peer"].losses[0])
         assert apart < BF16_LOSES, f"not the same loss on the same comparisons: {apart:.4f} apart"
         found = bench.rates({name: side.step for name, side in sides.items()}, warm_up=1, runs=RUNS)
-        reached = of_limit(made["ours"], rate=statistics.median(found["ours"]))
+        rate = statistics.median(found["ours"])
+        limit = limits.of_products("ranking", sides["ours"].step, rate=rate, dtype=torch.bfloat16)
     told = {f"{side}_rankings_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
     first = {f"{name}_loss": round(side.losses[0], 5) for name, side in sides.items()}
     bench.report(
         "dpo", ours=found["ours"], peer=found["peer"], at_least=3.0, k=K, torch=torch.__version__,
-        precision="bfloat16, LoRA", tiny=pairs.TINY, loss_apart=round(apart, 5), of_limit_by_products=round(reached, 3),
-        **told, **first,
+        precision="bfloat16, LoRA", tiny=pairs.TINY, loss_apart=round(apart, 5), **told, **first, **limit,
     )  # fmt: skip
 
 
@@ -78,25 +77,6 @@ def move(model: Any) -> None:
     for name, weight in sorted(model.named_parameters()):
         if ".lora_A.default." in name or ".lora_B.default." in name:
             weight.copy_(MOVED * torch.randn(weight.shape, generator=luck))
-
-
-def of_limit(trainer: Any, *, rate: float) -> float:
-    """How near `rate` rankings a second is to what the machine's matrix products allow.
-
-    Each position is multiplied by the weights forwards, and its gradient backwards, 2 operations a weight; frozen weights have
-    no gradient of their own. The output matrix is multiplied by the asked positions alone. Adapters and attention come on
-    top and are left out, so nothing can reach the limit.
-    """
-    rows = [trainer.train_dataset[i] for i in range(len(trainer.train_dataset))]
-    batch = trainer.data_collator(rows)
-    base = trainer.model.get_base_model()
-    head = base.get_output_embeddings().weight.numel()
-    body = sum(w.numel() for name, w in base.model.named_parameters() if "lora" not in name and "embed" not in name)
-    operations = 4 * (body * batch["input_ids"].numel() + head * len(batch["asked_ids"]))
-    flops = measured_flops()
-    limit = GROUPS / (operations / flops)
-    print(f"machine: {flops / 1e9:.0f} GFLOP/s in bfloat16; limit by products: {limit:.2f} rankings/s")
-    return rate / limit
 
 
 def ours(folder: Path, given: Input, rows: list[dict[str, Any]], tokenizer: Any) -> Any:

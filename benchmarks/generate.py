@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ os.environ.update(OFFLINE | THREADS)  # as a run has it; read when torch is load
 import torch
 from transformers.utils import logging
 
-from benchmarks import bench
+from benchmarks import bench, limits
 from benchmarks.sampling import chat_model
-from training.mechanics import datasets, sampling
+from training.mechanics import datasets
+from training.mechanics.generation import sampling
 
 PROMPTS, SAMPLES = int(os.environ.get("PROMPTS", 64)), int(os.environ.get("SAMPLES", 4))
 LONGEST, RUNS = int(os.environ.get("LONGEST", 128)), int(os.environ.get("RUNS", 3))
@@ -82,9 +82,11 @@ def main() -> None:
     prompts = [datasets.render_prompt(tokenizer, messages) for messages in questions()]
     ours, peer = Ours(model, tokenizer, prompts), Peer(model, tokenizer, prompts)
     found = bench.rates({"ours": ours.work, "peer": peer.work}, warm_up=1, runs=RUNS)
+    rate = statistics.median(found["ours"])
     kept = ours.work()
+    reached = of_memory(model, len(ours.steps), kept=kept, rate=rate)
+    reached |= limits.of_products("kept token", ours.work, rate=rate, dtype=torch.bfloat16)
     told = {f"{side}_tokens_per_second": round(statistics.median(rates), 1) for side, rates in found.items()}
-    reached = limits(model, ours.steps, kept=kept, rate=statistics.median(found["ours"]))
     bench.report(
         "generate", ours=found["ours"], peer=found["peer"], at_least=2.0, torch=torch.__version__, prompts=PROMPTS,
         samples=SAMPLES, longest=LONGEST, kept_tokens=kept, **told, **reached,
@@ -100,40 +102,21 @@ def questions() -> list[list[dict[str, str]]]:
     return found
 
 
-def limits(model: Any, steps: list[int], *, kept: int, rate: float) -> dict[str, float]:
-    """How near the machine's own limits `rate` kept tokens a second is: of its matrix products, and of its memory.
-
-    Each pass reads the weights once and multiplies each of its tokens by them, 2 operations a weight; reading keys and
-    values, and attention, come on top and are left out, so nothing can reach the limit.
-    """
+def of_memory(model: Any, passes: int, *, kept: int, rate: float) -> dict[str, float]:
+    """How near `rate` kept tokens a second is to what reading the weights once a pass allows; keys and values come on top."""
     weights = sum(weight.numel() for weight in model.parameters())  # the tied embedding once: it is the last product
-    flops, bandwidth = measured_flops(), measured_bandwidth()
-    by_products = kept / (2 * weights * sum(steps) / flops)
-    by_memory = kept / (2 * weights * len(steps) / bandwidth)
-    print(f"machine: {flops / 1e9:.0f} GFLOP/s in bfloat16, {bandwidth / 1e9:.1f} GB/s")
-    print(f"passes: {len(steps)}, of {sum(steps)} tokens, {kept} of them kept")
-    print(f"limit by products: {by_products:.0f} tokens/s, {rate / by_products:.0%} reached")
-    print(f"limit by memory:   {by_memory:.0f} tokens/s, {rate / by_memory:.0%} reached")
-    return {"of_limit_by_products": round(rate / by_products, 3), "of_limit_by_memory": round(rate / by_memory, 3)}
-
-
-def measured_flops() -> float:
-    """Of bfloat16 products of large matrices, the best of ten."""
-    size = 2048
-    a, b = torch.randn(size, size).bfloat16(), torch.randn(size, size).bfloat16()
-    return 2 * size**3 / min(seconds(lambda: a @ b) for _ in range(10))
+    bandwidth = measured_bandwidth()
+    limit = kept / (2 * weights * passes / bandwidth)
+    print(
+        f"machine: {bandwidth / 1e9:.1f} GB/s; {passes} passes: at most {limit:.0f} tokens/s, {rate / limit:.0%} reached"
+    )
+    return {"of_limit_by_memory": round(rate / limit, 3)}
 
 
 def measured_bandwidth() -> float:
     """Of reading 512 MB, the best of ten."""
     numbers = torch.ones(128 * 1024 * 1024)
-    return numbers.nbytes / min(seconds(numbers.sum) for _ in range(10))
-
-
-def seconds(work: Any) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+    return numbers.nbytes / min(limits.seconds(numbers.sum) for _ in range(10))
 
 
 if __name__ == "__main__":

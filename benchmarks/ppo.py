@@ -23,15 +23,16 @@ from training.__main__ import OFFLINE, THREADS
 
 os.environ.update(OFFLINE | THREADS)  # as a run has it; read when torch is loaded
 
+import torch
 from transformers.utils import logging
 
-from benchmarks import bench
+from benchmarks import bench, limits
 from benchmarks.ppo_house import EPISODES, MINIBATCH, PASSES, SAMPLES, House, build
 from training import contract
 from training.context import RunContext
 from training.contract import Spec
-from training.mechanics import models
-from training.methods.ppo import Loop
+from training.methods.ppo import Ppo
+from training.recipes.ppo import PpoRecipe
 
 MODEL = os.environ.get("MODEL", "smollm")
 ROLLOUTS = int(os.environ.get("ROLLOUTS", {"smollm": "4", "small": "40"}[MODEL]))
@@ -46,6 +47,10 @@ def main() -> None:
         ours, peer = Ours(house, Path(folder, "run")), Peer(house, Path(folder, "peer"))
         found = bench.rates({"ours": ours.rollout, "peer": peer.rollout}, warm_up=1, runs=ROLLOUTS)
         peer.end()
+        told = list(ours.told)
+        rate = statistics.median(found["ours"])
+        limit = limits.of_products("episode", ours.rollout, rate=rate, dtype=torch.bfloat16)
+        ours.told = told  # the rollout that was counted was slowed by it
     for side in (ours, peer):
         told = [f"{one['reward']:.2f} ({one['kl']:.2f})" for one in side.told[:: max(1, len(side.told) // 10)]]
         print(f"{side.name}: reward (KL in nats) {', '.join(told)}")
@@ -53,7 +58,7 @@ def main() -> None:
     if MODEL == "small":
         facts |= same_reward(ours, peer)
     told_rates = {f"{side}_episodes_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
-    bench.report("ppo", ours=found["ours"], peer=found["peer"], at_least=2.0, **facts, **told_rates)
+    bench.report("ppo", ours=found["ours"], peer=found["peer"], at_least=2.0, **facts, **told_rates, **limit)
 
 
 class Side(ABC):
@@ -92,8 +97,8 @@ class Ours(Side):
         spec = Spec(run=folder.name, method="ppo", recipe=recipe, inputs=house.inputs, seed=0)
         (folder / contract.SPEC).write_text(spec.dump())
         context = RunContext.open(folder)
-        assert context.recipe is not None
-        self.loop = Loop(context, context.recipe, models.load_tokenizer(house.inputs["model"]))
+        assert isinstance(context.recipe, PpoRecipe)
+        self.loop = Ppo(context, context.recipe)
 
     def step(self) -> dict[str, float]:
         rollout = self.loop.rollout()

@@ -22,9 +22,10 @@ from datasets import Dataset, disable_progress_bars
 from transformers.utils import logging
 from trl import RewardConfig, RewardTrainer
 
-from benchmarks import bench, pairs
+from benchmarks import bench, limits, pairs
 from training.contract import Input
-from training.mechanics import models, rankings
+from training.mechanics import models
+from training.mechanics.people import rankings
 from training.methods import reward
 from training.recipes.lora import LoRA
 
@@ -58,12 +59,15 @@ def main() -> None:
             ),
         }
         found = bench.rates({name: side.step for name, side in sides.items()}, warm_up=1, runs=RUNS)
+        rate = statistics.median(found["ours"])
+        dtype = torch.float32 if FP32 else torch.bfloat16
+        limit = limits.of_products("ranking", sides["ours"].step, rate=rate, dtype=dtype)
         lengths = [len(ids) for group in sides["ours"].trainer.train_dataset for ids in group.ids]
     told = {f"{side}_rankings_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
     bench.report(
         "reward", ours=found["ours"], peer=found["peer"], at_least=AT_LEAST.get(K, 1.0), k=K, torch=torch.__version__,
         precision="float32, all weights" if FP32 else "bfloat16, LoRA",
-        tokens=round(statistics.mean(lengths)), loss=LOSS, **told,
+        tokens=round(statistics.mean(lengths)), loss=LOSS, **told, **limit,
     )  # fmt: skip
 
 

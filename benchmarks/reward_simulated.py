@@ -1,7 +1,8 @@
 """Reward models on rankings whose truth is known: what is learned in spite of wrong labels, lengths, spammers and two tastes.
 
 `make bench-reward_simulated`: a model of two layers reads every text, some minutes on one core. PROMPTS trains on so many (by
-default 600, half as many again are held out), SEEDS repeats it. A table goes to stdout, its last line is JSON.
+default 400, half as many again are held out), SEEDS repeats it (3) from FIRST_SEED on, CASE measures what has it in its name
+alone ("length"). A table of means and spans over seeds goes to stdout, its last line is JSON with the figures of each seed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ from training import contract
 from training.mechanics import models, scoring
 from training.recipes.reward import RewardRecipe
 
-PROMPTS = int(os.environ.get("PROMPTS", "600"))
+PROMPTS = int(os.environ.get("PROMPTS", "400"))
 SEEDS = int(os.environ.get("SEEDS", "3"))
+FIRST_SEED = int(os.environ.get("FIRST_SEED", "0"))
+CASE = os.environ.get("CASE", "")  # what is in the names of the cases to measure; all without it
 RATES = (0.0, 0.1, 0.2, 0.3, 0.5)
 PLANTED = 0.3
+SPAMMED = 100
 RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 3, "max_length": 96, "batch_size": 8, "eval_every": 1_000_000}
 
 
@@ -42,6 +46,7 @@ def main() -> None:
     logging.disable_progress_bar()
     began = time.monotonic()
     rows: list[Row] = []
+    print("| | figure | mean | least | most |\n|---|---|---|---|---|")
     for name, measure in (
         *((f"labels flipped {rate:.0%}", lambda seed, rate=rate: of_flips(seed, rate)) for rate in RATES),
         ("three heads, flipped 20%", lambda seed: of_flips(seed, 0.2, heads=3)),
@@ -49,32 +54,38 @@ def main() -> None:
         ("30% spammers", of_spammers),
         ("two tastes", of_tastes),
     ):
-        found = [measure(seed) for seed in range(SEEDS)]
-        rows.append({"case": name} | {key: statistics.mean(one[key] for one in found) for key in found[0]})
-        cells = ", ".join(f"{key} {value:.3f}" for key, value in rows[-1].items() if key != "case")
-        print(f"| {name} | {cells} |", flush=True)
+        if CASE not in name:
+            continue
+        found = [measure(seed) for seed in range(FIRST_SEED, FIRST_SEED + SEEDS)]
+        for figure in found[0]:
+            values = [one[figure] for one in found]
+            told = [statistics.fmean(values), min(values), max(values)]
+            rows.append({"case": name, "figure": figure, "values": [round(value, 4) for value in values]})
+            print(f"| {name} | {figure} | {' | '.join(f'{value:.3f}' for value in told)} |", flush=True)
     print(json.dumps({
         "bench": "reward_simulated", "prompts": PROMPTS, "seeds": SEEDS, "seconds": round(time.monotonic() - began),
-        "cases": [{key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows],
-        "torch": torch.__version__, "machine": bench.machine(),
+        "figures": rows, "torch": torch.__version__, "machine": bench.machine(),
     }))  # fmt: skip
 
 
-def trained(
-    train: list[Row], test: list[Row], *, seed: int, ranked: list[Row] | None = None, truth: list[Task] | None = None,
-    **recipe: Any,
-) -> Row:  # fmt: skip
+def finished(
+    folder: Path, train: list[Row], test: list[Row], *, seed: int, ranked: list[Row] | None = None, **recipe: Any
+) -> tuple[Path, Row]:
+    """A finished run and its metrics."""
+    inputs = {
+        "model": tiny.write_model(folder / "model", seed=seed),
+        "preferences": tiny.write_dataset(folder / "data", train, test, rankings=ranked),
+    }
+    run_dir = tiny.make_run(folder / "run", "reward", RECIPE | recipe, inputs, seed=seed)
+    if tiny.finish(run_dir) != contract.EXIT_DONE:
+        sys.exit(str(tiny.failure(run_dir)))
+    return run_dir, contract.read_manifest(run_dir)["metrics"]
+
+
+def trained(train: list[Row], test: list[Row], *, seed: int, truth: list[Task] | None = None, **more: Any) -> Row:
     """Metrics of a run, and `tau` of its scores with the worth of the texts of `truth`."""
     with tempfile.TemporaryDirectory() as home:
-        folder = Path(home)
-        inputs = {
-            "model": tiny.write_model(folder / "model", seed=seed),
-            "preferences": tiny.write_dataset(folder / "data", train, test, rankings=ranked),
-        }
-        run_dir = tiny.make_run(folder / "run", "reward", RECIPE | recipe, inputs, seed=seed)
-        if tiny.finish(run_dir) != contract.EXIT_DONE:
-            sys.exit(str(tiny.failure(run_dir)))
-        metrics: Row = contract.read_manifest(run_dir)["metrics"]
+        run_dir, metrics = finished(Path(home), train, test, seed=seed, **more)
         if truth:
             given = tiny.given(run_dir / contract.OUTPUT, "model")
             model = models.load_reward(given, dtype=torch.float32).eval()
@@ -99,7 +110,8 @@ def only(metrics: Row, *names: str) -> dict[str, float]:
 
 
 def of_flips(seed: int, rate: float, **recipe: Any) -> dict[str, float]:
-    train, test = some_tasks(seed)
+    train = simulated_rankings.tasks(PROMPTS, texts=3, seed=seed)
+    test = simulated_rankings.tasks(350, texts=3, seed=1000 + seed, first=PROMPTS)  # luck alone gives 600 an ECE of 3 %
     sides = [simulated_rankings.flipped(some, rate=rate, seed=i + seed) for i, some in ((100, train), (200, test))]
     metrics = trained(*sides, seed=seed, truth=test if rate < 0.5 else None, **recipe)
     more = ("head_disagreement", "disagreement_error", "accuracy_mean", "accuracy_cautious") if recipe else ()
@@ -110,27 +122,33 @@ def of_flips(seed: int, rate: float, **recipe: Any) -> dict[str, float]:
 
 def of_length(seed: int) -> dict[str, float]:
     train, test = some_tasks(seed)
-    raters = [f"r{i}" for i in range(8)]
-    ranked, rows = simulated_rankings.ranked(train, raters=raters, seed=seed, length=PLANTED)
-    held_out = simulated_rankings.ranked(test, raters=raters, seed=500 + seed, length=PLANTED)[1]
+    raters = [f"r{i}" for i in range(12)]
+    std = simulated_rankings.spread([*train, *test])
+    ranked, rows = simulated_rankings.ranked(train, raters=raters, seed=seed, length=PLANTED, std=std)
+    held_out = simulated_rankings.ranked(test, raters=raters, seed=500 + seed, length=PLANTED, std=std)[1]
     metrics = trained(rows, held_out, ranked=ranked, seed=seed, truth=test, debias_length=True)
     return only(metrics, "length_bias", "length_bias_low", "length_bias_high", "length_bias_scores", "length_bias_left",
                 "eval_accuracy", "tau")  # fmt: skip
 
 
 def of_spammers(seed: int) -> dict[str, float]:
-    """Few prompts, of which each is ranked by three of ten: held-out accuracy against the truth."""
-    train, test = some_tasks(seed)
-    train = train[: max(PROMPTS // 15, 20)]
-    truth = simulated_rankings.flipped(test, rate=0, seed=seed)
-    found = {}
-    for name, spammers, weights in (
-        ("without", 0, "none"), ("counted_alike", 3, "none"), ("estimated", 3, "estimated")
-    ):  # fmt: skip
-        raters = [("x" if i < spammers else "r") + str(i) for i in range(10)]
-        ranked, rows = simulated_rankings.ranked(train, raters=raters, seed=seed, a_task=3)
-        metrics = trained(rows, truth, ranked=ranked, seed=seed, rater_weights=weights, epochs=6)
-        found[f"accuracy_{name}"] = float(metrics["eval_accuracy"])
+    """`SPAMMED` prompts' words, each prompt ranked by three of ten raters; held-out accuracy against the truth, and what
+    three spammers among the ten cost of it, in points, if all count alike and if weights are estimated."""
+    worth = simulated_rankings.worth_of_words(seed)
+    train = simulated_rankings.words(SPAMMED, texts=4, seed=seed)
+    test = simulated_rankings.words(300, texts=3, seed=seed, first=SPAMMED)
+    truth = simulated_rankings.flipped(test, rate=0, seed=seed, worth=worth)
+
+    def accuracy(kind: str, weights: str) -> float:
+        raters = [(kind if i < 3 else "r") + str(i) for i in range(10)]
+        ranked, rows = simulated_rankings.ranked(train, raters=raters, seed=seed, a_task=3, sharpness=1.5, worth=worth)
+        metrics = trained(rows, truth, ranked=ranked, seed=seed, rater_weights=weights, epochs=20, batch_size=4)
+        return 100 * float(metrics["eval_accuracy"])
+
+    found = {"accuracy_without": accuracy("r", "none")}
+    for kind, name in (("l", "by_length"), ("n", "by_the_opposite"), ("x", "by_lot")):
+        for weights, how in (("none", "alike"), ("estimated", "estimated")):
+            found[f"cost_{name}_{how}"] = found["accuracy_without"] - accuracy(kind, weights)
     return found
 
 

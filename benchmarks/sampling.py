@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 from transformers.utils import logging
 
 from benchmarks import bench
-from training.mechanics import datasets, sampling
+from training.mechanics import datasets
+from training.mechanics.generation import sampling
 
 SEQUENCES, TOKENS, TEMPERATURE = 16, 64, 0.8
 

@@ -1,13 +1,16 @@
 """Rankings by raters who are simulated, of texts whose worth is known: what must be found by a model that reads the texts.
 
-A text is eight letters, `a` or `z`, among up to eight others that say nothing: it is worth its `a`s, and its length is chance.
+A text of `tasks` is eight letters, `a` or `z`, among up to eight others that say nothing: it is worth its `a`s, and its length
+is chance. A text of `words` is four to twelve letters out of many, each with a worth of its own: there is more to learn.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+import statistics
+import string
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,6 +20,8 @@ from benchmarks.real_rankings import comparisons_of, ranking
 Row = dict[str, Any]
 
 FILL = 8  # at most so many letters that say nothing
+WORD = (4, 12)  # letters of a word
+MOST_SURE = 100  # what makes her own noise small beside a letter more
 FILL_STD = math.sqrt((FILL + 1) * (FILL + 2) / 12)  # of numbers of them that differ within a prompt
 
 
@@ -33,8 +38,14 @@ class Task:
         return f"{'Tell' if self.is_of_taste else 'Say'} {self.number}"
 
 
-def worth(text: str) -> int:
+def worth(text: str) -> float:
     return text.count("a")
+
+
+def spread(some: Sequence[Task]) -> float:
+    """The standard deviation of lengths within a prompt, in letters."""
+    apart = [len(one) - len(other) for task in some for one, other in combinations(task.texts, 2)]
+    return math.sqrt(statistics.fmean(difference**2 for difference in apart) / 2)
 
 
 def tasks(count: int, *, texts: int, seed: int, first: int = 0, fill: bool = True, taste: bool = False) -> list[Task]:
@@ -60,16 +71,40 @@ def tasks(count: int, *, texts: int, seed: int, first: int = 0, fill: bool = Tru
     return found
 
 
+# Words, of which every letter has to be learned
+
+
+def words(count: int, *, texts: int, seed: int, first: int = 0, letters: int = 20) -> list[Task]:
+    """Texts of the first `letters` of a to Z, drawn alike, their lengths too."""
+    luck = random.Random(f"words {seed} {first}")
+    return [
+        Task(number, tuple(word(luck, letters=letters) for _ in range(texts))) for number in range(first, first + count)
+    ]
+
+
+def word(luck: random.Random, *, letters: int = 20) -> str:
+    return "".join(luck.choices(string.ascii_letters[:letters], k=luck.randint(*WORD)))
+
+
+def worth_of_words(seed: int, *, letters: int = 20) -> Callable[[str], float]:
+    """The sum of its letters' worths, which are drawn with mean 0 and standard deviation 1: length is worth nothing."""
+    luck = random.Random(f"worths {seed}")
+    drawn = [luck.gauss(0, 1) for _ in range(letters)]
+    mean, std = statistics.fmean(drawn), statistics.pstdev(drawn)
+    worths = {letter: (one - mean) / std for letter, one in zip(string.ascii_letters, drawn, strict=False)}
+    return lambda text: sum(worths[letter] for letter in text)
+
+
 # Comparisons, some of them wrong
 
 
-def flipped(some: Sequence[Task], *, rate: float, seed: int) -> list[Row]:
-    """All comparisons by worth, each turned around with probability `rate`; 0.5 tells nothing."""
+def flipped(some: Sequence[Task], *, rate: float, seed: int, worth: Callable[[str], float] = worth) -> list[Row]:
+    """All comparisons by worth, each turned around with probability `rate`; 0.5 tells nothing. Equal worths give none."""
     luck = random.Random(f"flips {seed} {rate}")
     rows = []
     for task in some:
         order = sorted(task.texts, key=worth, reverse=True)
-        pairs = list(combinations(order, 2))
+        pairs = [(one, other) for one, other in combinations(order, 2) if worth(one) > worth(other)]
         for number, (better, worse) in enumerate(pairs):
             if luck.random() < rate:
                 better, worse = worse, better
@@ -93,22 +128,26 @@ def ranked(
     seed: int,
     sharpness: float = 0.6,
     length: float = 0.0,
+    std: float = FILL_STD,
     a_task: int | None = None,
+    worth: Callable[[str], float] = worth,
 ) -> tuple[list[Row], list[Row]]:
     """Rankings, and their comparisons, by `a_task` of the raters each (all without it).
 
-    A rater orders texts by `sharpness` x worth + `length` x the standardised length + her own Gumbel noise, which is
-    Plackett-Luce. Whose name begins with "x" orders by lot; with "o", she turns around what is of taste.
+    A rater orders texts by `sharpness` x worth + `length` x their length / `std` + her own Gumbel noise, which is
+    Plackett-Luce. Whose name begins with "x" orders by lot, with "l" by length alone, with "n" by the opposite of worth;
+    with "o", she turns around what is of taste.
     """
     luck = random.Random(f"ranked {seed} {some[0].number if some else 0}")
     rankings = []
     for task in some:
         for rater in luck.sample(sorted(raters), a_task or len(raters)):
-            sign = -1 if task.is_of_taste and rater.startswith("o") else 1
+            sign = -1 if rater.startswith("n") or (task.is_of_taste and rater.startswith("o")) else 1
             scored = {}
             for number, text in enumerate(task.texts):
-                told = sign * sharpness * worth(text) + length * len(text) / FILL_STD
-                scored[str(number)] = (0.0 if rater.startswith("x") else told) - math.log(-math.log(luck.random()))
+                told = sign * sharpness * worth(text) + length * len(text) / std
+                told = {"x": 0.0, "l": float(MOST_SURE * len(text))}.get(rater[0], told)
+                scored[str(number)] = told - math.log(-math.log(luck.random()))
             order = sorted(scored, key=lambda name: -scored[name])
             texts = {str(number): text for number, text in enumerate(task.texts)}
             rankings.append(ranking(task.number, task.prompt, texts, [[name] for name in order], rater=rater))

@@ -29,7 +29,7 @@ from django.core.management import call_command  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
 from runs.recipe_form import label_of, model_in  # noqa: E402
-from training.mechanics.coach import RULES  # noqa: E402
+from training.mechanics.coach.watch import RULES  # noqa: E402
 from training.recipes import RECIPES  # noqa: E402
 
 DOMAINS = {"django": ["html", "py"], "djangojs": ["js"]}
@@ -68,7 +68,7 @@ def recipe_marks() -> str:
 def coach_marks() -> str:
     """A module that marks what rules watch, and each sentence, cause and advice of a finding."""
     texts = {rule.watches for rule in RULES}
-    for file in sorted((ROOT / "training" / "mechanics").glob("*.py")):
+    for file in sorted((ROOT / "training" / "mechanics").rglob("*.py")):
         calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
         for call in calls:
             told = [word.value for word in call.keywords if word.arg in ("template", "cause", "advice")]

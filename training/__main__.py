@@ -81,6 +81,14 @@ def work(run_dir: Path) -> int:
                 advice="Free space, then resume the run.",
             ) from error
         raise
+    except RuntimeError as error:
+        if not contract.is_out_of_memory(error):
+            raise
+        raise Failure(
+            "out_of_memory",
+            "The run needs more memory than this machine has free; the last good checkpoint was kept.",
+            advice="Lower batch_size or max_length, train an adapter with bf16, or choose a machine with more memory.",
+        ) from error
     recipe = type(context.recipe)
     if recipe.output == "model":
         metrics.setdefault("num_parameters", num_parameters(context.output))

@@ -9,8 +9,8 @@ from typing import Any
 
 from training import contract
 from training.contract import Failure, Input, Spec
-from training.mechanics.coach import Coach
-from training.mechanics.coach_seen import Finding
+from training.mechanics.coach.seen import Finding
+from training.mechanics.coach.watch import Coach
 from training.recipes import RECIPES, Recipe
 
 

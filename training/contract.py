@@ -50,6 +50,11 @@ class Failure(Exception):
         self.advice = advice
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch has found no memory; a CPU's allocator has no exception of its own. (No torch here: by its name.)"""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """One input of a run, by name: a folder that was verified against `sha256` when it was stored.

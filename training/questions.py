@@ -25,12 +25,16 @@ GRACE_S = 20.0  # after the deadline, for what came just before it to be written
 
 @dataclass(frozen=True, slots=True)
 class AskedText:
-    """One completion: its `id` is a uuid; `ids` and `ended` are the run's own, and nobody's who ranks."""
+    """One completion: its `id` is a uuid; `ids`, `ended` and `is_first` are the run's own, and nobody's who ranks.
+
+    `is_first`: by the model that the run began from.
+    """
 
     id: str
     text: str
     ids: list[int]
     ended: bool
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class Question:
     id: str
     messages: list[dict[str, str]]
     completions: list[AskedText]
+
+    @property
+    def own(self) -> list[AskedText]:
+        """Those that the run may learn from."""
+        return [one for one in self.completions if not one.is_first]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ REFUSALS = (
     gettext_noop("a stop string must not be empty"),
     gettext_noop("estimated flips are for the losses sigmoid and robust, beside which no other takes them"),
     gettext_noop("exo_pair needs a label_smoothing above 0, such as 0.001"),
+    gettext_noop("f_alpha_divergence_coef is for the f_divergence_type alpha_divergence"),
+    gettext_noop(
+        "f_divergence_type is for the losses discopop, exo_pair, hinge, ipo, robust, sft, sigmoid and sigmoid_norm"
+    ),
     gettext_noop("label_smoothing is for the losses sigmoid, robust, exo_pair, aot and aot_unpaired"),
     gettext_noop("min_new_tokens must not be above max_new_tokens"),
     gettext_noop("k must divide batch_size"),
@@ -36,9 +40,14 @@ REFUSALS = (
     gettext_noop("minibatch_size must divide batch_size"),
     gettext_noop("more_losses are other losses, each with a weight above 0 and up to 100, such as sft:1"),
     gettext_noop("num_heads must divide hidden_size into heads of even width"),
+    gettext_noop("num_groups is of estimated groups: a campaign's are as many as it names"),
     gettext_noop("several heads are an ensemble or those of groups of raters, not both"),
+    gettext_noop("use_weighting is not for aot and aot_unpaired, whose sorted margins belong to no comparison"),
     gettext_noop("temperatures must lie above 0 and at most at 2"),
 )
+
+# What a run would lack, whose recipe's fields do fit together.
+LACKS = (gettext_noop("Nobody would score the completions: choose a reward model, or let people vote."),)
 
 
 def said(text: str) -> str:

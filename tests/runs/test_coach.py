@@ -12,8 +12,9 @@ from runs.models import EventKind, Run, RunState
 from tests.accounts.people import client_of, person
 from tests.runs.conftest import a_tokenizer_run
 from tests.runs.test_pages import page, say, under_way
-from training.mechanics.coach_policies import constant_reward, far_from_reference
-from training.mechanics.coach_seen import Seen
+from training.mechanics.coach.earned import constant_reward
+from training.mechanics.coach.policies import far_from_reference
+from training.mechanics.coach.seen import Seen
 
 pytestmark = pytest.mark.django_db
 

@@ -140,6 +140,15 @@ def test_of_the_keys_of_endpoints_a_run_sees_the_one_that_its_recipe_names(tmp_p
         assert {"mine", "theirs", "canary-of-the-key"} & set(passed.values()) == seen
 
 
+def test_a_run_is_told_where_vllm_is_and_no_key_of_it(monkeypatch):
+    told = {"STEADYHAND_VLLM": "/opt/vllm/bin/python", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    for name, value in {**told, "VLLM_API_KEY": "canary-of-vllm"}.items():
+        monkeypatch.setenv(name, value)
+    passed = environment("mark")
+    assert told.items() <= passed.items()
+    assert "VLLM_API_KEY" not in passed
+
+
 def test_a_null_character_in_a_sample_does_not_end_the_run(corpus, trainer):
     trainer("look")
     a_tokenizer_run(corpus)

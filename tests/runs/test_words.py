@@ -32,7 +32,11 @@ WRONG = [
     ("dpo", {"loss": "exo_pair"}),
     ("dpo", {"loss": "hinge", "label_smoothing": 0.1}),
     ("dpo", {"loss": "ipo", "flips": "estimated"}),
+    ("dpo", {"loss": "bco_pair", "f_divergence_type": "forward_kl"}),
+    ("dpo", {"f_alpha_divergence_coef": 0.3}),
+    ("dpo", {"loss": "aot", "use_weighting": True}),
     ("reward", {"heads": 3, "groups": "estimated"}),
+    ("reward", {"num_groups": 3, "groups": "campaign"}),
 ]
 
 

@@ -16,8 +16,8 @@ from tests.training import tiny
 from tests.training.tiny_reward import write_reward_model
 from training import contract
 from training.contract import Input
-from training.mechanics.judge import Judge, Said, Scores
-from training.mechanics.ppo_model import Actor
+from training.mechanics.online.judge import Judge, Said, Scores
+from training.mechanics.ppo.model import Actor
 from training.methods import sft
 from training.methods.dpo import DpoRun
 from training.recipes import RECIPES

@@ -13,7 +13,7 @@ import pytest
 from tests.training import tiny
 from tests.training.endpoint import KEY, serving
 from training import contract
-from training.mechanics import completions, endpoint
+from training.mechanics.generation import completions, endpoint
 from training.recipes.ask import AskRecipe
 
 RECIPE = {"model": "small", "k": 3, "temperatures": (0.7, 1.0), "requests_a_minute": 100_000, "price_read": 2.0,

@@ -11,8 +11,8 @@ from tests.training import tiny
 from training import contract
 from training.context import Stopped
 from training.mechanics import checkpoints
-from training.mechanics.chosen_guard import ChosenGuard
-from training.mechanics.coach_rewards import FALLING_POINTS as STEPS
+from training.mechanics.coach.rewards import FALLING_POINTS as STEPS
+from training.mechanics.preference.chosen_guard import ChosenGuard
 from training.methods import dpo
 from training.recipes.dpo import DpoRecipe
 

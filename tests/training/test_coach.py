@@ -11,9 +11,10 @@ import pytest
 from tests.training import planted, tiny
 from training import contract
 from training.context import RunContext
-from training.mechanics import coach_policies, coach_rewards
-from training.mechanics.coach import RULES, Coach
-from training.mechanics.coach_seen import Finding, Seen
+from training.mechanics.coach import policies as coach_policies
+from training.mechanics.coach import rewards as coach_rewards
+from training.mechanics.coach.seen import Finding, Seen
+from training.mechanics.coach.watch import RULES, Coach
 
 FEWEST_NAMED = len(planted.FAULTS) - 1
 
@@ -128,6 +129,7 @@ SHAKES = [0.69 + 0.02 * math.sin(7 * i) for i in range(60)]
         ("constant_reward", {"reward": [0] * 3, "reward_std": [0] * 3}, {"reward": [0] * 3, "reward_std": [1, 0, 0]}),
         ("zero_std_groups", {"zero_std_groups": [0.7, 0.6, 0.8]}, {"zero_std_groups": [0.9, 0.2, 0.1]}),
         ("entropy_collapse", {"entropy": [2, 1, 0.1, 0.1], "reward": [0] * 4}, {"entropy": [2, 1, 1, 0.8], "reward": [0] * 4}),
+        ("sampled_otherwise", {"sampling_gap": [0.01, 0.3, 0.2, 0.3]}, {"sampling_gap": [0.3, 0.2, 0.09, 0.3]}),
         ("mostly_clipped", {"clip_fraction": [0.6] * 3}, {"clip_fraction": [0.3] * 3}),
         ("length_hacking", hacked := {"reward": list(range(8)), "length": list(range(10, 26, 2)), "reward_std": [1] * 8},
          hacked | {"length": [20, 22] * 4}),
@@ -233,9 +235,9 @@ def test_every_rule_speaks_in_whole_sentences_and_names_a_cause_and_something_to
 def test_the_documentation_names_every_code_and_no_other():
     """Codes stand in the first column of the tables of docs/coach.md, and first in each `Finding` of the rules."""
     told = re.findall(r"^\| `(\w+)` \|", (tiny.ROOT / "docs/coach.md").read_text(), flags=re.MULTILINE)
-    rules = [path.read_text() for path in (tiny.ROOT / "training/mechanics").glob("coach_*.py")]
+    rules = [path.read_text() for path in (tiny.ROOT / "training/mechanics/coach").glob("*.py")]
     found = {code for text in rules for code in re.findall(r'Finding\(\s*"(\w+)"', text)}
-    refusals = {"first_loss", "first_ratio", "no_trained_token", "not_finite"}
+    refusals = {"first_loss", "first_ratio", "no_trained_token", "not_finite", "other_sampler"}
     assert len(told) == len(set(told))
     assert set(told) == found | refusals
 

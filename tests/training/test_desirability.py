@@ -9,7 +9,7 @@ import pytest
 
 from tests.training import tiny
 from training.contract import Failure
-from training.mechanics.desirability import balanced, of_ranking, read_verdicts
+from training.mechanics.people.desirability import balanced, of_ranking, read_verdicts
 
 
 def ranking(tiers: list[list[str]], *, texts: str = "abcd", **more: Any) -> dict[str, Any]:
@@ -89,6 +89,17 @@ def test_comparisons_alone_and_whole_rankings_call_the_same_texts_desirable(tmp_
     alone = read_verdicts(tiny.write_dataset(tmp_path / "alone", rows), split="train")
     found, expected = (summed(some, lambda one: (one.group, one.reply, one.is_desirable)) for some in (whole, alone))
     assert found == pytest.approx(expected)
+
+
+def test_texts_stand_in_the_order_of_the_comparisons_in_whatever_process_they_are_read(tmp_path):
+    texts = ([f"good {i}" for i in range(6)], [f"bad {i}" for i in range(6)])
+    (row, *_), same = tiny.preference_rows(1), {"rater": "ada", "group_id": "g"}
+    rows = [
+        row | same | {"chosen": [tiny.assistant(one)], "rejected": [tiny.assistant(other)]}
+        for one in texts[0] for other in texts[1]
+    ]  # fmt: skip
+    verdicts = read_verdicts(tiny.write_dataset(tmp_path / "data", rows), split="train")
+    assert [one.reply[0][1] for one in verdicts] == [*texts[0], *texts[1]]
 
 
 def test_rows_of_trls_unpaired_format_say_it_themselves(tmp_path):

@@ -12,7 +12,7 @@ from tests.training import tiny
 from training import contract
 from training.contract import Failure
 from training.mechanics import models
-from training.mechanics.preference_losses import dpo_losses
+from training.mechanics.preference.losses import dpo_losses
 from training.methods import dpo
 from training.recipes.dpo import DpoRecipe
 

@@ -15,8 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from tests.training import tiny
 from training.context import Stopped
 from training.contract import Failure
-from training.mechanics import draws, sampling
-from training.mechanics.stops import Cut, Stops
+from training.mechanics.generation import draws, sampling
+from training.mechanics.generation.stops import Cut, Stops
 
 WORDS = tiny.tokenizer()
 SIZES = {

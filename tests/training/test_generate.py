@@ -11,7 +11,8 @@ import torch
 
 from tests.training import tiny
 from training import contract
-from training.mechanics import completions, datasets, models, sampling
+from training.mechanics import datasets, models
+from training.mechanics.generation import completions, sampling
 from training.recipes.generate import GenerateRecipe
 
 RECIPE = {"k": 3, "temperatures": (0.7, 1.0), "max_new_tokens": 16, "batch_size": 4, "bf16": False, "seed": 5}

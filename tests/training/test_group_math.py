@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.mechanics import group_math as group
+from training.mechanics.groups import math as group
 
 torch.set_num_threads(1)
 

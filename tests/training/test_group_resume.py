@@ -13,7 +13,8 @@ from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs
 from training import contract
 from training.context import Stopped
-from training.mechanics import checkpoints, group_loop
+from training.mechanics import checkpoints
+from training.mechanics.online import loop
 from training.methods import grpo, online_dpo, rloo
 from training.recipes import RECIPES
 
@@ -56,7 +57,7 @@ def stop_in_passes(run_dir: Path, monkeypatch: pytest.MonkeyPatch, *, after: int
     """Runs until `after` minibatches of the whole run are done, then stops as a request to stop would."""
     context = tiny.open_run(run_dir)
     done = 0
-    real = group_loop.train_on
+    real = loop.train_on
 
     def counted(*args, stop_requested, **more):
         def asked() -> bool:
@@ -68,7 +69,7 @@ def stop_in_passes(run_dir: Path, monkeypatch: pytest.MonkeyPatch, *, after: int
         real(*args, stop_requested=asked, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(group_loop, "train_on", counted)
+        patch.setattr(loop, "train_on", counted)
         with pytest.raises(Stopped):
             RUN[context.spec.method](context)
     context.events.close()

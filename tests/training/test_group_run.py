@@ -10,8 +10,9 @@ import torch
 from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs, write_reward_model
 from training import contract
-from training.mechanics import models, sampling
-from training.mechanics.judge import Judge
+from training.mechanics import models
+from training.mechanics.generation import sampling
+from training.mechanics.online.judge import Judge
 from training.recipes import RECIPES
 
 METHODS = ("rloo", "grpo", "online_dpo")

@@ -9,8 +9,8 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
 
 from tests.training import tiny
-from training.mechanics import group_math as group
 from training.mechanics import models
+from training.mechanics.groups import math as group
 
 torch.set_num_threads(1)
 K = 4

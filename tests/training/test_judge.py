@@ -13,9 +13,9 @@ from tests.training import tiny
 from tests.training.tiny_reward import write_reward_model
 from training.context import Stopped
 from training.mechanics import datasets, scoring
-from training.mechanics.judge import Judge, Said, reaches_of, read_answer
 from training.mechanics.models import RewardScale
-from training.mechanics.score_rule import ScoreRule
+from training.mechanics.online.judge import Judge, Said, reaches_of, read_answer
+from training.mechanics.reward.score_rule import ScoreRule
 
 MESSAGES = [tiny.user("Shout, please.")]
 RAW = RewardScale(0.0, 1.0)

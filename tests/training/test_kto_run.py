@@ -15,9 +15,9 @@ from tests.training import tiny
 from training import contract
 from training.contract import Failure
 from training.mechanics import models
-from training.mechanics.desirability import Verdict
-from training.mechanics.kto_trainer import couples, mismatched
-from training.mechanics.preference_losses import kto_losses, reference_point
+from training.mechanics.people.desirability import Verdict
+from training.mechanics.preference.kto_trainer import couples, mismatched
+from training.mechanics.preference.losses import kto_losses, reference_point
 from training.mechanics.shared_prefix import on_device
 from training.methods import kto
 from training.recipes.kto import KtoRecipe

@@ -6,7 +6,7 @@ import pytest
 
 from tests.training import tiny
 from training import contract
-from training.mechanics.length_audit import audit
+from training.mechanics.preference.length_audit import audit
 from training.recipes.dpo import DpoRecipe
 
 

@@ -11,8 +11,10 @@ import torch
 
 from tests.training import tiny
 from tests.training.tiny_reward import write_reward_model
-from training.mechanics import datasets, models, rankings, sampling
-from training.mechanics.judge import Said, read_answer
+from training.mechanics import datasets, models
+from training.mechanics.generation import sampling
+from training.mechanics.online.judge import Said, read_answer
+from training.mechanics.people import rankings
 from training.methods import dpo, sft
 from training.recipes import RECIPES
 

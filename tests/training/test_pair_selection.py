@@ -8,8 +8,8 @@ import pytest
 
 from tests.training import tiny
 from training import contract
-from training.mechanics.pair_selection import Pair, chosen_rows, extremes, shares
-from training.mechanics.rankings import read_rankings
+from training.mechanics.people.pairs import Pair, chosen_rows, extremes, shares
+from training.mechanics.people.rankings import read_rankings
 from training.recipes.dpo import DpoRecipe
 
 # a > b = c > d, its strengths 1 and 3

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.mechanics import ppo_math as ppo
+from training.mechanics.ppo import math as ppo
 
 torch.set_num_threads(1)
 

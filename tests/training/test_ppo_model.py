@@ -11,12 +11,14 @@ import torch
 from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs
 from training.contract import Failure
-from training.mechanics import ppo_math, ppo_model, ppo_rollout, ppo_update
-from training.mechanics.judge import Judge
-from training.mechanics.models import load_tokenizer
-from training.mechanics.ppo_model import Actor, Texts
+from training.mechanics.online import policy
+from training.mechanics.online import rollout as rollouts
+from training.mechanics.online.policy import Texts
+from training.mechanics.ppo import math as ppo_math
+from training.mechanics.ppo.model import Actor
 from training.mechanics.scoring import Completion
 from training.mechanics.shared_prefix import Reader
+from training.methods.ppo import Ppo
 from training.recipes.ppo import PpoRecipe
 
 CPU = torch.device("cpu")
@@ -78,7 +80,7 @@ def test_a_policy_that_moved_leaves_its_reference_behind(actor):
 def test_chunks_of_actions_change_neither_values_nor_gradients(actor, monkeypatch):
     found = []
     for chunk in (512, 2):
-        monkeypatch.setattr(ppo_model, "CHUNK", chunk)
+        monkeypatch.setattr(policy, "CHUNK", chunk)
         logprobs = actor.read(TEXTS).logprobs_BA
         gradients = torch.autograd.grad(logprobs.sum(), list(actor.policy_weights().values()))
         found.append((logprobs, gradients))
@@ -109,7 +111,7 @@ def test_nothing_of_the_policy_drops_out(tmp_path):
 def test_a_model_that_changes_its_logits_is_refused():
     config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(final_logit_softcapping=30.0))
     with pytest.raises(Failure, match="final_logit_softcapping"):
-        ppo_model.refuse_changed_logits(SimpleNamespace(config=config))
+        policy.refuse_changed_logits(SimpleNamespace(config=config))
 
 
 def test_completions_of_a_prompt_are_read_with_it_once_and_come_to_what_they_come_to_alone(actor):
@@ -127,10 +129,10 @@ def test_completions_of_a_prompt_are_read_with_it_once_and_come_to_what_they_com
 
 def test_samples_of_a_prompt_stand_together_in_rollout_and_minibatch():
     recipe = PpoRecipe.preset("tiny", batch_size=32, minibatch_size=8, samples_per_prompt=4)
-    prompts = [ppo_rollout.Prompt([tiny.user(str(i))], [i]) for i in range(5)]
-    asked = ppo_rollout.prompts_of(prompts, range(32, 64), seed=3, samples=4)
+    prompts = [rollouts.Prompt([tiny.user(str(i))], [i]) for i in range(5)]
+    asked = rollouts.prompts_of(prompts, range(32, 64), seed=3, samples=4)
     assert [prompt.ids for prompt in asked[::4]] == [prompt.ids for prompt in asked[3::4]]
-    for batch in ppo_rollout.minibatches(recipe, seed=0, number=1, epoch=0):
+    for batch in rollouts.minibatches(recipe, samples=4, seed=0, number=1, epoch=0):
         assert {len([row for row in batch if row // 4 == prompt]) for prompt in {row // 4 for row in batch}} == {4}
 
 
@@ -141,47 +143,36 @@ def test_samples_that_do_not_divide_a_minibatch_are_refused():
 
 def test_a_pass_holds_every_completion_once_and_each_pass_is_in_an_order_of_its_own():
     recipe = PpoRecipe.preset("tiny")
-    orders = [ppo_rollout.minibatches(recipe, seed=0, number=n, epoch=e) for n in (0, 1) for e in (0, 1)]
+    orders = [
+        rollouts.minibatches(recipe, samples=recipe.samples_per_prompt, seed=0, number=n, epoch=e)
+        for n in (0, 1)
+        for e in (0, 1)
+    ]
     for order in orders:
         assert sorted(row for batch in order for row in batch) == list(range(recipe.batch_size))
         assert {len(batch) for batch in order} == {recipe.minibatch_size}
     assert len({str(order) for order in orders}) == 4
-    assert orders[3] == ppo_rollout.minibatches(recipe, seed=0, number=1, epoch=1)
+    assert orders[3] == rollouts.minibatches(recipe, samples=1, seed=0, number=1, epoch=1)
 
 
 def test_every_prompt_is_asked_once_before_any_is_asked_again():
-    prompts = [ppo_rollout.Prompt([tiny.user(str(i))], [i]) for i in range(5)]
-    asked = ppo_rollout.prompts_of(prompts, range(15), seed=3)
+    prompts = [rollouts.Prompt([tiny.user(str(i))], [i]) for i in range(5)]
+    asked = rollouts.prompts_of(prompts, range(15), seed=3)
     for start in (0, 5, 10):
         assert sorted(prompt.ids[0] for prompt in asked[start : start + 5]) == [0, 1, 2, 3, 4]
-    assert ppo_rollout.prompts_of(prompts, range(7, 12), seed=3) == asked[7:12]
+    assert rollouts.prompts_of(prompts, range(7, 12), seed=3) == asked[7:12]
 
 
 @pytest.fixture
 def collected(tmp_path):
-    recipe = PpoRecipe.preset("tiny", batch_size=16, minibatch_size=4, max_new_tokens=8)
-    inputs = ppo_inputs(tmp_path)
-    run_dir = tiny.make_run(tmp_path / "run", "ppo", recipe.model_dump(mode="json"), inputs)
-    context = tiny.open_run(run_dir)
-    actor = Actor(inputs["model"], recipe)
-    tokenizer = load_tokenizer(inputs["model"])
-    rollout, scale = ppo_rollout.collect(
-        context,
-        recipe,
-        actor=actor,
-        judge=Judge.load(inputs["reward"], bf16=False),
-        tokenizer=tokenizer,
-        prompts=ppo_rollout.read_prompts(context, tokenizer, room=64),
-        number=0,
-        seed=0,
-        kl_price=0.1,
-        scale=None,
-    )
-    return recipe, actor, rollout, scale
+    recipe = PpoRecipe.preset("tiny", batch_size=16, minibatch_size=4, max_new_tokens=8, kl_coefficient=0.1)
+    run_dir = tiny.make_run(tmp_path / "run", "ppo", recipe.model_dump(mode="json"), ppo_inputs(tmp_path))
+    loop = Ppo(tiny.open_run(run_dir), recipe)
+    return loop, loop.rollout()
 
 
 def test_raw_scores_are_the_reward_models_own(collected):
-    _, _, rollout, _ = collected
+    _, rollout = collected
     shares = [sum("A" <= letter <= "Z" for letter in text) for text in rollout.texts]
     order = sorted(range(len(shares)), key=lambda i: shares[i])
     # Lengths are nearly equal, so the most capitals are the largest share, and none at all scores 0.
@@ -190,21 +181,21 @@ def test_raw_scores_are_the_reward_models_own(collected):
 
 
 def test_scores_of_the_first_rollout_have_mean_0_and_deviation_1(collected):
-    recipe, _, rollout, _ = collected
-    bare = rollout.scores_B + recipe.missing_eos_penalty * (~rollout.ended_B).float()
+    loop, rollout = collected
+    bare = rollout.scores_B + loop.recipe.missing_eos_penalty * (~rollout.ended_B).float()
     assert bare.mean().item() == pytest.approx(0, abs=1e-5)
     assert bare.std(correction=0).item() == pytest.approx(1, abs=1e-4)
 
 
 def test_advantages_are_white_over_the_whole_rollout(collected):
-    _, _, rollout, _ = collected
+    _, rollout = collected
     advantages = rollout.advantages_BA[rollout.mask_BA]
     assert advantages.mean().item() == pytest.approx(0, abs=1e-5)
     assert advantages.std(correction=0).item() == pytest.approx(1, abs=1e-3)
 
 
 def test_values_begin_at_what_the_reward_model_thought_of_what_had_been_said(collected):
-    _, _, rollout, _ = collected
+    _, rollout = collected
     assert torch.equal(rollout.values_BA, rollout.prior_BA)
     # A share of capitals so far foretells the share in the end.
     assert ppo_math.explained_variance(rollout.prior_BA, rollout.targets_BA, rollout.mask_BA) > 0.3
@@ -212,40 +203,17 @@ def test_values_begin_at_what_the_reward_model_thought_of_what_had_been_said(col
 
 
 def test_log_probabilities_of_another_policy_end_the_run(collected):
-    recipe, actor, rollout, _ = collected
-    with torch.no_grad():
-        other = replace(rollout, old_BA=rollout.old_BA - 0.01)
+    loop, rollout = collected
     with pytest.raises(Failure) as refused:
-        ppo_update.train_on(
-            other,
-            ppo_update.Passes(),
-            recipe,
-            actor=actor,
-            optimizer=ppo_update.new_optimizer(actor, recipe),
-            number=0,
-            total=1,
-            seed=0,
-            stop_requested=lambda: False,
-        )
+        loop.pass_over(replace(rollout, old_BA=rollout.old_BA - 0.01))
     assert refused.value.code == "first_ratio"
 
 
 def test_gradients_of_policy_and_critic_are_clipped_to_the_norm(collected):
-    recipe, actor, rollout, _ = collected
-    small = recipe.model_copy(update={"max_grad_norm": 1e-3, "epochs": 1})
-    passes = ppo_update.Passes()
-    ppo_update.train_on(
-        rollout,
-        passes,
-        small,
-        actor=actor,
-        optimizer=ppo_update.new_optimizer(actor, small),
-        number=0,
-        total=1,
-        seed=0,
-        stop_requested=lambda: False,
-    )
-    assert passes.means()["grad_norm"] > 1e-2  # before clipping
-    for weights in (actor.policy_weights(), actor.critic_weights()):
+    loop, rollout = collected
+    loop.recipe = loop.recipe.model_copy(update={"max_grad_norm": 1e-3, "epochs": 1})
+    loop.pass_over(rollout)
+    assert loop.state.passes.means()["grad_norm"] > 1e-2  # before clipping
+    for weights in (loop.actor.policy_weights(), loop.actor.critic_weights()):
         norm = torch.stack([weight.grad.norm() for weight in weights.values() if weight.grad is not None]).norm()
         assert norm.item() == pytest.approx(1e-3, rel=1e-2)

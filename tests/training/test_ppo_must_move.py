@@ -11,7 +11,8 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs, write_reward_model
 from training import contract
-from training.mechanics import models, sampling
+from training.mechanics import models
+from training.mechanics.generation import sampling
 from training.recipes import RECIPES
 
 TINY = RECIPES["ppo"].presets["tiny"]

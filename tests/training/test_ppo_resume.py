@@ -14,6 +14,7 @@ from tests.training.tiny_reward import ppo_inputs
 from training import contract
 from training.context import Stopped
 from training.mechanics import checkpoints
+from training.mechanics.online import loop
 from training.methods import ppo
 from training.recipes import RECIPES
 
@@ -48,19 +49,19 @@ def stop_in_passes(run_dir: Path, monkeypatch: pytest.MonkeyPatch, *, after: int
     """Runs until `after` minibatches of the whole run are done, then stops as a request to stop would."""
     context = tiny.open_run(run_dir)
     done = 0
-    real = ppo.train_on
+    real = loop.train_on
 
-    def counted(rollout, passes, recipe, *, stop_requested, **more):
+    def counted(*args, stop_requested, **more):
         def asked() -> bool:
             nonlocal done
             context.stop_requested = context.stop_requested or done >= after
             done += 1
             return context.stop_requested
 
-        real(rollout, passes, recipe, stop_requested=asked, **more)
+        real(*args, stop_requested=asked, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ppo, "train_on", counted)
+        patch.setattr(loop, "train_on", counted)
         with pytest.raises(Stopped):
             ppo.run(context)
     context.events.close()

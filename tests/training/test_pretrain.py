@@ -18,8 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from tests.training import tiny
 from training import contract
 from training.contract import Failure
-from training.mechanics import bits, checkpoints
-from training.mechanics.packing import Rows, Stream, encode_documents
+from training.mechanics import checkpoints
+from training.mechanics.corpus import bits
+from training.mechanics.corpus.packing import Rows, Stream, encode_documents
 from training.methods import pretrain
 from training.recipes.pretrain import PretrainRecipe
 

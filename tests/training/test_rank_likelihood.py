@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.mechanics.rank_likelihood import (
+from training.mechanics.people.likelihood import (
     NOWHERE,
     bradley_terry_losses,
     losses_by_lot,

@@ -10,10 +10,10 @@ import torch
 from tests.training import tiny
 from training import contract
 from training.contract import Failure
-from training.mechanics import rankings
-from training.mechanics.rank_likelihood import NOWHERE
-from training.mechanics.ranking_batches import RankingCollator
-from training.mechanics.rankings import Group, Order
+from training.mechanics.people import rankings
+from training.mechanics.people.batches import RankingCollator
+from training.mechanics.people.likelihood import NOWHERE
+from training.mechanics.people.rankings import Group, Order
 from training.mechanics.shared_prefix import Reader
 from training.methods import reward
 from training.recipes.reward import RewardRecipe

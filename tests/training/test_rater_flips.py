@@ -7,9 +7,9 @@ import torch
 
 from tests.training import tiny
 from training import contract
-from training.mechanics.preference_losses import dpo_losses
-from training.mechanics.rankings import of_comparisons
-from training.mechanics.rater_flips import flip_rates, with_flips
+from training.mechanics.people.flips import flip_rates, with_flips
+from training.mechanics.people.rankings import of_comparisons
+from training.mechanics.preference.losses import dpo_losses
 from training.recipes.dpo import DpoRecipe
 
 RATERS = ("ada", "ben", "xan")  # who begins with x ranks by lot

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import simulated_rankings
 from tests.training import tiny
 from training import contract
-from training.mechanics.rank_likelihood import losses_by_lot, num_choices, plackett_luce_losses
-from training.mechanics.ranking_batches import places_of
-from training.mechanics.rankings import Group, Order
-from training.mechanics.rater_reliability import reliabilities, weighed_by_rater
+from training.mechanics.people.batches import places_of
+from training.mechanics.people.likelihood import losses_by_lot, num_choices, plackett_luce_losses
+from training.mechanics.people.rankings import Group, Order
+from training.mechanics.people.reliability import reliabilities, weighed_by_rater
 from training.recipes.reward import RewardRecipe
 
 K, RATERS, OVERLAP, SEEDS = 4, 10, 3, 6
@@ -86,6 +87,32 @@ def test_three_spammers_in_ten_cost_at_most_two_points_and_six_if_all_count_alik
     cost_alike, cost_weighed = np.mean(found, axis=0)
     assert cost_alike >= 0.06
     assert cost_weighed <= 0.02
+
+
+@pytest.mark.slow
+def test_a_language_model_is_spared_those_who_rank_by_length_too(tmp_path):
+    """Words whose letters' worths have to be learned, each ranked by three of ten. `make bench-reward_simulated` has those who
+    answer by lot and by the opposite, over seeds."""
+    train, test = (
+        simulated_rankings.words(n, texts=k, seed=0, first=first) for n, k, first in ((120, 4, 0), (300, 3, 120))
+    )
+    worth = simulated_rankings.worth_of_words(0)
+    held_out = simulated_rankings.flipped(test, rate=0, seed=0, worth=worth)
+    found = {}
+    for kind, weights in (("r", "none"), ("l", "none"), ("l", "estimated")):
+        raters = [(kind if i < 3 else "r") + str(i) for i in range(10)]
+        ranked, rows = simulated_rankings.ranked(train, raters=raters, seed=0, a_task=3, sharpness=1.5, worth=worth)
+        folder = tmp_path / f"{kind}-{weights}"
+        inputs = {
+            "model": tiny.write_model(folder / "model"),
+            "preferences": tiny.write_dataset(folder / "data", rows, held_out, rankings=ranked),
+        }
+        recipe = RewardRecipe.presets["tiny"] | {"rater_weights": weights, "epochs": 6, "eval_every": 10_000}
+        run_dir = tiny.make_run(folder / "run", "reward", recipe, inputs)
+        assert tiny.finish(run_dir) == contract.EXIT_DONE
+        found[kind, weights] = contract.read_manifest(run_dir)["metrics"]["eval_accuracy"]
+    assert found["r", "none"] - found["l", "none"] >= 0.06
+    assert found["r", "none"] - found["l", "estimated"] <= 0.02
 
 
 def test_spammers_are_told_from_attentive_raters():

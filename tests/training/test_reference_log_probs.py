@@ -12,7 +12,7 @@ from safetensors import safe_open
 from tests.training import tiny
 from training import contract
 from training.context import Stopped
-from training.mechanics.reference_log_probs import NAME, fingerprint, kept, take
+from training.mechanics.preference.reference import NAME, fingerprint, kept, take
 from training.mechanics.shared_prefix import Text
 from training.methods import dpo
 from training.recipes.dpo import DpoRecipe

@@ -14,10 +14,12 @@ from benchmarks import simulated_rankings as simulated
 from tests.training import tiny
 from training import contract
 from training.contract import Failure
-from training.mechanics import models, rankings, reward_heads, scoring
-from training.mechanics.judge import Judge, Said
-from training.mechanics.rater_groups import clusters, grouped
-from training.mechanics.score_rule import PLAIN, ScoreRule
+from training.mechanics import models, scoring
+from training.mechanics.online.judge import Judge, Said
+from training.mechanics.people import rankings
+from training.mechanics.people.groups import clusters, grouped
+from training.mechanics.reward import heads as reward_heads
+from training.mechanics.reward.score_rule import PLAIN, ScoreRule
 from training.recipes.reward import RewardRecipe
 
 RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 3, "eval_every": 60, "max_length": 96, "batch_size": 4}
@@ -45,7 +47,23 @@ def test_the_rule_takes_caution_off_the_mean_and_length_off_both():
     assert PLAIN.as_plain() == {}
 
 
-@pytest.mark.parametrize("plain", [{"heads": 0}, {"heads": 10**9}, {"caution": -1}, {"length_slope": float("nan")}])
+def test_where_a_heads_zero_lies_and_how_large_its_steps_are_is_no_doubt_about_a_text():
+    opinion = torch.tensor([-1.0, 0.0, 1.0, 5.0])
+    scores = torch.stack([opinion, 3 * opinion + 7, 2 * opinion - 4], dim=1)
+    told = {"head_means": (0.0, 7.0, -4.0), "head_stds": (1.0, 3.0, 2.0)}
+    rule = ScoreRule(heads=3, caution=2.0, **told)
+    assert rule.combined(scores).tolist() == pytest.approx((2 * opinion + 1).tolist())
+    assert ScoreRule.from_plain(json.loads(json.dumps(rule.as_plain()))) == rule
+
+
+NO_RULES = [
+    {"heads": 0}, {"heads": 10**9}, {"caution": -1}, {"length_slope": float("nan")},
+    {"heads": 2, "head_means": [0, 0, 0], "head_stds": [1, 1]}, {"heads": 2, "head_stds": [1, 1]},
+    {"heads": 2, "head_means": [0, 0], "head_stds": [1, 0]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("plain", NO_RULES)
 def test_a_rule_that_is_none_is_refused(plain):
     with pytest.raises(ValueError, match="rule"):
         ScoreRule.from_plain(plain)
@@ -91,6 +109,7 @@ def test_a_loaded_ensemble_scores_as_it_did_at_the_end_of_training_for_ppo_too(e
     given = tiny.given(run_dir / contract.OUTPUT, "model")
     stored = json.loads((run_dir / contract.OUTPUT / "reward.json").read_text())
     assert (stored["heads"], stored["caution"]) == (3, 1.0) and stored["length_slope"]
+    assert len(stored["head_means"]) == len(stored["head_stds"]) == 3
 
     model, words = models.load_reward(given, dtype=torch.float32), models.load_tokenizer(given)
     scale = models.read_reward_scale(given)
@@ -117,10 +136,11 @@ def test_files_that_do_not_belong_together_are_refused(ensemble, tmp_path):
         models.load_reward(given, dtype=torch.float32, heads=1)
     assert other.value.code == "other_heads"
     told = json.loads((folder / "reward.json").read_text())
-    (folder / "reward.json").write_text(json.dumps(told | {"heads": 2}))
-    with pytest.raises(Failure) as failure:
-        models.load_reward(given, dtype=torch.float32)
-    assert failure.value.code == "bad_heads"
+    for wrong in ({"heads": 2}, {"head_means": [0, 0], "head_stds": [1, 1]}):
+        (folder / "reward.json").write_text(json.dumps(told | wrong))
+        with pytest.raises(Failure) as failure:
+            models.load_reward(given, dtype=torch.float32)
+        assert failure.value.code == "bad_heads"
     (folder / "reward.json").write_text(json.dumps(told | {"heads": "many"}))
     with pytest.raises(Failure) as failure:
         models.load_reward(given, dtype=torch.float32)
@@ -159,6 +179,7 @@ def test_one_kind_of_heads_at_a_time():
 
 
 RATERS = [f"r{i}" for i in range(5)] + [f"o{i}" for i in range(5)]  # "o" prefer the opposite, in matters of taste
+WHERE = {"r": "town", "o": "country"}
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +215,40 @@ def test_groups_of_one_taste_are_said_to_be_none(tmp_path):
     groups = rankings.gathered(map(rankings.of_ranking, ranked))
     assert set(grouped(groups, num_groups=2, context=context).values()) == {0, 1}
     assert [warning["code"] for warning in tiny.events(tmp_path / "run", "warning")] == ["groups_alike"]
+
+
+def test_a_campaigns_own_groups_have_a_head_each_and_are_called_by_their_names(tmp_path, of_two_tastes):
+    ranked, rows, held_out = of_two_tastes
+    named = [row | {"rater_group": "" if row["rater"] == "r4" else WHERE[row["rater"][0]]} for row in ranked]
+    run_dir, metrics = finished(tmp_path, {"epochs": 2, "groups": "campaign"}, rows, held_out, ranked=named)
+    assert metrics["accuracy_group_1"] > metrics["accuracy_group_1_others"]
+    logged = [entry["text"] for entry in tiny.events(run_dir, "log")]
+    assert "Group 1 is “country”, and has 5 raters: o0, o1, o2, o3, o4." in logged
+    assert "Group 2 is “town”, and has 4 raters: r0, r1, r2, r3." in logged
+    assert "1 raters are in no group; their rankings count for all groups alike." in logged
+    shown = tiny.events(run_dir, "sample")
+    assert shown and all("by group country" in one["text"] and "by group town" in one["text"] for one in shown)
+    rule = json.loads((run_dir / contract.OUTPUT / "reward.json").read_text())
+    assert rule["heads"] == 2
+
+
+def test_without_two_named_groups_or_with_too_many_there_are_no_heads_of_them(tmp_path):
+    train = simulated.tasks(12, texts=3, seed=0)
+    ranked, rows = simulated.ranked(train, raters=[f"r{i}" for i in range(20)], seed=0, a_task=5)
+    for number, (name, code) in enumerate(
+        [(lambda r: "", "no_groups"), (lambda r: "all", "no_groups"), (str, "many_groups")]
+    ):
+        told = [row | {"rater_group": name(row["rater"])} for row in ranked]
+        inputs = {
+            "model": tiny.write_model(tmp_path / f"model{number}"),
+            "preferences": tiny.write_dataset(tmp_path / f"data{number}", rows, [], rankings=told),
+        }
+        recipe = RewardRecipe.presets["tiny"] | {"groups": "campaign"}
+        run_dir = tiny.make_run(tmp_path / f"run{number}", "reward", recipe, inputs)
+        assert tiny.finish(run_dir) == contract.EXIT_FAILED
+        assert tiny.failure(run_dir)["code"] == code
+    with pytest.raises(ValueError, match="num_groups is of estimated groups"):
+        RewardRecipe(groups="campaign", num_groups=3)
 
 
 def test_without_raters_on_the_same_texts_there_are_no_groups_to_find(tmp_path):

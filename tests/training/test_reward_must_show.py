@@ -17,8 +17,8 @@ from benchmarks import simulated_rankings as simulated
 from tests.training import tiny
 from training import contract
 from training.mechanics import models, scoring
-from training.mechanics.length_bias import length_bias, without_length
-from training.mechanics.reward_trust import Verdict, calibration, fitted_noise
+from training.mechanics.reward.length_bias import length_bias, without_length
+from training.mechanics.reward.trust import Verdict, calibration, fitted_noise
 from training.recipes.reward import RewardRecipe
 
 RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 3, "eval_every": 90, "max_length": 96, "batch_size": 4}
@@ -75,10 +75,11 @@ def test_labels_by_lot_teach_nothing(tmp_path, some_tasks):
 def test_a_planted_length_bias_is_found_and_the_refit_is_without_it(tmp_path):
     """Twenty raters give the longer of two texts, a standard deviation apart, 0.3 logits for its length alone."""
     raters = [f"r{i}" for i in range(20)]
-    train, test = simulated.tasks(200, texts=3, seed=2), simulated.tasks(100, texts=3, seed=7, first=200)
-    ranked, rows = simulated.ranked(train, raters=raters, seed=2, length=PLANTED)
-    held_out = simulated.ranked(test, raters=raters, seed=11, length=PLANTED)[1]
-    _, metrics = finished(tmp_path, rows, held_out, ranked=ranked, epochs=5, debias_length=True)
+    train, test = simulated.tasks(200, texts=3, seed=0), simulated.tasks(100, texts=3, seed=1000, first=200)
+    told = {"raters": raters, "length": PLANTED, "std": simulated.spread([*train, *test])}
+    ranked, rows = simulated.ranked(train, seed=0, **told)
+    held_out = simulated.ranked(test, seed=500, **told)[1]
+    _, metrics = finished(tmp_path, rows, held_out, ranked=ranked, epochs=3, debias_length=True)
     assert metrics["length_bias"] == pytest.approx(PLANTED, abs=0.05)
     assert metrics["length_bias_low"] < PLANTED < metrics["length_bias_high"]
     assert abs(metrics["length_bias_left"]) <= metrics["length_bias_scores"] / 2
@@ -88,8 +89,11 @@ def test_a_planted_length_bias_is_found_and_the_refit_is_without_it(tmp_path):
 # What they are measured by
 
 
-def rater(n: int, *, flips: float, length: float, learned: float, spread: float = 1.5) -> list[Verdict]:
-    """Choices of a rater who likes length, and the scores of a model that knows the merit and learned `learned` of the rest."""
+def rater(
+    n: int, *, flips: float, length: float, learned: float, spread: float = 1.5, levels_off: float = 0.0
+) -> list[Verdict]:
+    """Choices of a rater who likes length, and the scores of a model that knows the merit and learned `learned` of the rest,
+    the less of it the further merits lie apart, where it `levels_off`."""
     draw = random.Random(0)
     found = []
     for number in range(n):
@@ -98,9 +102,8 @@ def rater(n: int, *, flips: float, length: float, learned: float, spread: float 
         first = draw.random() < flips + (1 - 2 * flips) * sure
         sign = 1 if first else -1
         tokens = round(50 * sign * apart)
-        found.append(
-            Verdict(f"g{number}", "ada", 1.0, max(tokens, 0), max(-tokens, 0), sign * (merit + learned * apart))
-        )
+        margin = merit + learned / (1 + levels_off * abs(merit)) * apart
+        found.append(Verdict(f"g{number}", "ada", 1.0, max(tokens, 0), max(-tokens, 0), sign * margin))
     return found
 
 
@@ -113,6 +116,14 @@ def test_what_people_give_for_length_is_found_whatever_the_model_learned_of_it(l
     assert found.low < PLANTED < found.high and found.high - found.low < 0.15
     left = length_bias(without_length(rater(10_000, flips=0, length=PLANTED, learned=learned), found.slope))
     assert left is not None and abs(left.of_scores) < 1e-6
+
+
+def test_length_that_counts_most_between_close_texts_is_found_in_full():
+    """The slope over all comparisons is far below what it is between close ones, in which choices show what people give."""
+    found = length_bias(rater(20_000, flips=0, length=PLANTED, learned=PLANTED, spread=3, levels_off=0.5))
+    assert found is not None
+    assert found.of_scores < 0.2
+    assert found.people == pytest.approx(PLANTED, abs=0.03)
 
 
 def test_no_temperature_makes_up_for_flipped_labels_and_a_floor_does():

@@ -14,8 +14,9 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.training import tiny
 from training import contract
-from training.mechanics import datasets, rankings
-from training.mechanics.ranking_batches import RankingCollator
+from training.mechanics import datasets
+from training.mechanics.people import rankings
+from training.mechanics.people.batches import RankingCollator
 from training.mechanics.shared_prefix import READ
 from training.methods import reward
 from training.recipes.reward import RewardRecipe

@@ -13,10 +13,11 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.training import tiny
 from tests.training.tiny_reward import write_reward_model
-from training.mechanics import rankings, reward_trust
 from training.mechanics.models import RewardScale
-from training.mechanics.reward_scores import Scorer, probes
-from training.mechanics.reward_trust import (
+from training.mechanics.people import rankings
+from training.mechanics.reward import trust as reward_trust
+from training.mechanics.reward.scores import Scorer, probes
+from training.mechanics.reward.trust import (
     Verdict,
     breakdown,
     brier,
@@ -25,8 +26,8 @@ from training.mechanics.reward_trust import (
     fitted_temperature,
 )
 from training.mechanics.shared_prefix import Reader
-from training.mechanics.trainer_head import add_exact_score
-from training.mechanics.trainer_judgement import calibration_error, ceiling_fraction
+from training.mechanics.trainers.head import add_exact_score
+from training.mechanics.trainers.judgement import calibration_error, ceiling_fraction
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import torch
 from tests.training import tiny
 from training.context import Stopped
 from training.contract import Failure
-from training.mechanics import draws, models, sampling, scoring
+from training.mechanics import models, scoring
+from training.mechanics.generation import draws, sampling
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from trl.trainer.utils import add_fused_lm_head
 
 from tests.training import tiny
 from training import contract
-from training.mechanics.trainer import Show
-from training.mechanics.trainer_head import add_compact_head
+from training.mechanics.trainers.head import add_compact_head
+from training.mechanics.trainers.samples import Show
 from training.methods import sft
 from training.recipes.sft import SftRecipe
 

@@ -18,8 +18,9 @@ from transformers import (
 )
 
 from tests.training import tiny
-from training.mechanics.shared_prefix import NAME, READ, Reader, Text, can_share, read_together
-from training.mechanics.trainer_head import add_exact_score, add_text_log_probs
+from training.mechanics.shared_attention import NAME
+from training.mechanics.shared_prefix import READ, Reader, Text, can_share, read_together
+from training.mechanics.trainers.head import add_exact_score, add_text_log_probs
 
 READER = Reader(pad_token_id=0, shares=True)
 ALONE = dataclasses.replace(READER, shares=False)

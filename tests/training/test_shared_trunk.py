@@ -13,10 +13,10 @@ from tests.training.tiny_reward import ppo_inputs, write_reward_model
 from training import contract
 from training.contract import Failure
 from training.mechanics import models
-from training.mechanics.judge import Judge, Said, reaches_of
-from training.mechanics.ppo_model import Actor
+from training.mechanics.online.judge import Judge, Said, reaches_of
+from training.mechanics.online.shared_trunk import OnTrunk, can_share
+from training.mechanics.ppo.model import Actor
 from training.mechanics.scoring import Completion
-from training.mechanics.shared_trunk import OnTrunk, can_share
 from training.recipes import RECIPES
 from training.recipes.lora import LoRA
 from training.recipes.ppo import PpoRecipe

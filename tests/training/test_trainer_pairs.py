@@ -14,9 +14,9 @@ from trl.trainer.utils import add_fused_lm_head
 from tests.training import tiny
 from training.contract import Failure
 from training.mechanics.shared_prefix import Reader
-from training.mechanics.trainer_head import add_compact_head
-from training.mechanics.trainer_judgement import accuracy, calibration_error, ceiling, interval, length_accuracy
-from training.mechanics.trainer_pairs import GroupBatches, PairCollator, scale_weights
+from training.mechanics.trainers.head import add_compact_head
+from training.mechanics.trainers.judgement import accuracy, calibration_error, ceiling, interval, length_accuracy
+from training.mechanics.trainers.pairs import GroupBatches, PairCollator, scale_weights
 
 
 def test_every_comparison_is_seen_once_an_epoch_and_whole_prompts_stand_together():

@@ -10,8 +10,8 @@ from tests.training import tiny
 from training import contract
 from training.context import RunContext, Stopped
 from training.contract import Failure
-from training.mechanics import checkpoints, datasets
-from training.mechanics.trainer import pick_show
+from training.mechanics import checkpoints
+from training.mechanics.trainers.samples import pick_show
 from training.methods import dpo
 from training.recipes import RECIPES
 
@@ -114,7 +114,7 @@ def test_a_stop_while_samples_are_drawn_keeps_that_steps_checkpoint(tmp_path, mo
 def test_a_prompt_that_fills_the_context_is_not_shown(tmp_path):
     words = tiny.tokenizer()
     talks = [[tiny.user("a" * 300)], [tiny.user("b")]]
-    show = pick_show(talks, tokenizer=words, render=datasets.render_prompt, count=4, max_length=96, max_new_tokens=8)
+    show = pick_show(talks, tokenizer=words, count=4, max_length=96, max_new_tokens=8)
     assert show.texts == ["b"]
 
 

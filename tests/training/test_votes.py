@@ -13,7 +13,7 @@ from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs
 from tests.training.voters import answers_to, capitals, voting
 from training import contract, questions
-from training.mechanics import votes
+from training.mechanics.groups import votes
 from training.methods import rloo
 from training.questions import Answer, Answers, AskedText, Question, Sheet
 from training.recipes import RECIPES

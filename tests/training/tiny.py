@@ -52,7 +52,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def write_model(folder: Path, *, seed: int = 0, poison: bool = False) -> Input:
+def write_model(folder: Path, *, seed: int = 0, poison: bool = False, heads: int = 4) -> Input:
     """A causal Llama of 2 layers; `poison` makes one of its weights NaN."""
     torch.manual_seed(seed)
     words = tokenizer()
@@ -61,8 +61,8 @@ def write_model(folder: Path, *, seed: int = 0, poison: bool = False) -> Input:
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
         max_position_embeddings=256,
         tie_word_embeddings=True,
         pad_token_id=words.pad_token_id,

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from training import contract
 from training.contract import Failure, Input
-from training.mechanics.score_rule import PLAIN, ScoreRule
+from training.mechanics.reward.score_rule import PLAIN, ScoreRule
 from training.recipes.lora import LoRA
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -95,10 +95,11 @@ def checked_score_rule(given: Input, *, heads: int | None = None) -> ScoreRule:
     trained = rule is not None
     rule = rule or ScoreRule(heads=heads or 1)
     stored = stored_heads(given)
-    if (stored is not None or rule.heads > 1) and trained and stored != rule.heads:
+    other = [told for told in (rule.heads, len(rule.head_means) or rule.heads) if told != stored]
+    if (stored is not None or rule.heads > 1) and trained and other:
         raise Failure(
             "bad_heads",
-            f"The weights of {named(given)} have {stored or 0} heads, but {REWARD_SCALE} tells how {rule.heads} come to a score.",
+            f"The weights of {named(given)} have {stored or 0} heads, but {REWARD_SCALE} tells how {other[0]} come to a score.",
             advice="Train the reward model again: its files do not belong together.",
         )
     return rule

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,3 +54,13 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)  # of CUDA, too
     np.random.seed(seed % 2**32)
     random.seed(seed)
+
+
+@contextmanager
+def kept_randomness() -> Iterator[None]:
+    """Whatever is drawn inside leaves no trace outside."""
+    before = capture()
+    try:
+        yield
+    finally:
+        restore(before)

@@ -5,8 +5,9 @@ Shapes: B sequences, T positions, D width, V tokens of the vocabulary, N positio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from training.context import Stopped
 from training.mechanics.datasets import Message, num_before, render_conversation
+from training.mechanics.memory import Room
 from training.mechanics.models import RewardScale
-from training.mechanics.score_rule import rule_of
+from training.mechanics.reward.score_rule import rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +39,43 @@ def token_logprobs(
     temperature: float = 1.0,
     tell: Callable[[int], None] | None = None,
     stop_requested: Callable[[], bool] | None = None,
+    room: Room | None = None,
 ) -> list[Tensor]:
     """For each completion the log-probability of each of its tokens (N,), float32 on the CPU, in nats."""
+    room = room or Room()
+    read = partial(logprobs_together, model, pad_token_id=pad_token_id, temperature=temperature)
     lengths = [len(c.prompt) + len(c.ids) for c in completions]
     found: list[Tensor] = [torch.empty(0)] * len(completions)
     done = 0
     for places in by_length(lengths, batch_size=batch_size, stop_requested=stop_requested):
-        batch = [completions[place] for place in places]
-        ids_BT, mask_BT = pad_right([[*c.prompt, *c.ids] for c in batch], pad_token_id=pad_token_id)
-        # Only positions that foresee a completion's token are projected onto the vocabulary.
-        first = min(len(c.prompt) for c in batch) - 1
-        logits_BTV = model(
-            input_ids=ids_BT.to(model.device),
-            attention_mask=mask_BT.to(model.device),
-            use_cache=False,
-            logits_to_keep=ids_BT.shape[1] - first,
-        ).logits
-        for place, c, logits_TV in zip(places, batch, logits_BTV, strict=True):
-            start = len(c.prompt) - 1 - first
-            # One sequence at a time in float32: a whole batch of vocabularies is what fills a memory.
-            logps_NV = (logits_TV[start : start + len(c.ids)].float() / temperature).log_softmax(dim=-1)
-            ids_N = torch.tensor(c.ids, dtype=torch.long, device=logps_NV.device)
-            found[place] = logps_NV.gather(1, ids_N[:, None]).squeeze(1).cpu()
+        parts = room.halve([completions[place] for place in places], read, ids=lambda c: [*c.prompt, *c.ids])
+        for place, logps_N in zip(places, [logps_N for part in parts for logps_N in part], strict=True):
+            found[place] = logps_N
         done += len(places)
         if tell:
             tell(done)
+    return found
+
+
+def logprobs_together(
+    model: Any, batch: Sequence[Completion], *, pad_token_id: int, temperature: float
+) -> list[Tensor]:
+    ids_BT, mask_BT = pad_right([[*c.prompt, *c.ids] for c in batch], pad_token_id=pad_token_id)
+    # Only positions that foresee a completion's token are projected onto the vocabulary.
+    first = min(len(c.prompt) for c in batch) - 1
+    logits_BTV = model(
+        input_ids=ids_BT.to(model.device),
+        attention_mask=mask_BT.to(model.device),
+        use_cache=False,
+        logits_to_keep=ids_BT.shape[1] - first,
+    ).logits
+    found = []
+    for c, logits_TV in zip(batch, logits_BTV, strict=True):
+        start = len(c.prompt) - 1 - first
+        # One sequence at a time in float32: a whole batch of vocabularies is what fills a memory.
+        logps_NV = (logits_TV[start : start + len(c.ids)].float() / temperature).log_softmax(dim=-1)
+        ids_N = torch.tensor(c.ids, dtype=torch.long, device=logps_NV.device)
+        found.append(logps_NV.gather(1, ids_N[:, None]).squeeze(1).cpu())
     return found
 
 
@@ -75,19 +89,24 @@ def rewards(
     batch_size: int,
     tell: Callable[[int], None] | None = None,
     stop_requested: Callable[[], bool] | None = None,
+    room: Room | None = None,
 ) -> list[float]:
     """Normalised scores of whole conversations, read at their last token: the very text that training scored.
 
     Several heads and the length of the answer come to a score by the model's own rule.
     """
-    rule = rule_of(model)
+    room, rule = room or Room(), rule_of(model)
     texts = [render_conversation(tokenizer, messages) for messages in conversations]
     found = [0.0] * len(texts)
+
+    def read(some: Sequence[list[int]]) -> Tensor:
+        ids_BT, mask_BT = pad_right(list(some), pad_token_id=tokenizer.pad_token_id)
+        return raw_scores(model, ids_BT.to(model.device), mask_BT.to(model.device))
+
     done = 0
     for places in by_length([len(ids) for ids in texts], batch_size=batch_size, stop_requested=stop_requested):
-        ids_BT, mask_BT = pad_right([texts[place] for place in places], pad_token_id=tokenizer.pad_token_id)
-        scores_B = raw_scores(model, ids_BT.to(model.device), mask_BT.to(model.device))
-        for place, raw in zip(places, scores_B.tolist(), strict=True):
+        parts = room.halve([texts[place] for place in places], read, ids=lambda ids: ids)
+        for place, raw in zip(places, torch.cat(parts).tolist(), strict=True):
             if rule.length_slope:
                 before = num_before(tokenizer, conversations[place])
                 raw = rule.corrected(raw, answer_tokens=len(texts[place]) - before)

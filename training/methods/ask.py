@@ -18,8 +18,9 @@ from typing import Any
 from training import contract
 from training.context import RunContext, Stopped
 from training.contract import Failure
-from training.mechanics import completions, datasets, sampling
-from training.mechanics.endpoint import Answer, Choice, Endpoint, Pace
+from training.mechanics import datasets
+from training.mechanics.generation import completions, sampling
+from training.mechanics.generation.endpoint import Answer, Choice, Endpoint, Pace
 from training.recipes.ask import AskRecipe
 
 SEED_BITS = 31  # what every server takes

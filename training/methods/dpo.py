@@ -2,16 +2,16 @@
 
 Where we depart from TRL 1.16:
 
-- Every loss of its trainer is here, in one file to read (`preference_losses`), on comparisons of whole rankings: which of
-  them are learned is said by `pairs` (`pair_selection`), and prompts count alike.
+- Every loss of its trainer is here, in one file to read (`preference.losses`), on comparisons of whole rankings: which of
+  them are learned is said by `pairs` (`people.pairs`), and prompts count alike.
 - The reference is the input model as it stands on disk, before the first step. Its log-probabilities are taken once a text
-  and kept in the run's folder (`policy_trainer`, `reference_log_probs`). The first loss is ln 2 to the last bit, in bfloat16
-  too, and anything else ends the run: the policy would be held to another model than the one it started from.
-- Comparisons of a prompt stand together, each text is read once (`trainer_pairs`), their prompt once for all of them
+  and kept in the run's folder (`preference.policy_trainer`, `preference.reference`). The first loss is ln 2 to the last bit,
+  in bfloat16 too, and anything else ends the run: the policy would be held to another model than the one it started from.
+- Comparisons of a prompt stand together, each text is read once (`trainers.pairs`), their prompt once for all of them
   (`shared_prefix`).
 - `label_smoothing` e is the share of comparisons taken to be wrong, in DPO itself too: the unbiased loss of robust DPO
   (Chowdhury et al. 2024, arXiv 2403.00409), ((1-e) l(x) - e l(-x)) / (1-2e); e may be estimated of each rater
-  (`rater_flips`).
+  (`people.flips`).
 - What preferences say of length is told before the first step (`length_audit`), and an SFT term may switch itself on where
   the preferred texts are unlearned, too (`chosen_guard`).
 """
@@ -20,22 +20,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from trl import DPOConfig  # type: ignore[attr-defined]  # exported lazily
-
 from training.context import RunContext
-from training.mechanics import checkpoints, datasets, length_audit, models, rankings
-from training.mechanics.dpo_trainer import DpoRun
-from training.mechanics.length_audit import LengthAudit
-from training.mechanics.pair_selection import chosen_rows
-from training.mechanics.policy_trainer import load_policy
-from training.mechanics.rater_flips import flip_rates, with_flips
-from training.mechanics.shared_prefix import Reader
-from training.mechanics.trainer import pick_show, settings
-from training.mechanics.trainer_judgement import ceiling
-from training.mechanics.trainer_pairs import PairCollator, as_dataset, read_pairs, scale_weights
+from training.mechanics import checkpoints, models
+from training.mechanics.people import rankings
+from training.mechanics.people.flips import flip_rates, with_flips
+from training.mechanics.people.pairs import chosen_rows
+from training.mechanics.preference import length_audit
+from training.mechanics.preference.dpo_trainer import DpoRun
+from training.mechanics.preference.length_audit import LengthAudit
+from training.mechanics.trainers.judgement import ceiling
+from training.mechanics.trainers.pairs import as_dataset, read_pairs, scale_weights
 from training.recipes.dpo import DpoRecipe
-
-SAMPLES = 4
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -50,15 +45,14 @@ def run(context: RunContext) -> dict[str, Any]:
     audit = audit_lengths(trainer)
     trainer.take_reference()
     trainer.train_to_the_end()
-    metrics: dict[str, Any] = {"train_pairs": len(trainer.train_dataset), "held_out_pairs": 0, **audit.metrics()}
-    if trainer.all_held_out:
-        metrics |= trainer.evaluate_all()
-        metrics["held_out_pairs"] = len(trainer.all_held_out)
-    else:
-        trainer.show_samples()
-    if trainer.ended_rate is not None:
-        metrics["ended_rate"] = trainer.ended_rate
-    metrics |= {"chosen_change_per_token": trainer.recent_change(), **ceiling([*rows, *held_out])}
+    metrics = {
+        "train_pairs": len(trainer.train_dataset),
+        "held_out_pairs": len(trainer.all_held_out or ()),
+        **audit.metrics(),
+        **trainer.end_metrics(),
+        "chosen_change_per_token": trainer.recent_change(),
+        **ceiling([*rows, *held_out]),
+    }
     models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
     return metrics
 
@@ -98,41 +92,11 @@ def build(
     held_out: list[dict[str, Any]],
     tokenizer: Any,
 ) -> DpoRun:
-    model = load_policy(context.input("model"), lora=recipe.lora, bf16=recipe.bf16)
-    asked = [row["prompt"] for row in held_out or rows]
-    show = pick_show(
-        asked,
+    return DpoRun.of(
+        context,
+        recipe,
+        rows=as_dataset(scale_weights(rows)),
+        held_out=as_dataset(scale_weights(held_out)) if held_out else None,
+        asked=[row["prompt"] for row in held_out or rows],
         tokenizer=tokenizer,
-        render=datasets.render_prompt,
-        count=SAMPLES,
-        max_length=recipe.max_length,
-        max_new_tokens=recipe.sample_tokens,
-    )
-    arguments = DPOConfig(
-        beta=recipe.beta,
-        max_length=None,  # nothing is cut: `leave_out_long` has left out what is too long
-        precompute_ref_log_probs=True,
-        disable_dropout=not (recipe.lora and recipe.lora.dropout),
-        **settings(
-            context,
-            rows=len(rows),
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            every=recipe.eval_every,
-            learning_rate=recipe.learning_rate,
-            bf16=recipe.bf16,
-            seed=context.spec.seed + recipe.seed,
-            evaluated=bool(held_out),
-        ),
-    )
-    return DpoRun(
-        model=model,
-        args=arguments,
-        processing_class=tokenizer,
-        data_collator=PairCollator(Reader.of(model, pad_token_id=tokenizer.pad_token_id)),
-        train_dataset=as_dataset(scale_weights(rows)),
-        eval_dataset=as_dataset(scale_weights(held_out)) if held_out else None,
-        context=context,
-        show=show,
-        recipe=recipe,
     )

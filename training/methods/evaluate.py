@@ -21,7 +21,9 @@ import torch
 from training import contract
 from training.context import RunContext
 from training.contract import Failure, Input
-from training.mechanics import datasets, models, sampling, scoring
+from training.mechanics import datasets, models, scoring
+from training.mechanics.generation import sampling
+from training.mechanics.memory import Room
 from training.mechanics.parts import BATCHES, Tell, batches_by_length, kept
 from training.mechanics.prompt_statistics import Sides, compare, finite, gain_in_sd, mean_with_error, win_rate
 from training.recipes.evaluate import EvaluateRecipe
@@ -90,13 +92,19 @@ def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job
             refuse_other_words(context, tokenizer)
         model = models.load_causal(given, dtype=torch.bfloat16 if recipe.bf16 else torch.float32).to(models.device())
         model.eval()
+        room = Room(context, tokenizer)
         prompts = [datasets.render_prompt(tokenizer, job.messages) for job in jobs]
         batches = batches_by_length(
             [len(prompt) for prompt in prompts], batch_size=BATCHES * recipe.batch_size, together=recipe.samples
         )
 
         def answer(
-            places: list[int], tell: Tell, model: Any = model, words: Any = tokenizer, asked: Any = prompts
+            places: list[int],
+            tell: Tell,
+            model: Any = model,
+            words: Any = tokenizer,
+            asked: Any = prompts,
+            room: Room = room,
         ) -> Any:
             found = sampling.sample(
                 model,
@@ -109,6 +117,7 @@ def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job
                 batch_size=recipe.batch_size,
                 tell=tell,
                 stop_requested=lambda: context.stop_requested,
+                room=room,
             )
             return [{"ids": sample.ids, "text": sample.text, "ended": sample.ended} for sample in found]
 
@@ -117,7 +126,12 @@ def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job
         again = batches_by_length([len(c.prompt) + len(c.ids) for c in own], batch_size=recipe.batch_size)
 
         def score(
-            places: list[int], tell: Tell, model: Any = model, pad: int = tokenizer.pad_token_id, own: Any = own
+            places: list[int],
+            tell: Tell,
+            model: Any = model,
+            pad: int = tokenizer.pad_token_id,
+            own: Any = own,
+            room: Room = room,
         ) -> Any:
             found = scoring.token_logprobs(
                 model,
@@ -126,6 +140,7 @@ def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job
                 batch_size=recipe.batch_size,
                 temperature=recipe.temperature,
                 tell=tell,
+                room=room,
             )
             return [{"logprob": logps.double().sum().item()} for logps in found]
 
@@ -182,6 +197,7 @@ def score_rewards(
                 scale=scale,
                 batch_size=recipe.batch_size,
                 tell=tell,
+                room=Room(context, tokenizer),
             )
             return [{"reward": value} for value in scores]
 

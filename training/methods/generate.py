@@ -15,7 +15,9 @@ from typing import Any
 import torch
 
 from training.context import RunContext
-from training.mechanics import completions, datasets, models, sampling
+from training.mechanics import datasets, models
+from training.mechanics.generation import completions, sampling
+from training.mechanics.memory import Room
 from training.mechanics.parts import BATCHES, Tell, batches_by_length, kept
 from training.recipes.generate import GenerateRecipe
 
@@ -41,7 +43,8 @@ def run(context: RunContext) -> dict[str, Any]:
     model = models.load_causal(given, dtype=torch.bfloat16 if recipe.bf16 else torch.float32).to(models.device())
     lengths = [len(job.prompt) for job in jobs]
     batches = batches_by_length(lengths, batch_size=BATCHES * recipe.batch_size, together=recipe.k)
-    work = partial(answer, context, recipe, model=model, tokenizer=tokenizer, jobs=jobs)
+    room = Room(context, tokenizer)
+    work = partial(answer, context, recipe, model=model, tokenizer=tokenizer, jobs=jobs, room=room)
     answers = kept(context, "sampling", batches, work, unit="completions")
     rows = [row_of(context, recipe, job, found) for job, found in zip(jobs, answers, strict=True)]
     completions.write(context.output, rows, card=card_of(context, recipe))
@@ -77,6 +80,7 @@ def answer(
     model: Any,
     tokenizer: Any,
     jobs: list[Job],
+    room: Room,
 ) -> list[dict[str, Any]]:
     batch = [jobs[place] for place in places]
     samples = sampling.sample(
@@ -92,6 +96,7 @@ def answer(
         batch_size=recipe.batch_size,
         tell=tell,
         stop_requested=lambda: context.stop_requested,
+        room=room,
     )
     for job, found in list(zip(batch, samples, strict=True))[:: recipe.batch_size]:
         context.sample(job.index, prompt=job.words, text=found.text, ended=found.ended)

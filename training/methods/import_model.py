@@ -15,9 +15,10 @@ from transformers.utils import logging as transformers_logging
 
 from training.context import RunContext, Stopped
 from training.contract import Failure, Input
-from training.mechanics import datasets, models, sampling
+from training.mechanics import datasets, models
+from training.mechanics.generation import sampling
 from training.mechanics.import_checks import Found, find_model
-from training.mechanics.score_rule import PLAIN, ScoreRule
+from training.mechanics.reward.score_rule import PLAIN, ScoreRule
 from training.recipes.import_model import ImportModelRecipe
 
 QUESTION = "What is the capital of France?"

@@ -8,8 +8,8 @@ Where we depart from TRL 1.16:
 - Both kinds of texts weigh alike in sum, and a prompt once; TRL's weights are numbers to find by oneself.
 - The judged texts of a prompt stand in one batch, each read once, the prompt once for all of them (`shared_prefix`). The
   completions that tell the KL are of another prompt, and read behind the same one.
-- The reference's log-probabilities are taken once a text and kept in the run's folder (`policy_trainer`). The first loss of
-  every text is 1/2 to the last bit, and anything else ends the run.
+- The reference's log-probabilities are taken once a text and kept in the run's folder (`preference.policy_trainer`). The first
+  loss of every text is 1/2 to the last bit, and anything else ends the run.
 """
 
 from __future__ import annotations
@@ -17,20 +17,14 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset
-from trl import KTOConfig  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext
-from training.mechanics import datasets, models
-from training.mechanics.desirability import Verdict, balanced, read_verdicts
-from training.mechanics.kto_trainer import KtoCollator, KtoRun
-from training.mechanics.pair_selection import messages
-from training.mechanics.policy_trainer import load_policy
-from training.mechanics.rankings import has_rankings
-from training.mechanics.shared_prefix import Reader
-from training.mechanics.trainer import pick_show, settings
+from training.mechanics import models
+from training.mechanics.people.desirability import Verdict, balanced, read_verdicts
+from training.mechanics.people.pairs import messages
+from training.mechanics.people.rankings import has_rankings
+from training.mechanics.preference.kto_trainer import KtoRun
 from training.recipes.kto import KtoRecipe
-
-SAMPLES = 4
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -44,16 +38,12 @@ def run(context: RunContext) -> dict[str, Any]:
     trainer.take_reference()
     trainer.train_to_the_end()
     labels = trainer.train_dataset["label"]
-    metrics: dict[str, Any] = {
-        "desirable_texts": sum(labels), "undesirable_texts": len(labels) - sum(labels), "held_out_texts": 0,
-    }  # fmt: skip
-    if trainer.all_held_out:
-        metrics |= trainer.evaluate_all()
-        metrics["held_out_texts"] = len(trainer.all_held_out)
-    else:
-        trainer.show_samples()
-    if trainer.ended_rate is not None:
-        metrics["ended_rate"] = trainer.ended_rate
+    metrics = {
+        "desirable_texts": sum(labels),
+        "undesirable_texts": len(labels) - sum(labels),
+        "held_out_texts": len(trainer.all_held_out or ()),
+        **trainer.end_metrics(),
+    }
     models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
     return metrics
 
@@ -76,40 +66,11 @@ def build(
     verdicts = balanced(verdicts, **weights)
     both_kinds = len({one.is_desirable for one in held_out}) == 2
     held_out = balanced(held_out, **weights) if both_kinds else held_out
-    model = load_policy(context.input("model"), lora=recipe.lora, bf16=recipe.bf16)
-    show = pick_show(
-        [messages(prompt) for prompt in asked],
+    return KtoRun.of(
+        context,
+        recipe,
+        rows=Dataset.from_list([one.row() for one in verdicts]),
+        held_out=Dataset.from_list([one.row() for one in held_out]) if held_out else None,
+        asked=[messages(prompt) for prompt in asked],
         tokenizer=tokenizer,
-        render=datasets.render_prompt,
-        count=SAMPLES,
-        max_length=recipe.max_length,
-        max_new_tokens=recipe.sample_tokens,
-    )
-    arguments = KTOConfig(
-        beta=recipe.beta,
-        max_length=None,  # nothing is cut: `leave_out_long` has left out what is too long
-        precompute_ref_log_probs=True,
-        disable_dropout=not (recipe.lora and recipe.lora.dropout),
-        **settings(
-            context,
-            rows=len(verdicts),
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            every=recipe.eval_every,
-            learning_rate=recipe.learning_rate,
-            bf16=recipe.bf16,
-            seed=context.spec.seed + recipe.seed,
-            evaluated=bool(held_out),
-        ),
-    )
-    return KtoRun(
-        model=model,
-        args=arguments,
-        processing_class=tokenizer,
-        data_collator=KtoCollator(Reader.of(model, pad_token_id=tokenizer.pad_token_id)),
-        train_dataset=Dataset.from_list([one.row() for one in verdicts]),
-        eval_dataset=Dataset.from_list([one.row() for one in held_out]) if held_out else None,
-        context=context,
-        show=show,
-        recipe=recipe,
     )

@@ -31,11 +31,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from training.context import RunContext, Stopped
 from training.contract import Failure
-from training.mechanics import checkpoints, datasets, models, sampling
-from training.mechanics.bits import bigram_bits_per_byte, bits_per_byte, unigram_bits_per_byte
-from training.mechanics.packing import Rows, Stream, encode_documents
-from training.mechanics.pretrain_state import read_state, write_state
-from training.mechanics.trainer import MOST_POINTS, not_finite, refuse_poisoned
+from training.mechanics import checkpoints, datasets, models
+from training.mechanics.corpus.bits import bigram_bits_per_byte, bits_per_byte, unigram_bits_per_byte
+from training.mechanics.corpus.packing import Rows, Stream, encode_documents
+from training.mechanics.corpus.state import read_state, write_state
+from training.mechanics.generation import sampling
+from training.mechanics.trainers.refusals import not_finite, refuse_poisoned
+from training.mechanics.trainers.settings import MOST_POINTS
 from training.recipes.pretrain import PretrainRecipe
 
 FIRST_LOSS = 0.1  # nats around ln V

@@ -3,10 +3,10 @@
 Where we depart from TRL 1.16's RewardTrainer:
 
 - The unit is a prompt with all its ranked texts (`rankings`): each text is scored once, the prompt read once for all of
-  them (`shared_prefix`), and the loss is that of whole orders, ties included (`rank_likelihood`). Comparisons alone are
+  them (`shared_prefix`), and the loss is that of whole orders, ties included (`people.likelihood`). Comparisons alone are
   orders of two, for which it is Bradley-Terry; prompts count alike.
-- Raters may be counted by how reliable they are (`rater_reliability`); several heads say how sure they are, or speak for
-  groups of raters (`reward_heads`, `rater_groups`); the length of answers is told and may be taken out (`length_bias`).
+- Raters may be counted by how reliable they are (`people.reliability`); several heads say how sure they are, or speak for
+  groups of raters (`reward.heads`, `people.groups`); the length of answers is told and may be taken out (`length_bias`).
 - The score is read at the last attended token, in float32. TRL leaves the place to the class of transformers, which
   searches for the last token that is not padding by its id, and the precision to autocast: bfloat16 has 8 bits.
 - Texts that are too long are counted, and said; held-out accuracy comes with n, an interval over prompts, calibration,
@@ -24,19 +24,23 @@ import torch
 from trl import RewardConfig  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext
-from training.mechanics import models, rankings, reward_heads, reward_trust
-from training.mechanics.length_bias import length_bias, without_length
-from training.mechanics.ranking_batches import RankingCollator
-from training.mechanics.rankings import Group
-from training.mechanics.rater_groups import grouped
-from training.mechanics.rater_reliability import weighed_by_rater
-from training.mechanics.reward_scores import probes, scale_of
-from training.mechanics.reward_trainer import RewardRun
-from training.mechanics.reward_trust import breakdown, calibration, compared
+from training.mechanics import models
+from training.mechanics.people import rankings
+from training.mechanics.people.batches import RankingCollator
+from training.mechanics.people.groups import NO_GROUPS, RaterGroups, grouped, named_groups
+from training.mechanics.people.rankings import Group
+from training.mechanics.people.reliability import weighed_by_rater
+from training.mechanics.reward import heads as reward_heads
+from training.mechanics.reward import trust as reward_trust
+from training.mechanics.reward.length_bias import length_bias, without_length
+from training.mechanics.reward.scores import probes, scale_of
+from training.mechanics.reward.trainer import RewardRun
+from training.mechanics.reward.trust import breakdown, calibration, compared
 from training.mechanics.shared_prefix import Ids, Reader, Text
-from training.mechanics.trainer import Show, settings
-from training.mechanics.trainer_judgement import ceiling, ceiling_fraction, length_accuracy
-from training.mechanics.trainer_pairs import read_pairs
+from training.mechanics.trainers.judgement import ceiling, ceiling_fraction, length_accuracy
+from training.mechanics.trainers.pairs import read_pairs
+from training.mechanics.trainers.samples import Show
+from training.mechanics.trainers.settings import settings
 from training.recipes.reward import RewardRecipe
 
 MOST_COMPARED = 256  # held-out prompts among which those are looked for that groups of raters disagree on
@@ -55,6 +59,7 @@ def run(context: RunContext) -> dict[str, Any]:
         tokenizer=tokenizer,
     )  # fmt: skip
     trainer.train_to_the_end()
+    trainer.align_heads()
     raw = trainer.scorer().of_groups(trainer.groups["train"])
     metrics: dict[str, Any] = {
         "train_prompts": len({group.id for group in trainer.groups["train"]}),
@@ -78,7 +83,7 @@ def run(context: RunContext) -> dict[str, Any]:
     metrics |= {"reward_mean": scale.mean, "reward_std": scale.std}
     probed = trainer.all_held_out or trainer.groups["train"]
     metrics |= probes(probed, scorer=scorer, scale=scale, tokenizer=tokenizer, max_length=recipe.max_length)
-    if trainer.group_of:
+    if trainer.rater_groups:
         metrics["prompts_disagreed_on"] = disagreement(trainer, probed[:MOST_COMPARED])
     models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
     models.write_reward_scale(context.output, scale.mean, scale.std, trainer.rule)
@@ -120,8 +125,8 @@ def judged(trainer: RewardRun, metrics: dict[str, Any], *, rows: list[dict[str, 
     found |= ceiling_fraction(trainer.margins, [one.group for one in verdicts], rows=rows)
     found |= calibration(verdicts) | breakdown(verdicts, context=trainer.context)
     of_heads = np.array(trainer.head_margins)
-    if trainer.group_of:
-        found |= reward_heads.of_groups(of_heads, verdicts, trainer.group_of)
+    if trainer.rater_groups:
+        found |= reward_heads.of_groups(of_heads, verdicts, trainer.rater_groups.of)
     elif trainer.rule.heads > 1:
         found |= reward_heads.of_ensemble(of_heads, caution=trainer.rule.caution, cautious=trainer.margins)
     reward_trust.warn(metrics | found, context=trainer.context)
@@ -131,7 +136,9 @@ def judged(trainer: RewardRun, metrics: dict[str, Any], *, rows: list[dict[str, 
 def disagreement(trainer: RewardRun, groups: list[Group]) -> int:
     scorer = trainer.scorer()
     scores = [scorer.heads([Text(ids, group=group.id) for ids in group.ids]).cpu().numpy() for group in groups]
-    return reward_heads.show_disagreement(groups, scores, step=trainer.state.global_step, context=trainer.context)
+    return reward_heads.show_disagreement(
+        groups, scores, names=trainer.rater_groups.names, step=trainer.state.global_step, context=trainer.context
+    )
 
 
 def build(
@@ -141,7 +148,11 @@ def build(
     seed = context.spec.seed + recipe.seed
     torch.manual_seed(seed)  # of the fresh head
     dtype = torch.bfloat16 if recipe.bf16 and lora else torch.float32
-    model = models.load_reward(context.input("model"), dtype=dtype, heads=recipe.num_heads)
+    rater_groups = NO_GROUPS
+    if recipe.groups == "campaign":
+        rater_groups = named_groups(context.input("preferences"), groups, context=context)
+    heads = {"none": recipe.heads, "estimated": recipe.num_groups, "campaign": len(rater_groups.names)}[recipe.groups]
+    model = models.load_reward(context.input("model"), dtype=dtype, heads=heads)
     if lora:
         model = models.add_lora(model, lora, task="reward")
         for weight in model.parameters():
@@ -157,29 +168,18 @@ def build(
         groups, held_out = (
             rankings.with_prompt_lengths(some, tokenizer=tokenizer) for some in (groups, held_out)
         )  # fmt: skip
-    group_of: dict[str, int] = {}
     if recipe.groups == "estimated":
-        group_of = grouped(groups, num_groups=recipe.num_groups, context=context)
-        groups, held_out = (
-            reward_heads.by_raters(some, group_of, heads=recipe.num_heads) for some in (groups, held_out)
-        )
+        of = grouped(groups, num_groups=recipe.num_groups, context=context)
+        rater_groups = RaterGroups.numbered(of, recipe.num_groups)
+    if rater_groups:
+        groups, held_out = (reward_heads.by_raters(some, rater_groups.of, heads=heads) for some in (groups, held_out))
     elif recipe.heads > 1:
         groups = reward_heads.resampled(groups, heads=recipe.heads, seed=seed)
         held_out = reward_heads.evenly(held_out, heads=recipe.heads)
     arguments = RewardConfig(
         max_length=None,  # `tokenised` counts what TRL would drop in silence
         disable_dropout=not (lora and lora.dropout),
-        **settings(
-            context,
-            rows=len(groups),
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            every=recipe.eval_every,
-            learning_rate=recipe.learning_rate,
-            bf16=recipe.bf16,
-            seed=seed,
-            evaluated=bool(held_out),
-        ),
+        **settings(context, recipe, rows=len(groups), evaluated=bool(held_out)),
     )
     return RewardRun(
         model=model,
@@ -191,5 +191,5 @@ def build(
         context=context,
         show=Show([], [], 0),
         recipe=recipe,
-        group_of=group_of,
+        rater_groups=rater_groups,
     )

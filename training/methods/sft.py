@@ -24,8 +24,10 @@ from trl import SFTConfig, SFTTrainer, pack_dataset  # type: ignore[attr-defined
 from training.context import RunContext
 from training.contract import Failure
 from training.mechanics import datasets, models
-from training.mechanics.trainer import RunTrainer, Show, pick_show, settings
-from training.mechanics.trainer_head import add_compact_head
+from training.mechanics.trainers.base import RunTrainer
+from training.mechanics.trainers.head import add_compact_head
+from training.mechanics.trainers.samples import Show, pick_show
+from training.mechanics.trainers.settings import settings
 from training.recipes.sft import SftRecipe
 
 SAMPLES = 8
@@ -44,23 +46,12 @@ def run(context: RunContext) -> dict[str, Any]:
     )
     asked = [question_of(talk) for talk in talks["test"] or talks["train"]]
     show = pick_show(
-        asked,
-        tokenizer=tokenizer,
-        render=datasets.render_prompt,
-        count=SAMPLES,
-        max_length=recipe.max_length,
-        max_new_tokens=recipe.sample_tokens,
+        asked, tokenizer=tokenizer, count=SAMPLES, max_length=recipe.max_length, max_new_tokens=recipe.sample_tokens
     )
     context.metric(0, **learned_of(train))
     trainer = build(context, recipe, train=train, held_out=held_out, tokenizer=tokenizer, show=show)
     trainer.train_to_the_end()
-    metrics: dict[str, Any] = {"train_rows": len(train), "held_out_rows": len(held_out)}
-    if held_out:
-        metrics |= trainer.evaluate_all()
-    else:
-        trainer.show_samples()
-    if trainer.ended_rate is not None:
-        metrics["ended_rate"] = trainer.ended_rate
+    metrics = {"train_rows": len(train), "held_out_rows": len(held_out), **trainer.end_metrics()}
     models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
     return metrics
 
@@ -221,18 +212,7 @@ def build(
     arguments = SFTConfig(
         max_length=None,  # nothing is cut: `encode_all` has left out what is too long
         packing=False,  # done above
-        **settings(
-            context,
-            rows=len(dataset),
-            batch_size=batch_size,
-            epochs=recipe.epochs,
-            every=recipe.eval_every,
-            learning_rate=recipe.learning_rate,
-            bf16=recipe.bf16,
-            seed=context.spec.seed + recipe.seed,
-            evaluated=bool(held_out),
-        )
-        | {"per_device_eval_batch_size": recipe.batch_size},
+        **settings(context, recipe, rows=len(dataset), evaluated=bool(held_out), batch_size=batch_size),
     )
     return SftRun(
         model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +28,10 @@ class Recipe(BaseModel):
     """The role of the ModelVersion, or the kind of the DatasetVersion, that comes out."""
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Named sets of fields: "tiny" runs in seconds on a model of 0.1M parameters, "demo" in minutes on 2 cores."""
+
+    def lacks(self, inputs: Collection[str]) -> str:
+        """What a run of this recipe with inputs of these names would lack, optional ones considered: a sentence, or ""."""
+        return ""
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Recipe:

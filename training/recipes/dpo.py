@@ -14,6 +14,11 @@ Loss = Literal[
     "apo_down", "discopop", "sft", "sigmoid_norm",
 ]  # fmt: skip
 ROBUST = {"sigmoid", "robust"}
+SORTED = {"aot", "aot_unpaired"}
+DIVERGED = {"sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft"}
+DIVERGED_ALONE = (
+    "f_divergence_type is for the losses discopop, exo_pair, hinge, ipo, robust, sft, sigmoid and sigmoid_norm"
+)
 SMOOTHED = ROBUST | {"exo_pair", "aot", "aot_unpaired"}
 
 
@@ -35,6 +40,15 @@ class DpoRecipe(Recipe):
         (), description="Losses added to the first one, with their weights: bco_pair:0.5, sft:1."
     )
     beta: float = Field(0.1, gt=0, le=10, description="How strongly the policy is held to its reference.")
+    f_divergence_type: Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] = Field(
+        "reverse_kl", description="By what the policy is held to its reference (f-DPO); DPO's own is the reverse KL."
+    )
+    f_alpha_divergence_coef: float = Field(
+        0.5, ge=0, le=1, description="Of alpha_divergence: 0 is the forward KL, 1 the reverse KL."
+    )
+    use_weighting: bool = Field(
+        False, description="Comparisons count by how likely the policy is to write their texts itself (WPO)."
+    )
     pairs: Literal["all", "adjacent", "best_worst", "weighted"] = Field(
         "all",
         description="Comparisons of a ranking that are learned: all, neighbours, best against worst, or all by their distance.",
@@ -98,4 +112,18 @@ class DpoRecipe(Recipe):
             raise ValueError("label_smoothing is for the losses sigmoid, robust, exo_pair, aot and aot_unpaired")
         if self.flips == "estimated" and (not names & ROBUST or names & SMOOTHED - ROBUST):
             raise ValueError("estimated flips are for the losses sigmoid and robust, beside which no other takes them")
+        return self
+
+    @model_validator(mode="after")
+    def losses_know_what_holds_them(self) -> DpoRecipe:
+        names = self.losses.keys()
+        if self.f_divergence_type != "reverse_kl" and not names <= DIVERGED:
+            # The reward has a term of the prompt alone, which is gone only where chosen and rejected are subtracted.
+            raise ValueError(DIVERGED_ALONE)
+        if self.f_alpha_divergence_coef != 0.5 and self.f_divergence_type != "alpha_divergence":
+            raise ValueError("f_alpha_divergence_coef is for the f_divergence_type alpha_divergence")
+        if self.use_weighting and names & SORTED:
+            raise ValueError(
+                "use_weighting is not for aot and aot_unpaired, whose sorted margins belong to no comparison"
+            )
         return self

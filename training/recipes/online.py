@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.recipes.base import OutputKind, Recipe
 from training.recipes.lora import LoRA
+from training.recipes.vllm import Vllm
+
+NO_REWARD = "Nobody would score the completions: choose a reward model, or let people vote."
 
 
 class Votes(BaseModel):
@@ -17,6 +21,10 @@ class Votes(BaseModel):
 
     deadline_minutes: float = Field(
         60.0, gt=0, le=20_160, description="Minutes that each rollout waits for people; then it goes on without them."
+    )
+    against_first: bool = Field(
+        False,
+        description="A text of the model that the run began from in each task; where people prefer those, the run ends.",
     )
 
 
@@ -29,6 +37,9 @@ class OnlineRecipe(Recipe):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter; none trains the whole model.")
+    vllm: Vllm | None = Field(
+        None, description="Completions are sampled by a vLLM server of the run's own; none samples with our own engine."
+    )
     votes: Votes | None = Field(
         None, description="People rank the completions; what they leave is scored by the reward model, or left out."
     )
@@ -58,6 +69,9 @@ class OnlineRecipe(Recipe):
     checkpoint_every: int = Field(2, ge=1, description="Rollouts between checkpoints and samples.")
     bf16: bool = Field(True, description="bfloat16 base weights and autocast.")
     seed: int = Field(0, ge=0, description="Of sampling and of the order of the data.")
+
+    def lacks(self, inputs: Collection[str]) -> str:
+        return "" if self.votes or "reward" in inputs else NO_REWARD
 
     @model_validator(mode="after")
     def parts_divide_the_batch(self) -> Self:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from training.recipes.base import OutputKind, Recipe
 from training.recipes.lora import LoRA
+from training.recipes.vllm import Vllm
 
 
 class PpoRecipe(Recipe):
@@ -31,6 +32,9 @@ class PpoRecipe(Recipe):
     }  # fmt: skip
 
     lora: LoRA | None = Field(LoRA(), description="Train an adapter; none trains the whole model.")
+    vllm: Vllm | None = Field(
+        None, description="Completions are sampled by a vLLM server of the run's own; none samples with our own engine."
+    )
     episodes: int = Field(512, ge=1, le=100_000_000, description="Completions sampled in all.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Completions a rollout.")
     samples_per_prompt: int = Field(

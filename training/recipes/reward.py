@@ -38,9 +38,9 @@ class RewardRecipe(Recipe):
     caution: float = Field(
         0.5, ge=0, le=10, description="Standard deviations of several heads that are taken off their mean score."
     )
-    groups: Literal["none", "estimated"] = Field(
+    groups: Literal["none", "estimated", "campaign"] = Field(
         "none",
-        description="One head for all raters, or one for each group of raters who agree with each other; their mean scores.",
+        description="One head for all raters, or for each group, estimated by who agrees or named by the campaign; their mean.",
     )
     num_groups: int = Field(2, ge=2, le=8, description="Groups of raters, where they are estimated.")
     debias_length: bool = Field(
@@ -66,6 +66,8 @@ class RewardRecipe(Recipe):
             raise ValueError("several heads are an ensemble or those of groups of raters, not both")
         return self
 
-    @property
-    def num_heads(self) -> int:
-        return self.heads if self.groups == "none" else self.num_groups
+    @model_validator(mode="after")
+    def estimated_groups_are_counted(self) -> Self:
+        if self.groups == "campaign" and self.num_groups != type(self).model_fields["num_groups"].default:
+            raise ValueError("num_groups is of estimated groups: a campaign's are as many as it names")
+        return self

@@ -19,7 +19,18 @@ RUN_VARIABLE = "STEADYHAND_RUN"  # in the environment of every process of a run:
 TAIL_LINES = 40
 # Secrets of the product (keys, database and broker addresses) are not among what a trainer may see; of the keys of
 # endpoints, a run sees the one that its recipe names.
-PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHASHSEED")
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONHASHSEED",
+    "STEADYHAND_VLLM",
+)
 PASSED_ON_PREFIXES = (
     "LC_",
     "CUDA_",
@@ -31,6 +42,8 @@ PASSED_ON_PREFIXES = (
     "PYTORCH_",
     "ACCELERATE_",
     "HF_HOME",
+    "VLLM_CPU_",
+    "VLLM_CACHE_",
 )
 KEYS = "STEADYHAND_KEY_"
 

@@ -18,6 +18,7 @@ from registry.models import DatasetVersion, ModelVersion
 from registry.services.names import NameTaken, check_slug
 from runs.audience import checked_context
 from runs.models import EventKind, Priority, Run, RunEvent, RunInput, RunState
+from runs.recipe_words import said
 from runs.services.doorbell import ring
 from runs.services.inputs import BadInput, Given, check_inputs
 from training.recipes import RECIPES, Recipe
@@ -25,6 +26,10 @@ from training.recipes import RECIPES, Recipe
 
 class BadRecipe(UserError):
     code = "bad_recipe"
+
+
+class NoReward(UserError):
+    code = "no_reward"
 
 
 def start_run(
@@ -36,7 +41,7 @@ def start_run(
 
     `recipe` overrides the fields of `preset`; all of it is stored with its defaults, so that the run can be repeated.
     An input that is a `Run` is its output, once it has succeeded. Raises `NotFound` ("no_method"), `BadRecipe`,
-    `BadInput`, `NameTaken`, and `NoAudience` where a run that asks people is told of none in its `context`.
+    `BadInput`, `NameTaken`, `NoReward`, and `NoAudience` where a run that asks people is told of none in its `context`.
     """
     if method not in RECIPES:
         raise NotFound(
@@ -46,6 +51,8 @@ def start_run(
         )
     checked = check_recipe(method, recipe, preset=preset)
     check_inputs(type(checked), inputs)
+    if lack := checked.lacks(inputs):
+        raise NoReward(said(lack), field="reward")
     fields = checked.model_dump(mode="json")
     context = checked_context(fields, context or {})
     with transaction.atomic():

@@ -1,0 +1,1 @@
+"""Completions: sampling in continuous batches, where an answer ends, and endpoints elsewhere."""

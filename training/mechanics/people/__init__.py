@@ -1,0 +1,1 @@
+"""What people said: rankings, how likely their orders are, which comparisons to learn, and how reliable raters are."""

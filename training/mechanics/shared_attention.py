@@ -1,0 +1,96 @@
+"""Attention over one row of texts that begin alike: a beginning sees itself, a rest sees its beginning and itself.
+
+Shapes: B, H, T, D: batch, heads, positions, numbers a head.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "shared_prefix"  # of our attention, among those of transformers
+
+FEW_SCORES = 2**17  # of a head: 256 tokens that follow 256; the formula keeps them all for its way back
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where a shared beginning stands in the row (it may be empty), and the rests that go on from it."""
+
+    beginning: Span
+    rests: tuple[Span, ...]
+
+
+@dataclass(slots=True)
+class Layout:
+    """The blocks of a row in their order; they fill it."""
+
+    blocks: tuple[Block, ...]
+    masks: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Of each beginning and of its rests, in the order of the row."""
+        spans = [span for block in self.blocks for span in (block.beginning, *block.rests)]
+        return [end - start for start, end in spans]
+
+    def mask(self, beginning: int, rest: int, like: Tensor) -> Tensor:
+        """(rest, beginning + rest), added to scores: 0 on the beginning and on what stands before, else minus infinity."""
+        key = (beginning, rest, like.dtype, like.device)
+        if key not in self.masks:
+            hidden = torch.full((rest, beginning + rest), float("-inf"), dtype=like.dtype, device=like.device)
+            self.masks[key] = hidden.triu(diagonal=beginning + 1)
+        return self.masks[key]
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, *,
+    layout: Layout | None = None, scaling: float | None = None, dropout: float = 0.0, **kwargs: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """An attention function of transformers. Without a layout it is SDPA as ever: samples are taken from the same model."""
+    if layout is None:
+        found: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
+        )
+        return found
+    times = getattr(module, "num_key_value_groups", 1)
+    key, value = repeat_kv(key, times), repeat_kv(value, times)
+    # Split at once: each slice by itself would come back as a gradient of the whole row, nearly all of it zeros.
+    pieces = zip(*(states.split(layout.lengths, dim=2) for states in (query, key, value)), strict=True)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    attend_to = functools.partial(see, scale=scale, dropout=dropout)
+    parts = []
+    for block in layout.blocks:
+        asked, first_keys, first_values = next(pieces)
+        length = asked.shape[2]
+        if length:
+            parts.append(attend_to(asked, first_keys, first_values, layout.mask(0, length, asked)))
+        for _ in block.rests:
+            asked, keys, values = next(pieces)
+            keys, values = torch.cat([first_keys, keys], dim=2), torch.cat([first_values, values], dim=2)
+            parts.append(attend_to(asked, keys, values, layout.mask(length, asked.shape[2], asked)))
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+
+
+def see(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, scale: float, dropout: float) -> Tensor:
+    """softmax(scale q k + mask) v, of one row. SDPA, or the formula where that is faster: few scores on a CPU, whose
+    backward pass through SDPA takes more than twice as long (torch 2.13)."""
+    if query.device.type != "cpu" or mask.numel() > FEW_SCORES:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    scores_HTT = torch.baddbmm(mask.expand(query.shape[1], -1, -1), query[0], key[0].transpose(1, 2), alpha=scale)
+    shares_HTT = F.dropout(scores_HTT.softmax(dim=-1, dtype=torch.float32).to(value.dtype), dropout)
+    return torch.bmm(shares_HTT, value[0]).unsqueeze(0)
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,1 @@
+"""What all trainers share: checkpoints and refusals, log-probabilities of labels alone, batches of pairs, agreement."""
