@@ -24,6 +24,10 @@ class ModelRole(models.TextChoices):
     SFT = "sft", _("SFT model")
     REWARD = "reward", _("Reward model")
     POLICY = "policy", _("Policy")
+    MASKED = "masked", _("Masked language model")  # fills in gaps, and writes nothing
+
+
+SILENT = frozenset({ModelRole.REWARD.value, ModelRole.MASKED.value})  # write nothing
 
 
 class DatasetKind(models.TextChoices):

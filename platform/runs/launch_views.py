@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from accounts.access import requires
 from accounts.errors import UserError
 from accounts.models import Capability, User
-from registry.models import Artifact, DatasetVersion, ModelRole, ModelVersion
+from registry.models import SILENT, Artifact, DatasetVersion, ModelVersion
 from runs import audience, recipe_form
 from runs.recipe_words import said
 from runs.services.start import start_run
@@ -130,7 +130,7 @@ def choices_for(wanted: str) -> list[Choice]:
     kind, _, more = wanted.partition(":")
     if kind == "model":
         models = ModelVersion.objects.order_by("-created_at", "-pk")
-        found = models.filter(role=more) if more else models.exclude(role=ModelRole.REWARD)
+        found = models.filter(role=more) if more else models.exclude(role__in=SILENT)
         return [Choice(str(m.artifact_id), f"{m.name} ({m.get_role_display()})") for m in found[:MOST_CHOICES]]
     if kind == "dataset":
         datasets = DatasetVersion.objects.filter(kind=more).order_by("-created_at", "-pk")

@@ -21,6 +21,7 @@ from training.contract import Failure
 from training.mechanics import checkpoints
 from training.mechanics.corpus import bits
 from training.mechanics.corpus.packing import Rows, Stream, encode_documents
+from training.mechanics.pretraining import architectures, optimizers
 from training.methods import pretrain
 from training.recipes.pretrain import PretrainRecipe
 
@@ -65,7 +66,7 @@ def weights(run_dir) -> str:
 
 
 def stream_of(tokens: list[int], *, num_bytes: int = 1) -> Stream:
-    return Stream(np.asarray(tokens, dtype=np.uint32), num_bytes, 1)
+    return Stream((np.asarray(tokens, dtype=np.uint32),), num_bytes, 1)
 
 
 def test_each_pass_reads_each_row_once_and_each_pass_in_another_order():
@@ -88,14 +89,14 @@ def test_a_row_is_a_function_of_its_number_alone():
 def test_documents_end_with_the_end_token_and_no_text_can_spell_it():
     words = tiny.tokenizer()
     stream = encode_documents(words, ["ab", "<|im_end|>c"], most=1000)
-    assert list(stream.tokens).count(words.eos_token_id) == 2
-    assert words.decode(stream.tokens.tolist()) == "ab<|im_end|><|im_end|>c<|im_end|>"
+    assert list(stream.read(0, len(stream))).count(words.eos_token_id) == 2
+    assert words.decode(stream.read(0, len(stream)).tolist()) == "ab<|im_end|><|im_end|>c<|im_end|>"
     assert stream.num_bytes == 13
 
 
 def test_no_more_documents_are_read_than_are_asked_for():
     stream = encode_documents(tiny.tokenizer(), ["abcd"] * 1000, most=12)
-    assert (len(stream.tokens), stream.num_documents, stream.num_bytes) == (15, 3, 12)
+    assert (len(stream), stream.num_documents, stream.num_bytes) == (15, 3, 12)
 
 
 def test_a_corpus_shorter_than_two_rows_is_refused_with_a_sentence():
@@ -121,7 +122,7 @@ def test_bits_are_the_same_however_the_rows_are_batched():
     one_by_one = measured(model, stream, length=8, batch_size=1)
     assert measured(model, stream, length=8, batch_size=5) == pytest.approx(one_by_one, rel=1e-5)
 
-    tokens = torch.tensor(stream.tokens.astype(np.int64))[None]
+    tokens = torch.tensor(stream.read(0, len(stream)))[None]
     with torch.no_grad():
         log_probs = model(tokens[:, :-1]).logits.log_softmax(dim=-1)
     exact = -log_probs.gather(-1, tokens[:, 1:, None]).sum().item() / math.log(2) / 50
@@ -160,20 +161,21 @@ def test_before_training_the_loss_is_the_logarithm_of_the_vocabulary(hidden_size
     recipe = PretrainRecipe(hidden_size=hidden_size, num_layers=num_layers, context=64)
     words = tiny.tokenizer()
     words.add_tokens([f"<{i}>" for i in range(vocab_size - len(words))])
-    model = pretrain.build_model(recipe, tokenizer=words, seed=0)
-    pretrain.check_first_loss(model)
+    model = architectures.build_model(recipe, tokenizer=words, seed=0)
+    architectures.check_first_loss(model)
 
     nn.init.normal_(model.model.embed_tokens.weight, std=0.3)
     with pytest.raises(Failure) as caught:
-        pretrain.check_first_loss(model)
+        architectures.check_first_loss(model)
     assert caught.value.code == "first_loss"
 
 
 def test_decay_is_for_matrices_and_never_for_norms_or_the_embeddings():
     recipe = PretrainRecipe(**RECIPE, weight_decay=0.1)
-    model = pretrain.build_model(recipe, tokenizer=tiny.tokenizer(), seed=0)
+    model = architectures.build_model(recipe, tokenizer=tiny.tokenizer(), seed=0)
     names = {id(weight): name for name, weight in model.named_parameters()}
-    decayed, plain = pretrain.build_optimizer(model, recipe).param_groups
+    (adamw,) = optimizers.build_optimizers(model, recipe)
+    decayed, plain = adamw.param_groups
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert all(names[id(weight)].endswith("proj.weight") for weight in decayed["params"])
     assert all("norm" in names[id(weight)] or "embed" in names[id(weight)] for weight in plain["params"])
@@ -182,7 +184,7 @@ def test_decay_is_for_matrices_and_never_for_norms_or_the_embeddings():
 
 def test_the_rate_rises_to_the_peak_and_falls_to_a_tenth():
     recipe = PretrainRecipe(learning_rate=1.0, warmup_steps=10, steps=110)
-    rates = [pretrain.rate_at(step, recipe) for step in range(110)]
+    rates = [optimizers.share_at(step, recipe) for step in range(110)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[10] == max(rates) == 1.0
     assert rates[60] == pytest.approx(0.55)
@@ -229,8 +231,8 @@ def test_a_corpus_without_held_out_text_trains_and_claims_no_number_about_it(tmp
 
 def test_a_rate_that_breaks_the_model_ends_the_run_and_keeps_the_good_checkpoint(tmp_path, monkeypatch):
     run_dir = tiny.make_run(tmp_path / "run", "pretrain", RECIPE | {"steps": 9, "eval_every": 2}, inputs(tmp_path))
-    true_rate = pretrain.rate_at
-    monkeypatch.setattr(pretrain, "rate_at", lambda step, recipe: 1e38 if step == 4 else true_rate(step, recipe))
+    true_share = optimizers.share_at
+    monkeypatch.setattr(pretrain, "share_at", lambda step, recipe: 1e38 if step == 4 else true_share(step, recipe))
     assert tiny.finish(run_dir) == contract.EXIT_FAILED
     assert tiny.failure(run_dir)["code"] == "not_finite"
     assert checkpoints.newest(run_dir / "checkpoints").name == "checkpoint-4"

@@ -13,8 +13,8 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from safetensors import SafetensorError, safe_open
 from transformers import CONFIG_MAPPING
 
-from training.contract import Failure
-from training.mechanics.models import ADAPTER_CONFIG, first_line, refuse_pickles
+from training.contract import Failure, Input
+from training.mechanics.models import ADAPTER_CONFIG, first_line, refuse_masked, refuse_pickles
 
 GGUF_MAGIC = b"GGUF"
 PICKLE_MAGIC = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
@@ -124,6 +124,7 @@ def check_config(path: Path) -> None:
             "unknown_architecture", f"The model is of type {kind!r}, which transformers has no class for.",
             advice="Use a model of a class that transformers itself has.",
         )  # fmt: skip
+    refuse_masked(Input(str(path.parent), "model", "", name="The upload"))
 
 
 def check_index(folder: Path, names: set[str]) -> None:

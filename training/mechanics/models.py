@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from training.recipes.lora import LoRA
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER = "adapter_model.safetensors"
 REWARD_SCALE = "reward.json"
+MASKED_CLASSES = ("ForMaskedLM", "ForPreTraining")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib", ".msgpack", ".h5")
 
 
@@ -65,6 +67,7 @@ def load_tokenizer(given: Input) -> Any:
 
 def load_causal(given: Input, *, dtype: torch.dtype) -> Any:
     """A causal language model on the CPU, an adapter merged into its base. Raises `Failure`."""
+    refuse_masked(given)
     return load(AutoModelForCausalLM, given, dtype=dtype)
 
 
@@ -75,12 +78,34 @@ def load_reward(given: Input, *, dtype: torch.dtype, heads: int | None = None) -
     `heads` asks for so many. Raises `Failure("other_heads")` where the folder has others, `Failure("bad_heads")` where it
     says that it has other ones than it has.
     """
+    refuse_masked(given)
     tokenizer = load_tokenizer(given)
     rule = checked_score_rule(given, heads=heads)
     model = load(AutoModelForSequenceClassification, given, dtype=dtype, num_labels=rule.heads)
     model.config.pad_token_id = tokenizer.pad_token_id
     model.score_rule = rule
     return model
+
+
+def refuse_masked(given: Input) -> None:
+    """Raises `Failure("masked_model")`: transformers would load one as a causal model, which writes noise."""
+    try:
+        config = json.loads(Path(given.base or given.path, "config.json").read_text(encoding="utf-8"))
+        names = [str(name) for name in config.get("architectures") or []]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return  # who loads it says what is wrong with it
+    if masked := masked_class(names):
+        raise Failure(
+            "masked_model",
+            f"{named(given)} is a masked language model ({masked}), which fills in gaps; what is needed here reads from left"
+            " to right, as causal models do.",
+            advice="Choose a causal model: one that was pretrained as Llama, Qwen3 or GPT-2, for example.",
+        )
+
+
+def masked_class(names: Sequence[str]) -> str:
+    """The first of these class names of transformers that is a masked language model's, or ""."""
+    return next((name for name in names if name.endswith(MASKED_CLASSES)), "")
 
 
 def checked_score_rule(given: Input, *, heads: int | None = None) -> ScoreRule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +32,11 @@ class Recipe(BaseModel):
     def lacks(self, inputs: Collection[str]) -> str:
         """What a run of this recipe with inputs of these names would lack, optional ones considered: a sentence, or ""."""
         return ""
+
+    @classmethod
+    def role_of(cls, recipe: Mapping[str, Any]) -> str:
+        """The role of what comes out of a run with these fields, where it depends on them."""
+        return cls.role
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -18,3 +19,7 @@ class ImportModelRecipe(Recipe):
 
     role_of_model: Literal["base", "sft", "reward"] = Field("sft", description="What the model is used as.")
     dtype: Literal["bfloat16", "float32"] = Field("bfloat16", description="Of the stored weights.")
+
+    @classmethod
+    def role_of(cls, recipe: Mapping[str, Any]) -> str:
+        return str(recipe.get("role_of_model", cls.role))

@@ -109,6 +109,7 @@ class Migration(migrations.Migration):
                             ("sft", "SFT model"),
                             ("reward", "Reward model"),
                             ("policy", "Policy"),
+                            ("masked", "Masked language model"),
                         ],
                         max_length=16,
                     ),
@@ -173,7 +174,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="modelversion",
             constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["base", "sft", "reward", "policy"])), name="model_has_a_known_role"
+                condition=models.Q(("role__in", ["base", "sft", "reward", "policy", "masked"])),
+                name="model_has_a_known_role",
             ),
         ),
         migrations.AddConstraint(

@@ -9,7 +9,7 @@ from typing import assert_never
 from django.utils.translation import gettext, gettext_noop
 
 from accounts.errors import Conflict, NotFound, UserError
-from registry.models import Alias, Artifact, ArtifactKind, DatasetVersion, ModelRole, ModelVersion
+from registry.models import SILENT, Alias, Artifact, ArtifactKind, DatasetVersion, ModelVersion
 from runs.models import Run, RunState
 from training import contract
 from training.recipes import RECIPES, Recipe
@@ -25,6 +25,7 @@ THINGS = {
     "model:sft": gettext_noop("an SFT model"),
     "model:reward": gettext_noop("a reward model"),
     "model:policy": gettext_noop("a policy"),
+    "model:masked": gettext_noop("a masked language model"),
     "dataset:": gettext_noop("a dataset without a kind"),
     "dataset:corpus": gettext_noop("a corpus dataset"),
     "dataset:instructions": gettext_noop("an instructions dataset"),
@@ -122,13 +123,13 @@ def kind_of(given: Given) -> str:
 
 def role_of_output(run: Run) -> str:
     """The role of the model, or the kind of the dataset, that comes out of a run; empty for tokenizers and reports."""
-    return str(run.recipe.get("role_of_model", RECIPES[run.method].role))
+    return RECIPES[run.method].role_of(run.recipe)
 
 
 def _fits(what: str, given: str) -> bool:
-    """A plain "model" is one that writes text; a reward model, which cannot, is asked for by name."""
+    """A plain "model" is one that writes text; reward models and masked ones, which cannot, are asked for by name."""
     if what == "model":
-        return given.startswith("model:") and given != f"model:{ModelRole.REWARD}"
+        return given.startswith("model:") and given.removeprefix("model:") not in SILENT
     return what == given
 
 

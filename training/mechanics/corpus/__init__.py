@@ -1,1 +1,1 @@
-"""A corpus as one stream of tokens, what pretraining must remember, and bits per byte."""
+"""A corpus as one stream of tokens in memory or in files, the rows of it, and bits per byte."""

@@ -8,7 +8,7 @@ The end of a document is foreseen too and counted, and adds no byte.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.mechanics.corpus.packing import Stream, windows
+from training.mechanics.corpus.packing import Ints, Stream, windows
 
 UNIGRAM_SHARE = 0.2  # of the bigram's mixture
+COUNTED, CHUNK = 2**24, 2**20
 
 
 @torch.no_grad()
@@ -27,23 +28,16 @@ def bits_per_byte(
 ) -> float:
     """Of `model` on a whole stream, each token seen with at most `length` before it. Puts the model back into training."""
     device = next(model.parameters()).device
-    rows = list(windows(stream, length=length))
     was_training = model.training
     model.eval()
-    nats = 0.0
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
-        same = [pair for pair in batch if len(pair[0]) == len(batch[0][0])]
-        rest = [pair for pair in batch if len(pair[0]) != len(batch[0][0])]  # the stream's last window, alone
-        for part in (same, rest):
-            if part:
-                inputs_BT, targets_BT = (
-                    torch.from_numpy(np.stack(side)).to(device) for side in zip(*part, strict=True)
-                )
-                with autocast():
-                    logits_BTV = model(input_ids=inputs_BT, use_cache=False).logits
-                nats += summed_nats(logits_BTV, targets_BT)
-        tell(min(start + batch_size, len(rows)), len(rows))
+    nats, done, total = 0.0, 0, math.ceil(max(len(stream) - 1, 0) / length)
+    for sides in windows(stream, length=length, count=batch_size):
+        inputs_BT, targets_BT = (torch.from_numpy(side).to(device) for side in sides)
+        with autocast():
+            logits_BTV = model(input_ids=inputs_BT, use_cache=False).logits
+        nats += summed_nats(logits_BTV, targets_BT)
+        done += len(inputs_BT)
+        tell(done, total)
     model.train(was_training)
     return nats / math.log(2) / stream.num_bytes
 
@@ -53,31 +47,56 @@ def summed_nats(logits_BTV: Tensor, targets_BT: Tensor) -> float:
     return float(nats)
 
 
-# What a model must beat: counting
+# What a model must beat: counting, at most the first `COUNTED` tokens, a chunk at a time
 
 
 def unigram_bits_per_byte(train: Stream, held_out: Stream, *, vocab_size: int) -> float:
     """Of a model that knows how often each token occurs in `train` (one added to each count)."""
-    return -float(np.log2(unigram(train, vocab_size=vocab_size)[held_out.tokens[1:]]).sum()) / held_out.num_bytes
+    share = unigram(train, vocab_size=vocab_size)
+    return sum(-float(np.log2(share[tokens[1:]]).sum()) for tokens in chunks(held_out)) / held_out.num_bytes
 
 
 def bigram_bits_per_byte(train: Stream, held_out: Stream, *, vocab_size: int) -> float:
     """Of a model that knows which token follows which in `train`, mixed with `UNIGRAM_SHARE` of the unigram model."""
-    firsts = np.bincount(train.tokens[:-1], minlength=vocab_size)
-    keys, counts = np.unique(pair_keys(train, vocab_size=vocab_size), return_counts=True)
-    wanted = pair_keys(held_out, vocab_size=vocab_size)
-    place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    seen = np.where(keys[place] == wanted, counts[place], 0)
-    follows = seen / np.maximum(firsts[held_out.tokens[:-1]], 1)
-    alone = unigram(train, vocab_size=vocab_size)[held_out.tokens[1:]]
-    return -float(np.log2((1 - UNIGRAM_SHARE) * follows + UNIGRAM_SHARE * alone).sum()) / held_out.num_bytes
+    share = unigram(train, vocab_size=vocab_size)
+    keys, counts = pair_counts(train, vocab_size=vocab_size)
+    firsts = np.zeros(vocab_size)
+    np.add.at(firsts, keys // vocab_size, counts)
+    bits = 0.0
+    for tokens in chunks(held_out):
+        wanted = pair_keys(tokens, vocab_size=vocab_size)
+        place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+        seen = np.where(keys[place] == wanted, counts[place], 0)
+        follows = seen / np.maximum(firsts[tokens[:-1]], 1)
+        bits -= float(np.log2((1 - UNIGRAM_SHARE) * follows + UNIGRAM_SHARE * share[tokens[1:]]).sum())
+    return bits / held_out.num_bytes
 
 
 def unigram(train: Stream, *, vocab_size: int) -> Any:
-    counts = np.bincount(train.tokens, minlength=vocab_size) + 1.0
+    counts = np.ones(vocab_size)
+    for tokens in chunks(train, most=COUNTED):
+        counts += np.bincount(tokens[1:], minlength=vocab_size)
+    if len(train):
+        counts[train.read(0, 1)] += 1
     return counts / counts.sum()
 
 
-def pair_keys(stream: Stream, *, vocab_size: int) -> Any:
-    tokens = stream.tokens.astype(np.int64)
+def pair_counts(train: Stream, *, vocab_size: int) -> tuple[Ints, Ints]:
+    """How often each pair of tokens stands in the stream, by its key, in order."""
+    keys = counts = np.zeros(0, dtype=np.int64)
+    for tokens in chunks(train, most=COUNTED):
+        more, how_often = np.unique(pair_keys(tokens, vocab_size=vocab_size), return_counts=True)
+        keys, place = np.unique(np.concatenate([keys, more]), return_inverse=True)
+        counts = np.bincount(place, weights=np.concatenate([counts, how_often])).astype(np.int64)
+    return keys, counts
+
+
+def pair_keys(tokens: Ints, *, vocab_size: int) -> Ints:
     return tokens[:-1] * vocab_size + tokens[1:]
+
+
+def chunks(stream: Stream, *, most: int | None = None) -> Iterator[Ints]:
+    """The stream's tokens, each chunk beginning with the last token of the one before."""
+    last = min(len(stream), most or len(stream)) - 1
+    for start in range(0, last, CHUNK):
+        yield stream.read(start, min(start + CHUNK, last) + 1)

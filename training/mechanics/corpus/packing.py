@@ -5,7 +5,7 @@ Legend: B rows of a batch, T tokens a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,22 +14,54 @@ import numpy as np
 import numpy.typing as npt
 
 from training.contract import Failure
+from training.mechanics.corpus.shuffle import permuted
 
 Ints = npt.NDArray[np.int64]
+Tokens = npt.NDArray[Any]  # unsigned, of 16 or 32 bits
 CHUNK = 128  # texts encoded in one call
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Documents one behind the other, each `<begin> text <end>`; `num_bytes` of their texts, in UTF-8."""
+    """Documents one behind the other, each `<begin> text <end>`; `num_bytes` of their texts, in UTF-8.
 
-    tokens: npt.NDArray[np.uint32]
+    `parts` may lie in files (`training.mechanics.corpus.shards`) and are equally long but for the last.
+    """
+
+    parts: tuple[Tokens, ...]
     num_bytes: int
     num_documents: int
 
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def read(self, start: int, stop: int) -> Ints:
+        """A copy of the tokens from `start` to before `stop`, or to the end."""
+        stop, size = min(stop, len(self)), len(self.parts[0]) if self.parts else 1
+        pieces = [
+            self.parts[i][max(start - i * size, 0) : stop - i * size] for i in range(start // size, -(-stop // size))
+        ]
+        return np.concatenate(pieces).astype(np.int64) if pieces else np.zeros(0, dtype=np.int64)
+
     @property
     def bytes_per_token(self) -> float:
-        return self.num_bytes / max(len(self.tokens), 1)
+        return self.num_bytes / max(len(self), 1)
+
+
+def encode_each(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Tokens, int]]:
+    """Tokens and bytes of each text as a document; the library encodes a call's texts on as many threads as it may use.
+
+    A text that spells a special token is read as text: it ends no document. What tells documents apart is the tokenizer's
+    beginning token, if it has one, and its end token.
+    """
+    backend = tokenizer.backend_tokenizer
+    before = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+    behind = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    spelled, backend.encode_special_tokens = backend.encode_special_tokens, True
+    encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
+    backend.encode_special_tokens = spelled
+    for text, encoding in zip(texts, encodings, strict=True):
+        yield np.asarray([*before, *encoding.ids, *behind], dtype=np.uint32), len(text.encode())
 
 
 def encode_documents(
@@ -37,27 +69,20 @@ def encode_documents(
 ) -> Stream:
     """The first of `texts`, until there are `most` tokens; held in memory at 4 bytes a token.
 
-    A text that spells a special token is read as text: it ends no document.
-
-    A row may begin in one document and end in the next, as is usual in pretraining; what tells them apart is the
-    tokenizer's beginning token, if it has one, and its end token.
+    A row may begin in one document and end in the next, as is usual in pretraining.
     """
-    backend = tokenizer.backend_tokenizer
-    before = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    behind = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    spelled, backend.encode_special_tokens = backend.encode_special_tokens, True
-    parts: list[npt.NDArray[np.uint32]] = []
-    count = read = 0
+    parts: list[Tokens] = []
+    count = read = num_bytes = 0
     while read < len(texts) and count < most:
-        for encoding in backend.encode_batch(texts[read : read + CHUNK], add_special_tokens=False):
+        for tokens, size in encode_each(tokenizer, texts[read : read + CHUNK]):
             if count < most:
-                parts.append(np.asarray([*before, *encoding.ids, *behind], dtype=np.uint32))
-                count += len(parts[-1])
+                parts.append(tokens)
+                count += len(tokens)
+                num_bytes += size
         read = min(read + CHUNK, len(texts))
         tell(read, len(texts))
-    backend.encode_special_tokens = spelled
     tokens = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32)
-    return Stream(tokens, sum(len(text.encode()) for text in texts[: len(parts)]), len(parts))
+    return Stream((tokens,), num_bytes, len(parts))
 
 
 class Rows:
@@ -65,42 +90,59 @@ class Rows:
 
     So the position of a run is the number of rows it has read, and a resumed run reads on where it stopped without a
     loader's state. Each pass over the stream is shuffled anew and cut at another offset, so that no token is always
-    the first of its row.
+    the first of its row. Of several processes each reads every `world`-th row, from its `rank` on: together all, none twice.
     """
 
-    def __init__(self, stream: Stream, *, length: int, seed: int) -> None:
+    def __init__(self, stream: Stream, *, length: int, seed: int, rank: int = 0, world: int = 1) -> None:
         """Raises `Failure("too_few_tokens")` for a stream of less than two rows."""
-        self.tokens, self.length, self.seed = stream.tokens, length, seed
+        self.stream, self.length, self.seed, self.rank, self.world = stream, length, seed, rank, world
         # One row less than fits: the offset of a pass may take up to a row away.
-        self.rows_per_pass = len(stream.tokens) // length - 1
+        self.rows_per_pass = len(stream) // length - 1
         if self.rows_per_pass < 1:
             raise Failure(
                 "too_few_tokens",
-                f"The corpus has {len(stream.tokens):,} tokens; rows of {length:,} need at least {2 * length:,}.",
+                f"The corpus has {len(stream):,} tokens; rows of {length:,} need at least {2 * length:,}.",
                 advice="Choose a larger corpus or a shorter context.",
             )
         self._plan = lru_cache(maxsize=2)(self._plan_of)
 
-    def _plan_of(self, number: int) -> tuple[int, Ints]:
+    def _plan_of(self, number: int) -> tuple[int, Callable[[int], int]]:
         lot = np.random.default_rng([self.seed, number])
-        return int(lot.integers(self.length)), lot.permutation(self.rows_per_pass)
+        return int(lot.integers(self.length)), permuted(self.rows_per_pass, lot)
 
     def row(self, number: int) -> Ints:
-        offset, order = self._plan(number // self.rows_per_pass)
-        start = offset + int(order[number % self.rows_per_pass]) * self.length
-        return self.tokens[start : start + self.length].astype(np.int64)
+        number = number * self.world + self.rank
+        offset, place = self._plan(number // self.rows_per_pass)
+        start = offset + place(number % self.rows_per_pass) * self.length
+        return self.stream.read(start, start + self.length)
 
     def batch_BT(self, first: int, count: int) -> Ints:
         """The rows `first` to `first + count - 1`."""
         return np.stack([self.row(number) for number in range(first, first + count)])
 
 
-def windows(stream: Stream, *, length: int) -> Iterable[tuple[Ints, Ints]]:
-    """Inputs and targets that cover a stream: each token but the very first is a target exactly once.
+def windows(stream: Stream, *, length: int, count: int) -> Iterator[tuple[Ints, Ints]]:
+    """Inputs and targets (BT) that cover a stream: each token but the very first is a target exactly once.
 
-    The last window is shorter than T.
+    `count` windows at a time; the last one of the stream comes alone, where it is shorter than T.
     """
-    tokens = stream.tokens.astype(np.int64)
-    for start in range(0, len(tokens) - 1, length):
-        end = min(start + length, len(tokens) - 1)
-        yield tokens[start:end], tokens[start + 1 : end + 1]
+    last = len(stream) - 1
+    full = max(last, 0) // length
+    for first in range(0, full, count):
+        rows = min(count, full - first)
+        tokens = stream.read(first * length, (first + rows) * length + 1)
+        yield tokens[:-1].reshape(rows, length), tokens[1:].reshape(rows, length)
+    if full * length < last:
+        tokens = stream.read(full * length, last + 1)
+        yield tokens[None, :-1], tokens[None, 1:]
+
+
+class InOrder:
+    """The rows of a stream as they stand, of T tokens or of all there are; a last, shorter one is left out."""
+
+    def __init__(self, stream: Stream, *, length: int, seed: int) -> None:
+        self.stream, self.length, self.seed = stream, min(length, len(stream)), seed
+        self.rows_per_pass = len(stream) // self.length if self.length else 0
+
+    def row(self, number: int) -> Ints:
+        return self.stream.read(number * self.length, (number + 1) * self.length)

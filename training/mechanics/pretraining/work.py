@@ -1,0 +1,129 @@
+"""What a pretraining run holds: the model and who moves it, the rows it reads and is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.context import RunContext, Stopped
+from training.mechanics import models
+from training.mechanics.corpus.packing import InOrder, Rows, Stream
+from training.mechanics.corpus.shards import open_shards
+from training.mechanics.corpus.texts import first_texts
+from training.mechanics.pretraining.architectures import add_mask_token, build_model
+from training.mechanics.pretraining.found_again import tensors
+from training.mechanics.pretraining.masking import MaskedRows, Words
+from training.mechanics.pretraining.optimizers import Optimizers, build_optimizers
+from training.mechanics.pretraining.spikes import Position
+from training.recipes.pretrain import PretrainRecipe
+
+# Judging costs a small part of learning: held-out tokens a tenth of those learned since the last evaluation ...
+JUDGED = 10
+FEWEST, QUICK = 4_096, 16_384  # ... within these bounds; the evaluation at the end knows no upper one
+SAMPLES = 4
+OPENING = 12  # tokens of a held-out text that a sample goes on from
+SHARDS = "shards"
+
+
+@dataclass(slots=True)
+class Work:
+    """What the loop holds."""
+
+    context: RunContext
+    recipe: PretrainRecipe
+    tokenizer: Any
+    model: Any
+    trunk: Any
+    """The model below its head, compiled if that was asked for."""
+    optimizers: Optimizers
+    train: Stream
+    rows: Rows
+    gaps: MaskedRows | None
+    """The rows as a masked model reads them."""
+    quick: Stream | None
+    """The first part of the held-out text; None where there is none."""
+    openings: list[list[int]]
+    autocast: Callable[[], Any]
+    position: Position = field(default_factory=Position)
+
+    @property
+    def seed(self) -> int:
+        return seed_of(self.context, self.recipe)
+
+    def batch(self, first: int, count: int) -> dict[str, Tensor]:
+        """Rows `first` to `first + count - 1`, on the model's device."""
+        if self.gaps is not None:
+            return tensors(self.gaps.batch(first, count), self.model.device)
+        return {"input_ids": torch.from_numpy(self.rows.batch_BT(first, count)).to(self.model.device)}
+
+    def gaps_of(self, stream: Stream) -> MaskedRows:
+        """Held-out rows with gaps of their own."""
+        assert self.gaps is not None
+        rows = InOrder(stream, length=self.recipe.context, seed=self.seed)
+        return MaskedRows(rows, self.recipe.mask, self.gaps.words, self.gaps.begin, self.gaps.end, salt=2)
+
+
+def prepare(context: RunContext, recipe: PretrainRecipe) -> Work:
+    tokenizer = models.load_tokenizer(context.input("tokenizer"))
+    if recipe.is_masked:
+        add_mask_token(tokenizer)
+    seed = seed_of(context, recipe)
+    # In an order by lot, and no more than will be read: a short run on a large corpus starts at once.
+    train = shards(context, tokenizer, "train", most=tokens_of(recipe, recipe.steps) + 2 * recipe.context, seed=seed)
+    rows = Rows(train, length=recipe.context, seed=seed)
+    device = models.device()
+    model = build_model(recipe, tokenizer=tokenizer, seed=seed).to(device)
+    quick = min(QUICK, max(FEWEST, tokens_of(recipe, recipe.eval_every) // JUDGED))
+    texts = first_texts(context.input("corpus"), split="test", count=SAMPLES)
+    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    return Work(
+        context=context,
+        recipe=recipe,
+        tokenizer=tokenizer,
+        model=model,
+        trunk=torch.compile(model.base_model, dynamic=False) if recipe.compiled else model.base_model,
+        optimizers=build_optimizers(model, recipe),
+        train=train,
+        rows=rows,
+        gaps=MaskedRows(rows, recipe.mask, Words.of(tokenizer), first, tokenizer.eos_token_id, salt=1)
+        if recipe.is_masked
+        else None,
+        quick=shards(context, tokenizer, "test", most=quick) if texts else None,
+        openings=[[*begin, *tokenizer(text, add_special_tokens=False)["input_ids"][:OPENING]] for text in texts],
+        autocast=partial(torch.autocast, device.type, dtype=torch.bfloat16) if recipe.bf16 else nullcontext,
+    )
+
+
+def shards(context: RunContext, tokenizer: Any, split: str, *, most: int, seed: int | None = None) -> Stream:
+    """In the run's own folder; a resumed run finds them there."""
+    return open_shards(
+        context.dir / SHARDS / f"{split}-{most}",
+        tokenizer=tokenizer,
+        given=context.input("corpus"),
+        split=split,
+        most=most,
+        seed=seed,
+        tell=partial(tell, context, "reading", "texts"),
+    )
+
+
+def seed_of(context: RunContext, recipe: PretrainRecipe) -> int:
+    return context.spec.seed + recipe.seed
+
+
+def tokens_of(recipe: PretrainRecipe, steps: int) -> int:
+    return steps * recipe.batch_size * recipe.context
+
+
+def tell(context: RunContext, phase: str, unit: str, done: int, total: int) -> None:
+    """Says how far a phase is; where a stop was asked for, it ends there (the last checkpoint stands)."""
+    if context.stop_requested:
+        raise Stopped
+    context.progress(phase, done, total, unit=unit)
