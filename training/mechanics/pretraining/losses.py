@@ -1,8 +1,8 @@
 """Losses of pretraining over a large vocabulary: the next token, a hidden token, whether a sentence follows.
 
 The logits of all positions are the largest thing in a small model's step. So the head and the loss are one function here,
-which reads positions a chunk at a time and makes their gradients at once: no more than a chunk's logits stand in memory,
-and none is made twice. A masked model's head reads the hidden positions alone.
+which reads positions a chunk at a time and makes their gradients at once: no more than a chunk's logits stand in memory, none
+is made twice, and each is touched while it is in the cache. A masked model's head reads the hidden positions alone.
 
 Legend: N positions, D width, V tokens of the vocabulary.
 """
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 512
+CHUNK, PIECE = 2048, 128  # positions whose slopes stand in memory, and those whose logits lie in a core's cache
 
 
 class HeadLoss(torch.autograd.Function):
@@ -29,37 +29,58 @@ class HeadLoss(torch.autograd.Function):
         to_hidden_ND = torch.empty_like(hidden_ND)
         to_weight_VD = torch.zeros_like(weight_VD)
         to_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
-        nats = hidden_ND.new_zeros((), dtype=torch.float32)
-        extra = nats.clone()
+        room_NV = hidden_ND.new_empty(min(CHUNK, len(hidden_ND)), len(weight_VD))
+        nats = extra = hidden_ND.new_zeros((), dtype=torch.float32)
         for hidden, to_hidden, targets in zip(
             hidden_ND.split(CHUNK), to_hidden_ND.split(CHUNK), targets_N[:, None].split(CHUNK), strict=True
         ):
-            logits_NV = (hidden @ head_VD.T).float()
-            if bias_V is not None:
-                logits_NV += bias_V
-            sums_N1 = torch.logsumexp(logits_NV, dim=-1, keepdim=True)
-            nats += (sums_N1 - logits_NV.gather(1, targets)).sum()
-            extra += z * sums_N1.square().sum()
-            # From here on the logits become their own gradient, in place.
-            slope_NV = logits_NV.sub_(sums_N1).exp_()
-            if z:
-                slope_NV.mul_(1 + 2 * z * sums_N1)
-            slope_NV.scatter_add_(1, targets, slope_NV.new_full(targets.shape, -1.0)).div_(count)
+            slope_NV = room_NV[: len(hidden)]
+            for piece, slope, wanted in zip(
+                hidden.split(PIECE), slope_NV.split(PIECE), targets.split(PIECE), strict=True
+            ):
+                more, extra_more = slope_of_logits(piece, head_VD, bias_V, wanted, z=z, into=slope)
+                nats, extra = nats + more, extra + extra_more
             if to_bias_V is not None:
-                to_bias_V += slope_NV.sum(dim=0)
-            slope_NV = slope_NV.to(hidden.dtype)
+                to_bias_V += slope_NV.sum(dim=0, dtype=to_bias_V.dtype)
             torch.mm(slope_NV, head_VD, out=to_hidden)
             to_weight_VD += slope_NV.T @ hidden
         ctx.save_for_backward(to_hidden_ND, to_weight_VD, to_bias_V)
+        ctx.count = count
         ctx.mark_non_differentiable(nats)
-        return (nats + extra) / count, nats
+        return (nats + extra) / count, nats.clone()
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         to_hidden_ND, to_weight_VD, to_bias_V = ctx.saved_tensors
-        slope = slopes[0]
-        to_bias = to_bias_V * slope if to_bias_V is not None else None
-        return to_hidden_ND * slope.to(to_hidden_ND.dtype), to_weight_VD * slope, to_bias, None, None, None
+        share = slopes[0] / ctx.count
+        to_bias = to_bias_V * share if to_bias_V is not None else None
+        return to_hidden_ND * share.to(to_hidden_ND.dtype), to_weight_VD * share, to_bias, None, None, None
+
+
+def slope_of_logits(
+    hidden_ND: Tensor, head_VD: Tensor, bias_V: Tensor | None, targets_N1: Tensor, *, z: float, into: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Writes the gradient by the logits into `into`; gives the nats and z's term, summed.
+
+    At the target the slope is p - 1, which is written from the logarithm: 8 bits would not hold the difference of a p near 1.
+    """
+    logits_NV = hidden_ND @ head_VD.T
+    if bias_V is not None:
+        logits_NV = logits_NV + bias_V
+    wide = torch.promote_types(logits_NV.dtype, torch.float32)
+    log_probs_NV = torch.log_softmax(logits_NV, dim=-1, dtype=wide)
+    found_N1 = log_probs_NV.gather(1, targets_N1)
+    extra = found_N1.new_zeros(())
+    at_target_N1 = found_N1.expm1()
+    if not z:
+        torch.exp(log_probs_NV, out=into)
+    else:
+        sums_N1 = logits_NV.gather(1, targets_N1).to(wide) - found_N1
+        extra = z * sums_N1.square().sum()
+        at_target_N1 = at_target_N1 + 2 * z * sums_N1 * found_N1.exp()
+        into.copy_(log_probs_NV.exp_().mul_(1 + 2 * z * sums_N1))
+    into.scatter_(1, targets_N1, at_target_N1.to(into.dtype))
+    return -found_N1.sum(), extra
 
 
 def head_loss(head: Any, hidden_ND: Tensor, targets_N: Tensor, *, z: float, count: int) -> tuple[Tensor, Tensor]:
