@@ -16,7 +16,7 @@ from training import contract
 from training.mechanics.pretraining import losses
 from training.mechanics.pretraining import step as steps
 from training.mechanics.pretraining.architectures import add_mask_token, build_model, check_first_loss
-from training.mechanics.pretraining.optimizers import build_optimizers, share_at
+from training.mechanics.pretraining.optimizers import build_optimizers, set_rates, share_at
 from training.mechanics.pretraining.spikes import FEWEST, Position
 from training.mechanics.pretraining.step import gradient
 from training.mechanics.pretraining.work import prepare
@@ -100,6 +100,19 @@ def opened(folder, given, **fields):
     return prepare(context, context.recipe)
 
 
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gpt2", "bert"])
+def test_attention_over_short_rows_is_attention(architecture, given, tmp_path):
+    told = {}
+    for on in (False, True):
+        work = opened(tmp_path / str(on), given, architecture=architecture)
+        work.short_rows = on
+        told[on] = gradient(work), [weight.grad for weight in work.model.parameters()]
+        assert work.model.config._attn_implementation == "sdpa"
+    assert told[True][0] == pytest.approx(told[False][0], abs=1e-5)
+    for ours, theirs in zip(told[True][1], told[False][1], strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
 # Steps
 
 
@@ -124,7 +137,8 @@ def test_one_batch_is_learned_by_heart(architecture, optimizer, given, tmp_path)
     work = opened(
         tmp_path, given, architecture=architecture, optimizer=optimizer, batch_size=2, muon_learning_rate=0.01
     )
-    for _ in range(300):
+    for step in range(150):
+        set_rates(work.optimizers, 1 - step / 150)
         loss = gradient(work)
         for one in work.optimizers:
             one.step()

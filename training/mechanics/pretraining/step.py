@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from training.mechanics.pretraining.attention import short_rows
 from training.mechanics.pretraining.losses import causal_loss, masked_loss
 from training.mechanics.pretraining.optimizers import set_rates
 from training.mechanics.pretraining.work import Work
@@ -47,7 +48,7 @@ def gradient(work: Work) -> float:
     count = max(1, sum(num_targets(part) for part in parts))
     nats = 0.0
     for part in parts:
-        with work.autocast():
+        with work.autocast(), short_rows(work.model, on=work.short_rows):
             loss, told = part_loss(work, part, count)
         loss.backward()
         nats += told.item()

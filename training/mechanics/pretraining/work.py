@@ -17,6 +17,7 @@ from training.mechanics.corpus.packing import InOrder, Rows, Stream
 from training.mechanics.corpus.shards import open_shards
 from training.mechanics.corpus.texts import first_texts
 from training.mechanics.pretraining.architectures import add_mask_token, build_model
+from training.mechanics.pretraining.attention import pays
 from training.mechanics.pretraining.found_again import tensors
 from training.mechanics.pretraining.masking import MaskedRows, Words
 from training.mechanics.pretraining.optimizers import Optimizers, build_optimizers
@@ -50,6 +51,8 @@ class Work:
     """The first part of the held-out text; None where there is none."""
     openings: list[list[int]]
     autocast: Callable[[], Any]
+    short_rows: bool
+    """Whether attention is that of `training.mechanics.pretraining.attention`."""
     position: Position = field(default_factory=Position)
 
     @property
@@ -97,6 +100,7 @@ def prepare(context: RunContext, recipe: PretrainRecipe) -> Work:
         else None,
         quick=shards(context, tokenizer, "test", most=quick) if texts else None,
         openings=[[*begin, *tokenizer(text, add_special_tokens=False)["input_ids"][:OPENING]] for text in texts],
+        short_rows=pays(architecture=recipe.architecture, context=recipe.context, device=device, bf16=recipe.bf16),
         autocast=partial(torch.autocast, device.type, dtype=torch.bfloat16) if recipe.bf16 else nullcontext,
     )
 
