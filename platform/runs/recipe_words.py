@@ -27,6 +27,10 @@ COMPLAINTS = {
 # What recipes say where their fields don't fit together.
 REFUSALS = (
     gettext_noop("a stop string must not be empty"),
+    gettext_noop("accumulation must divide batch_size"),
+    gettext_noop("masking is for the architectures bert and modernbert"),
+    gettext_noop("next_sentence is for the architecture bert"),
+    gettext_noop("sweep must be multiples above 0 and up to 1000"),
     gettext_noop("estimated flips are for the losses sigmoid and robust, beside which no other takes them"),
     gettext_noop("exo_pair needs a label_smoothing above 0, such as 0.001"),
     gettext_noop("f_alpha_divergence_coef is for the f_divergence_type alpha_divergence"),
