@@ -72,6 +72,15 @@ def test_the_output_of_an_earlier_run_is_checked_by_what_it_will_be(corpus):
     assert waiting.inputs.get(name="tokenizer").after == earlier
 
 
+def test_a_masked_model_is_refused_where_a_model_must_write_and_so_is_a_run_that_will_make_one(corpus):
+    filler, lessons = a_model("filler", role="masked"), a_dataset("lessons", kind="instructions")
+    run = start_run("pretrain", recipe={"architecture": "bert"}, preset="tiny", user=None,
+                    inputs={"tokenizer": a_tokenizer_run(corpus), "corpus": corpus.artifact})  # fmt: skip
+    for model in (filler.artifact, run):
+        with pytest.raises(BadInput, match="Input model must be a model, not a masked language model"):
+            start_run("sft", recipe={}, inputs={"model": model, "instructions": lessons.artifact}, user=None)
+
+
 def test_two_runs_under_way_cannot_make_things_of_one_name(corpus):
     a_tokenizer_run(corpus, output_name="words")
     with pytest.raises(NameTaken, match="words is taken"):

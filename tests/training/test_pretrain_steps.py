@@ -135,10 +135,10 @@ def test_before_training_the_loss_is_the_logarithm_of_the_vocabulary(architectur
 @pytest.mark.parametrize(("architecture", "optimizer"), [("qwen3", "muon"), ("gpt2", "adamw"), ("bert", "muon")])
 def test_one_batch_is_learned_by_heart(architecture, optimizer, given, tmp_path):
     work = opened(
-        tmp_path, given, architecture=architecture, optimizer=optimizer, batch_size=2, muon_learning_rate=0.01
+        tmp_path, given, architecture=architecture, optimizer=optimizer, batch_size=1, muon_learning_rate=0.01
     )
-    for step in range(150):
-        set_rates(work.optimizers, 1 - step / 150)
+    for step in range(200):
+        set_rates(work.optimizers, 1.0 if step < 100 else 0.2)
         loss = gradient(work)
         for one in work.optimizers:
             one.step()
