@@ -13,6 +13,7 @@ from torch import nn
 from tests.training import tiny
 from tests.training.test_pretrain import RECIPE, inputs, interrupt, weights
 from training import contract
+from training.contract import Failure
 from training.mechanics.pretraining import losses
 from training.mechanics.pretraining import step as steps
 from training.mechanics.pretraining.architectures import add_mask_token, build_model, check_first_loss
@@ -146,6 +147,13 @@ def test_one_batch_is_learned_by_heart(architecture, optimizer, given, tmp_path)
         if loss < 0.05:
             break
     assert loss < 0.05
+
+
+def test_without_a_compiler_a_compiled_run_ends_with_a_sentence(given, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(Failure, match="needs a C\\+\\+ compiler"):
+        opened(tmp_path, given, compiled=True)
 
 
 # Who moves what

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 from training.context import RunContext, Stopped
+from training.contract import Failure
 from training.mechanics import models
 from training.mechanics.corpus.packing import InOrder, Rows, Stream
 from training.mechanics.corpus.shards import open_shards
@@ -91,7 +94,7 @@ def prepare(context: RunContext, recipe: PretrainRecipe) -> Work:
         recipe=recipe,
         tokenizer=tokenizer,
         model=model,
-        trunk=torch.compile(model.base_model, dynamic=False) if recipe.compiled else model.base_model,
+        trunk=compiled(model.base_model) if recipe.compiled else model.base_model,
         optimizers=build_optimizers(model, recipe),
         train=train,
         rows=rows,
@@ -103,6 +106,17 @@ def prepare(context: RunContext, recipe: PretrainRecipe) -> Work:
         short_rows=pays(architecture=recipe.architecture, context=recipe.context, device=device, bf16=recipe.bf16),
         autocast=partial(torch.autocast, device.type, dtype=torch.bfloat16) if recipe.bf16 else nullcontext,
     )
+
+
+def compiled(trunk: Any) -> Any:
+    """Raises `Failure("no_compiler")`: torch would say so in the middle of the first step, in a page of its own calls."""
+    if not torch.cuda.is_available() and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
+        raise Failure(
+            "no_compiler",
+            "torch.compile needs a C++ compiler, and this machine has none.",
+            advice="Install g++, or leave compiled off: the run is the same without it, and slower.",
+        )
+    return torch.compile(trunk, dynamic=False)
 
 
 def shards(context: RunContext, tokenizer: Any, split: str, *, most: int, seed: int | None = None) -> Stream:
