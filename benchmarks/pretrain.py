@@ -2,9 +2,9 @@
 
 `make bench-pretrain`; with TINY=1 in seconds, to see that it runs. Both sides have the same tokenizer, training text, held-out
 text, precision (bfloat16 autocast) and parameters within 3 %. First the peer trains to its end: what it reaches there is the
-mark. Then our run goes, which stops its clock at the first evaluation that is as good; clocks run over training alone, evaluations
-and checkpoints left out on both sides. Our rows' tokenising is inside our clock. Muon's own products cost the same whatever the
-batch, so ours takes more rows a step, and fewer steps.
+mark. Then our run goes, which stops its clock at the first evaluation that is as good; clocks run over training alone,
+evaluations and checkpoints left out on both sides. Our rows' tokenising is inside our clock. Muon's own products cost the same
+whatever the batch, so ours takes more rows a step, and fewer steps.
 
 Then steps of the same class (GPT-2, as ours and as the peer's) by turns: tokens a second, and the part of the machine's limit
 for these products that ours reaches. The peer's rate is the best of `RATES` in a short run; ours are the recipe's.
@@ -47,7 +47,7 @@ from training.mechanics.pretraining.step import one_step
 from training.mechanics.pretraining.work import Work, prepare, shards
 
 TINY = bool(os.environ.get("TINY"))
-VOCABULARY, CONTEXT, STEPS, BATCH, EVERY = (512, 64, 20, 4, 5) if TINY else (4096, 256, 1200, 8, 50)
+VOCABULARY, CONTEXT, STEPS, BATCH, EVERY = (512, 64, 20, 4, 5) if TINY else (4096, 256, 1200, 8, 25)
 TEXTS = 200 if TINY else 10**6
 SIZE = (
     {"hidden_size": 64, "num_layers": 2, "num_heads": 4}
@@ -60,6 +60,7 @@ OURS = {"architecture": "qwen3", "optimizer": "muon", "schedule": "wsd", "learni
         "warmup_steps": 20, "decay_share": 0.5, "weight_decay": 0.1, "batch_size": 2 * BATCH}  # fmt: skip
 OURS |= json.loads(os.environ.get("OURS", "{}"))
 SHORTER = float(os.environ.get("SHORTER", "0.5"))  # of the peer's tokens: ours decays its rate over so many
+
 WARM_UP, RUNS, TOGETHER = (1, 2, 1) if TINY else (1, 7, 8)
 
 
