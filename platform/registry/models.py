@@ -24,11 +24,13 @@ class ModelRole(models.TextChoices):
     SFT = "sft", _("SFT model")
     REWARD = "reward", _("Reward model")
     POLICY = "policy", _("Policy")
+    TASK = "task", _("Task model")  # a head that labels or finds: it writes nothing
 
 
 class DatasetKind(models.TextChoices):
     CORPUS = "corpus", _("Corpus")
     INSTRUCTIONS = "instructions", _("Instructions")
+    LABELLED = "labelled", _("Labelled")
     PROMPTS = "prompts", _("Prompts")
     COMPLETIONS = "completions", _("Completions")
     PREFERENCE = "preference", _("Preference")

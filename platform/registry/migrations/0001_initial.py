@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("corpus", "Corpus"),
                             ("instructions", "Instructions"),
+                            ("labelled", "Labelled"),
                             ("prompts", "Prompts"),
                             ("completions", "Completions"),
                             ("preference", "Preference"),
@@ -109,6 +110,7 @@ class Migration(migrations.Migration):
                             ("sft", "SFT model"),
                             ("reward", "Reward model"),
                             ("policy", "Policy"),
+                            ("task", "Task model"),
                         ],
                         max_length=16,
                     ),
@@ -173,7 +175,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="modelversion",
             constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["base", "sft", "reward", "policy"])), name="model_has_a_known_role"
+                condition=models.Q(("role__in", ["base", "sft", "reward", "policy", "task"])), name="model_has_a_known_role"
             ),
         ),
         migrations.AddConstraint(
@@ -185,7 +187,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="datasetversion",
             constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["corpus", "instructions", "prompts", "completions", "preference"])),
+                condition=models.Q(("kind__in", ["corpus", "instructions", "labelled", "prompts", "completions", "preference"])),
                 name="dataset_has_a_known_kind",
             ),
         ),

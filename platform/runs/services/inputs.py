@@ -25,9 +25,12 @@ THINGS = {
     "model:sft": gettext_noop("an SFT model"),
     "model:reward": gettext_noop("a reward model"),
     "model:policy": gettext_noop("a policy"),
+    "model:task": gettext_noop("a task model"),
+    "model|model:task": gettext_noop("a model that writes, or a task model"),
     "dataset:": gettext_noop("a dataset without a kind"),
     "dataset:corpus": gettext_noop("a corpus dataset"),
     "dataset:instructions": gettext_noop("an instructions dataset"),
+    "dataset:labelled": gettext_noop("a labelled dataset"),
     "dataset:prompts": gettext_noop("a prompts dataset"),
     "dataset:completions": gettext_noop("a completions dataset"),
     "dataset:preference": gettext_noop("a preference dataset"),
@@ -35,6 +38,10 @@ THINGS = {
     "report": gettext_noop("a report"),
     "upload": gettext_noop("an upload"),
 }
+
+
+# What these models make of a text is a number or a label: they are no input where one is to write.
+SILENT = (ModelRole.REWARD, ModelRole.TASK)
 
 
 class BadInput(UserError):
@@ -126,9 +133,11 @@ def role_of_output(run: Run) -> str:
 
 
 def _fits(what: str, given: str) -> bool:
-    """A plain "model" is one that writes text; a reward model, which cannot, is asked for by name."""
+    """A plain "model" is one that writes text; those of a role that cannot are asked for by name. "|" is or."""
+    if "|" in what:
+        return any(_fits(one, given) for one in what.split("|"))
     if what == "model":
-        return given.startswith("model:") and given != f"model:{ModelRole.REWARD}"
+        return given.startswith("model:") and given.removeprefix("model:") not in SILENT
     return what == given
 
 
