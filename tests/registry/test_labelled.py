@@ -36,9 +36,12 @@ def test_a_table_gives_the_same_rows_as_json_lines_and_parquet(rex, tmp_path):
     table = 'id,text,label,spans\n1,"Good, ""really""\ngood",yes,\n'
     table += '2,Berlin ☂️ 2024,,"[{""start"": 0, ""end"": 6, ""label"": ""PLACE""}]"\n'
     (tmp_path / "table.csv").write_text(table, encoding="utf-8-sig")
-    pq.write_table(pa.Table.from_pylist([{"label": None, "spans": None, **row} for row in rows]), tmp_path / "p.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([{"label": None, "spans": None, **row} for row in rows]), tmp_path / "p.parquet"
+    )
     found = [
-        imported(path, rex) for path in (tmp_path / "table.csv", tmp_path / "p.parquet", lines(tmp_path / "j.jsonl", *rows))
+        imported(path, rex)
+        for path in (tmp_path / "table.csv", tmp_path / "p.parquet", lines(tmp_path / "j.jsonl", *rows))
     ]
     assert found[0] == found[1] == found[2]
     assert {row["id"]: (row["label"], row["spans"]) for row in found[0]} == {

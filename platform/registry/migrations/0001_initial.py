@@ -175,7 +175,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="modelversion",
             constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["base", "sft", "reward", "policy", "task"])), name="model_has_a_known_role"
+                condition=models.Q(("role__in", ["base", "sft", "reward", "policy", "task"])),
+                name="model_has_a_known_role",
             ),
         ),
         migrations.AddConstraint(
@@ -187,7 +188,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="datasetversion",
             constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["corpus", "instructions", "labelled", "prompts", "completions", "preference"])),
+                condition=models.Q(
+                    ("kind__in", ["corpus", "instructions", "labelled", "prompts", "completions", "preference"])
+                ),
                 name="dataset_has_a_known_kind",
             ),
         ),

@@ -1,4 +1,4 @@
-"""Rows from files: text, JSON lines, CSV and Parquet in the layouts that people have, each row with the line that it came from."""
+"""Rows from files: text, JSON lines, CSV and Parquet in the layouts that people have, each row with its line."""
 
 from __future__ import annotations
 
@@ -243,7 +243,10 @@ def raw_rows(path: Path, *, kind: str) -> Iterator[tuple[int, Any]]:
             return passages(path) if kind == DatasetKind.CORPUS else prompts_by_line(path)
         case _:
             raise BadFile(
-                gettext("%(name)s is no file of %(kind)s: .jsonl and .parquet are read, .txt as corpus or prompts, .csv as labelled.")
+                gettext(
+                    "%(name)s is no file of %(kind)s: .jsonl and .parquet are read, .txt as corpus or prompts, "
+                    ".csv as labelled."
+                )
                 % {"name": path.name, "kind": kind}
             )
 

@@ -8,6 +8,7 @@ points), `end` is the first one behind. Rows of one `group` (the paragraphs of o
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def about_labelled(row: Row) -> str | None:
         return None
     if any(not span["label"] for span in spans):
         return gettext("has a span without a label, and no question that it could answer")
-    if any(one["end"] > other["start"] for one, other in zip(spans, spans[1:], strict=False)):
+    if any(one["end"] > other["start"] for one, other in itertools.pairwise(spans)):
         return gettext("has spans that overlap")
     return None
 

@@ -1,0 +1,132 @@
+"""What is planted in labelled texts is learned, by masked and causal models, whole and by an adapter; what can't be is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
+
+from tests.training import labelled, tiny
+from training import contract
+from training.mechanics import models
+from training.mechanics.tasks import heads
+from training.mechanics.tasks.heads import TaskRule
+from training.recipes import RECIPES
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    return labelled.write_bert(tmp_path_factory.mktemp("bert") / "model")
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory):
+    return tiny.write_model(tmp_path_factory.mktemp("causal") / "model")
+
+
+def finetuned(folder: Path, model, train, test, **changes):
+    recipe = RECIPES["finetune"].presets["tiny"] | {"eval_every": 500} | changes
+    inputs = {"model": model, "labelled": tiny.write_dataset(folder / "data", train, test)}
+    run_dir = tiny.make_run(folder / "run", "finetune", recipe, inputs)
+    code = tiny.finish(run_dir)
+    metrics = contract.read_manifest(run_dir)["metrics"] if code == contract.EXIT_DONE else {}
+    return run_dir, metrics
+
+
+def refused(folder: Path, model, train, **changes) -> str:
+    run_dir, metrics = finetuned(folder, model, train, [], **changes)
+    assert not metrics
+    return tiny.failure(run_dir)["code"]
+
+
+def test_an_order_of_words_is_learned_that_no_bag_of_words_can_tell(bert, tmp_path):
+    run_dir, metrics = finetuned(tmp_path, bert, labelled.coloured(240), labelled.coloured(60, seed=1))
+    assert metrics["eval_accuracy"] > 0.95
+    assert metrics["words_accuracy"] < 0.75
+    assert metrics["gain_over_words_low"] > 0.1
+    assert metrics["eval_confusion"]["labels"] == ["blue first", "red first"]
+    assert sum(map(sum, metrics["eval_confusion"]["counts"])) == metrics["held_out_rows"] == 60
+
+    model, rule = heads.load_task_model(tiny.given(run_dir / "output", "model"), dtype=torch.float32, pad=0)
+    assert rule.names == ("blue first", "red first") and model.config.id2label[1] == "red first"
+    assert not list((run_dir / "output").glob("*.bin"))
+
+
+def test_entities_are_learned_through_windows_that_overlap(bert, tmp_path):
+    train, test = labelled.named(60, long=8), labelled.named(20, seed=1, long=30)
+    changes = {"task": "entities", "epochs": 3, "max_length": 40, "stride": 12}
+    _, metrics = finetuned(tmp_path, bert, train, test, **changes)
+    assert metrics["eval_f1"] > 0.95
+    assert metrics["eval_by_label"]["person"]["n"] + metrics["eval_by_label"]["place"]["n"] > 100
+
+
+def test_answers_are_learned_and_where_there_is_none_none_is_given(bert, tmp_path):
+    train, test = labelled.asked(160, long=4, none=0.3), labelled.asked(40, seed=1, long=16, none=0.3)
+    _, metrics = finetuned(tmp_path, bert, train, test, task="answers", epochs=3, max_length=32, stride=8)
+    assert metrics["eval_exact_match"] > 0.95
+
+
+def test_a_causal_model_learns_by_an_adapter_that_holds_its_head(causal, tmp_path):
+    changes = {"lora": {"r": 8}, "epochs": 3, "learning_rate": 1e-2, "max_length": 40}
+    train, test = labelled.of_one_colour(120), labelled.of_one_colour(40, seed=1)
+    run_dir, metrics = finetuned(tmp_path, causal, train, test, **changes)
+    assert metrics["eval_accuracy"] > 0.9
+    assert metrics["num_trained"] == metrics["num_parameters"] < models.count_parameters(
+        models.load_causal(causal, dtype=torch.float32)
+    )
+    output = run_dir / "output"
+    assert (output / models.ADAPTER).is_file() and not (output / "model.safetensors").exists()
+
+    given = tiny.given(output, "model", base=causal.path)
+    torch.manual_seed(99)  # whatever is drawn for the head while loading must be laid over
+    one, _ = heads.load_task_model(given, dtype=torch.float32, pad=0)
+    other, _ = heads.load_task_model(given, dtype=torch.float32, pad=0)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_a_head_stands_on_the_weights_that_were_pretrained(causal, bert):
+    """Loading `LlamaForQuestionAnswering` from a language model's folder draws all of them anew."""
+    rule = TaskRule("answers", (), max_length=32)
+    model, drawn = heads.fresh(causal, rule, dtype=torch.float32, pad=0)
+    base = models.load_causal(causal, dtype=torch.float32)
+    assert drawn == ["qa_outputs"]
+    for name, weight in base.model.state_dict().items():
+        assert torch.equal(model.transformer.state_dict()[name], weight), name
+    naive = AutoModelForQuestionAnswering.from_pretrained(causal.path, dtype=torch.float32)
+    assert not torch.equal(naive.transformer.embed_tokens.weight, base.model.embed_tokens.weight)
+
+    _, drawn = heads.fresh(bert, TaskRule("classification", ("a", "b"), max_length=32), dtype=torch.float32, pad=0)
+    assert drawn == ["bert.pooler.dense", "classifier"]
+
+
+def test_a_task_model_opens_with_transformers_alone(bert, tmp_path):
+    changes = {"task": "entities", "epochs": 1}
+    run_dir, _ = finetuned(tmp_path, bert, labelled.named(16), labelled.named(4, seed=1), **changes)
+    model = AutoModelForTokenClassification.from_pretrained(run_dir / "output")
+    assert model.config.id2label[0] == "O" and "B-person" in model.config.label2id
+
+
+def test_rare_labels_weigh_as_much_as_frequent_ones(bert, tmp_path):
+    rows = labelled.of_one_colour(160)
+    rare = [row for row in rows if row["label"] == "red"][:4]
+    train = [row for row in rows if row["label"] == "blue"] + rare
+    recalls = [
+        finetuned(tmp_path / str(weighed), bert, train, labelled.of_one_colour(40, seed=1), epochs=1, class_weights=weighed)[1][
+            "eval_by_label"]["red"]["recall"]
+        for weighed in (False, True)
+    ]  # fmt: skip
+    assert recalls[1] > recalls[0]
+
+
+def test_what_can_not_be_learned_is_refused_with_a_code(bert, causal, tmp_path):
+    one = [labelled.row(i, f"red {i}", label="same") for i in range(4)]
+    assert refused(tmp_path / "a", bert, one) == "one_label"
+    assert refused(tmp_path / "b", bert, one, task="entities") == "no_rows"
+    assert refused(tmp_path / "c", bert, labelled.named(4), task="answers") == "no_rows"
+    assert refused(tmp_path / "d", bert, labelled.coloured(8), max_length=512) == "too_long"
+    asked = [row | {"question": "who ? " * 40} for row in labelled.asked(4)]
+    assert refused(tmp_path / "e", bert, asked, task="answers") == "question_too_long"
+    told = models.load_tokenizer(bert, ends=False)
+    assert told.eos_token_id is None
