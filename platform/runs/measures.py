@@ -177,11 +177,13 @@ def figure_rows(models: list[_Model]) -> tuple[FigureRow, ...]:
 
 
 def cell_of(figures: dict[str, Any], name: str, form: str, best: float | None) -> Cell:
-    value, low, high = (figures.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    value = figures.get(name)
     if value is None:
         return Cell("–")
-    ends = "" if low is None or high is None else gettext("%(low)s to %(high)s")
-    interval = ends % {"low": digits(low, form=form), "high": digits(high, form=form)} if ends else ""
+    interval = ""
+    if f"{name}_low" in figures:
+        low, high = (digits(figures[f"{name}_{end}"], form=form) for end in ("low", "high"))
+        interval = gettext("%(low)s to %(high)s") % {"low": low, "high": high}
     return Cell(digits(value, form=form), interval, is_best=value == best)
 
 
@@ -246,7 +248,9 @@ def confusions_of(run: Run) -> tuple[Confusion, ...]:
     else:
         return ()
     return tuple(
-        Confusion(title, tuple(counts["labels"]), tuple(zip(counts["labels"], map(tuple, counts["counts"]), strict=True)))
+        Confusion(
+            title, tuple(counts["labels"]), tuple(zip(counts["labels"], map(tuple, counts["counts"]), strict=True))
+        )
         for title, counts in told
         if counts and len(counts["labels"]) <= MOST_LABELS
     )

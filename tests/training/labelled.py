@@ -82,7 +82,7 @@ def named(count: int, *, seed: int = 0, long: int = 0) -> list[dict[str, Any]]:
             kind = lot.choice(["person", "place", "", ""])
             word = lot.choice({"person": PEOPLE, "place": PLACES, "": FILLERS}[kind])
             if kind:
-                word += "".join(lot.choices("xyz", k=lot.randrange(1, 3)))
+                word += "".join(lot.choices("xy" if kind == "person" else "zw", k=lot.randrange(1, 3)))
                 spans.append({"start": len(text), "end": len(text) + len(word), "label": kind})
             text += word + " "
         rows.append(row(i, text.strip(), spans=spans))

@@ -55,8 +55,8 @@ def test_an_order_of_words_is_learned_that_no_bag_of_words_can_tell(bert, tmp_pa
 
 
 def test_entities_are_learned_through_windows_that_overlap(bert, tmp_path):
-    train, test = labelled.named(60, long=8), labelled.named(20, seed=1, long=30)
-    changes = {"task": "entities", "epochs": 3, "max_length": 40, "stride": 12}
+    train, test = labelled.named(120, long=4), labelled.named(20, seed=1, long=30)
+    changes = {"task": "entities", "epochs": 4, "max_length": 24, "stride": 8}
     _, metrics = finetuned(tmp_path, bert, train, test, **changes)
     assert metrics["eval_f1"] > 0.95
     assert metrics["eval_by_label"]["person"]["n"] + metrics["eval_by_label"]["place"]["n"] > 100
@@ -69,12 +69,14 @@ def test_answers_are_learned_and_where_there_is_none_none_is_given(bert, tmp_pat
 
 
 def test_a_causal_model_learns_by_an_adapter_that_holds_its_head(causal, tmp_path):
-    changes = {"lora": {"r": 8}, "epochs": 3, "learning_rate": 1e-2, "max_length": 40}
+    changes = {"lora": {"r": 8}, "epochs": 5, "learning_rate": 1e-2, "max_length": 40}
     train, test = labelled.of_one_colour(120), labelled.of_one_colour(40, seed=1)
     run_dir, metrics = finetuned(tmp_path, causal, train, test, **changes)
     assert metrics["eval_accuracy"] > 0.9
-    assert metrics["num_trained"] == metrics["num_parameters"] < models.count_parameters(
-        models.load_causal(causal, dtype=torch.float32)
+    assert (
+        metrics["num_trained"]
+        == metrics["num_parameters"]
+        < models.count_parameters(models.load_causal(causal, dtype=torch.float32))
     )
     output = run_dir / "output"
     assert (output / models.ADAPTER).is_file() and not (output / "model.safetensors").exists()
@@ -113,7 +115,7 @@ def test_rare_labels_weigh_as_much_as_frequent_ones(bert, tmp_path):
     rare = [row for row in rows if row["label"] == "red"][:4]
     train = [row for row in rows if row["label"] == "blue"] + rare
     recalls = [
-        finetuned(tmp_path / str(weighed), bert, train, labelled.of_one_colour(40, seed=1), epochs=1, class_weights=weighed)[1][
+        finetuned(tmp_path / str(weighed), bert, train, labelled.of_one_colour(40, seed=1), epochs=3, class_weights=weighed)[1][
             "eval_by_label"]["red"]["recall"]
         for weighed in (False, True)
     ]  # fmt: skip

@@ -14,7 +14,9 @@ from training.recipes import RECIPES
 
 
 def texts(count: int) -> list[dict[str, str]]:
-    return [{"id": str(i), "text": f"The {i}th of them went to Rome. " * (1 + i % 4), "source": ""} for i in range(count)]
+    return [
+        {"id": str(i), "text": f"The {i}th of them went to Rome. " * (1 + i % 4), "source": ""} for i in range(count)
+    ]
 
 
 def measured(folder, inputs, **changes):
@@ -22,9 +24,7 @@ def measured(folder, inputs, **changes):
     code = tiny.finish(run_dir)
     if code != contract.EXIT_DONE:
         return run_dir, tiny.failure(run_dir)["code"]
-    return run_dir, {
-        one["input"]: one for one in json.loads((run_dir / "output/report.json").read_text())["models"]
-    }
+    return run_dir, {one["input"]: one for one in json.loads((run_dir / "output/report.json").read_text())["models"]}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,9 @@ def given(tmp_path_factory):
         "worse": tiny.given(folder / "worse", "model"),
         "task": tiny.given(task / "output", "model"),
         "corpus": tiny.write_dataset(folder / "corpus", texts(4), texts(20)),
-        "instructions": tiny.write_dataset(folder / "talks", tiny.instruction_rows(4), tiny.instruction_rows(8, first=9)),
+        "instructions": tiny.write_dataset(
+            folder / "talks", tiny.instruction_rows(4), tiny.instruction_rows(8, first=9)
+        ),
         "labelled": labels,
         "of_task": contract.read_manifest(task)["metrics"],
     }
@@ -72,7 +74,9 @@ def test_perplexity_is_that_of_the_plain_forward_pass(given, tmp_path):
     words, model = models.load_tokenizer(given["base"]), models.load_causal(given["base"], dtype=torch.float32)
     nats = tokens = 0
     for row in texts(20):
-        ids = torch.tensor([[words.bos_token_id or words.eos_token_id, *words(row["text"])["input_ids"], words.eos_token_id]])
+        ids = torch.tensor(
+            [[words.bos_token_id or words.eos_token_id, *words(row["text"])["input_ids"], words.eos_token_id]]
+        )
         with torch.no_grad():
             nats += model(ids, labels=ids).loss.item() * (ids.shape[1] - 1)
         tokens += ids.shape[1] - 1

@@ -74,11 +74,13 @@ def of_labels(rows: Sequence[Row], said: Sequence[str], *, seed: int = 0) -> Fig
     group, size = groups_of(rows), len(labels)
     num = int(group.max()) + 1
     counts_GLL = np.zeros((num, size, size))
-    np.add.at(counts_GLL, (group, [number[label] for label in truth], [number[label] for label in said]), 1)
+    for place, right, told in zip(group, truth, said, strict=True):
+        counts_GLL[place, number[right], number[told]] += 1
 
     def accuracy(weights_RG: Array) -> Array:
         counts_RLL = np.tensordot(weights_RG, counts_GLL, axes=1)
-        return np.trace(counts_RLL, axis1=1, axis2=2) / counts_RLL.sum(axis=(1, 2))
+        right_R: Array = np.trace(counts_RLL, axis1=1, axis2=2) / counts_RLL.sum(axis=(1, 2))
+        return right_R
 
     def macro(weights_RG: Array) -> Array:
         counts_RLL = np.tensordot(weights_RG, counts_GLL, axes=1)

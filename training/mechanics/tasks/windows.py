@@ -7,6 +7,7 @@ whole in each of them.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,12 +65,19 @@ def ids_of(tokenizer: Any, text: str, *, marked: bool = False) -> list[int]:
 
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """Offsets without the blanks at their ends; `NOWHERE` for blanks alone."""
+    """Offsets without the blanks at their ends, with the marks that stand on the last letter; `NOWHERE` for blanks alone.
+
+    A tokenizer that strips accents gives "e" of "e" and a combining accent; the word's last character is the accent.
+    """
     while start < end and text[start].isspace():
         start += 1
     while start < end and text[end - 1].isspace():
         end -= 1
-    return (start, end) if start < end else NOWHERE
+    if start == end:
+        return NOWHERE
+    while end < len(text) and unicodedata.combining(text[end]):
+        end += 1
+    return start, end
 
 
 def windows_of(
