@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from training import contract
 from training.mechanics import models
 from training.mechanics.tasks import heads
 from training.mechanics.tasks.heads import TaskRule
+from training.mechanics.tasks.reading import Reader
+from training.mechanics.tasks.rows import Row
+from training.methods.finetune import weights_of
 from training.recipes import RECIPES
 
 
@@ -110,16 +114,17 @@ def test_a_task_model_opens_with_transformers_alone(bert, tmp_path):
     assert model.config.id2label[0] == "O" and "B-person" in model.config.label2id
 
 
-def test_rare_labels_weigh_as_much_as_frequent_ones(bert, tmp_path):
-    rows = labelled.of_one_colour(160)
-    rare = [row for row in rows if row["label"] == "red"][:4]
-    train = [row for row in rows if row["label"] == "blue"] + rare
-    recalls = [
-        finetuned(tmp_path / str(weighed), bert, train, labelled.of_one_colour(40, seed=1), epochs=3, class_weights=weighed)[1][
-            "eval_by_label"]["red"]["recall"]
-        for weighed in (False, True)
-    ]  # fmt: skip
-    assert recalls[1] > recalls[0]
+def test_rare_labels_weigh_as_much_as_frequent_ones(bert):
+    rows = [Row(str(i), "red", label="rare" if i == 0 else "usual") for i in range(4)]
+    rule = TaskRule("classification", ("rare", "usual"), max_length=32)
+    weights = weights_of(rows, rule)
+    assert weights.tolist() == pytest.approx([4 / (2 * 1), 4 / (2 * 3)])
+
+    reader = Reader.of(models.load_tokenizer(bert, ends=False), rule)
+    scores = torch.tensor([[0.0, 1.0], [0.0, 1.0], [0.0, 2.0]])
+    told = [math.log(1 + math.exp(x)) for x in (1.0, -1.0, -2.0)]
+    loss = reader.loss(scores, torch.tensor([[0], [1], [1]]), weights_L=weights)
+    assert loss.item() == pytest.approx((2 * told[0] + 2 / 3 * (told[1] + told[2])) / (2 + 2 / 3 + 2 / 3))
 
 
 def test_what_can_not_be_learned_is_refused_with_a_code(bert, causal, tmp_path):
