@@ -18,6 +18,7 @@ from training.mechanics.tasks.reading import Reader
 from training.mechanics.tasks.rows import Row
 from training.methods.finetune import weights_of
 from training.recipes import RECIPES
+from training.recipes.lora import LoRA
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,28 @@ def test_a_head_stands_on_the_weights_that_were_pretrained(causal, bert):
 
     _, drawn = heads.fresh(bert, TaskRule("classification", ("a", "b"), max_length=32), dtype=torch.float32, pad=0)
     assert drawn == ["bert.pooler.dense", "classifier"]
+
+
+def test_a_head_on_a_model_that_is_an_adapter_stands_on_the_merged_weights(causal, tmp_path):
+    adapted = models.add_lora(models.load_causal(causal, dtype=torch.float32), LoRA(r=2), task="causal")
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight += 0.1
+    models.publish_model(adapted, models.load_tokenizer(causal), tmp_path / "adapter")
+    given = tiny.given(tmp_path / "adapter", "model", base=causal.path)
+    head, _ = heads.fresh(given, TaskRule("entities", ("O", "B-a", "I-a"), max_length=32), dtype=torch.float32, pad=0)
+    merged, base = (models.load_causal(one, dtype=torch.float32).model for one in (given, causal))
+    place = "layers.0.mlp.up_proj.weight"
+    assert torch.equal(head.model.get_parameter(place), merged.get_parameter(place))
+    assert not torch.equal(head.model.get_parameter(place), base.get_parameter(place))
+
+    # What is trained on it has no base that it could be stored beside: it is written whole.
+    changes = {"lora": {"r": 2}, "epochs": 1, "max_length": 40}
+    run_dir, _ = finetuned(tmp_path, given, labelled.of_one_colour(16), labelled.of_one_colour(4), **changes)
+    assert (run_dir / "output/model.safetensors").is_file() and not (run_dir / "output" / models.ADAPTER).exists()
+    again, _ = heads.load_task_model(tiny.given(run_dir / "output", "model"), dtype=torch.float32, pad=0)
+    assert again.config.id2label == {0: "blue", 1: "red"}
 
 
 def test_a_task_model_opens_with_transformers_alone(bert, tmp_path):
