@@ -85,6 +85,10 @@ class Measured:
     answers: tuple[Answers, ...]
     caption: str
 
+    @property
+    def chart_title(self) -> str:
+        return gettext("%(quality)s, over trained parameters") % {"quality": self.quality}
+
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
