@@ -11,6 +11,7 @@ from tests.training import labelled, tiny
 from training import contract
 from training.mechanics import models
 from training.recipes import RECIPES
+from training.recipes.lora import LoRA
 
 
 def texts(count: int) -> list[dict[str, str]]:
@@ -38,6 +39,11 @@ def given(tmp_path_factory):
         for weight in model.parameters():
             weight += 0.05 * torch.randn_like(weight)
     models.publish_model(model, models.load_tokenizer(base), folder / "worse")
+    adapted = models.add_lora(models.load_causal(base, dtype=torch.float32), LoRA(r=2), task="causal")
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            weight += 0.05 * ("lora_B" in name)
+    models.publish_model(adapted, models.load_tokenizer(base), folder / "adapter")
     rows = labelled.of_one_colour(40)
     labels = tiny.write_dataset(folder / "labels", rows[:30], rows[30:])
     recipe = RECIPES["finetune"].presets["tiny"] | {"epochs": 1}
@@ -46,6 +52,7 @@ def given(tmp_path_factory):
     return {
         "base": base,
         "worse": tiny.given(folder / "worse", "model"),
+        "adapter": tiny.given(folder / "adapter", "model", base=base.path),
         "task": tiny.given(task / "output", "model"),
         "corpus": tiny.write_dataset(folder / "corpus", texts(4), texts(20)),
         "instructions": tiny.write_dataset(
@@ -58,6 +65,7 @@ def given(tmp_path_factory):
 
 def test_a_model_beside_itself_has_forgotten_nothing_and_a_spoiled_one_has(given, tmp_path):
     inputs = {"model": given["base"], "model_2": given["base"], "model_3": given["worse"], "corpus": given["corpus"]}
+    inputs["model_4"] = given["adapter"]
     run_dir, found = measured(tmp_path / "run", inputs)
     same, worse = found["model_2"]["figures"], found["model_3"]["figures"]
     assert same["forgetting"] == same["forgetting_low"] == same["forgetting_high"] == 0
@@ -65,7 +73,10 @@ def test_a_model_beside_itself_has_forgotten_nothing_and_a_spoiled_one_has(given
     assert worse["forgetting"] == pytest.approx(
         worse["corpus_bits_per_byte"] - found["model"]["figures"]["corpus_bits_per_byte"]
     )
-    assert set(tiny.curve(run_dir, "corpus_loss")) == {1, 2, 3}
+    adapter, whole = found["model_4"], found["model"]
+    assert adapter["is_adapter"] and adapter["own_parameters"] < whole["own_parameters"] / 5
+    assert adapter["figures"]["forgetting"] != 0 and adapter["parameters"] == whole["parameters"]
+    assert set(tiny.curve(run_dir, "corpus_loss")) == {1, 2, 3, 4}
     assert contract.read_manifest(run_dir)["metrics"]["model_3_forgetting"] == worse["forgetting"]
 
 
