@@ -68,6 +68,8 @@ def request_completions(
         raise NoModel(gettext("%(name)s is a reward model: it writes nothing.") % {"name": model.name})
     if model is not None and model.role == ModelRole.MASKED:
         raise NoModel(gettext("%(name)s is a masked language model: it writes nothing.") % {"name": model.name})
+    if model is not None and model.role == ModelRole.TASK:
+        raise NoModel(gettext("%(name)s is a task model: it writes nothing.") % {"name": model.name})
     fields = {"k": campaign.k, **(recipe or {})}
     check_recipe("generate", fields)  # before a dataset is written for it
     source = model.artifact if model is not None else after

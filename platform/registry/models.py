@@ -24,15 +24,17 @@ class ModelRole(models.TextChoices):
     SFT = "sft", _("SFT model")
     REWARD = "reward", _("Reward model")
     POLICY = "policy", _("Policy")
-    MASKED = "masked", _("Masked language model")  # fills in gaps, and writes nothing
+    MASKED = "masked", _("Masked language model")  # fills in gaps
+    TASK = "task", _("Task model")  # a head that labels or finds
 
 
-SILENT = frozenset({ModelRole.REWARD.value, ModelRole.MASKED.value})  # write nothing
+SILENT = frozenset({ModelRole.REWARD.value, ModelRole.MASKED.value, ModelRole.TASK.value})  # write nothing
 
 
 class DatasetKind(models.TextChoices):
     CORPUS = "corpus", _("Corpus")
     INSTRUCTIONS = "instructions", _("Instructions")
+    LABELLED = "labelled", _("Labelled")
     PROMPTS = "prompts", _("Prompts")
     COMPLETIONS = "completions", _("Completions")
     PREFERENCE = "preference", _("Preference")

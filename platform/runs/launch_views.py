@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from accounts.access import requires
 from accounts.errors import UserError
 from accounts.models import Capability, User
-from registry.models import SILENT, Artifact, DatasetVersion, ModelVersion
+from registry.models import SILENT, Artifact, DatasetVersion, ModelRole, ModelVersion
 from runs import audience, recipe_form
 from runs.recipe_words import said
 from runs.services.start import start_run
@@ -29,9 +29,13 @@ MOST_CHOICES = 200
 # What the first line of a list of inputs says, by what is wanted: where there is something to choose, and where not.
 CHOICES = {
     "model": (gettext_noop("choose a model"), gettext_noop("there is no model yet")),
+    "model:task": (gettext_noop("choose a task model"), gettext_noop("there is no task model yet")),
     "model:reward": (gettext_noop("choose a reward model"), gettext_noop("there is no reward model yet")),
     "dataset:corpus": (gettext_noop("choose a corpus"), gettext_noop("there is no corpus yet")),
     "dataset:instructions": (gettext_noop("choose instructions"), gettext_noop("there are no instructions yet")),
+    "model|model:masked": (gettext_noop("choose a model"), gettext_noop("there is no model yet")),
+    "model|model:task": (gettext_noop("choose a model"), gettext_noop("there is no model yet")),
+    "dataset:labelled": (gettext_noop("choose labelled texts"), gettext_noop("there are no labelled texts yet")),
     "dataset:prompts": (gettext_noop("choose prompts"), gettext_noop("there are no prompts yet")),
     "dataset:preference": (gettext_noop("choose preferences"), gettext_noop("there are no preferences yet")),
     "tokenizer": (gettext_noop("choose a tokenizer"), gettext_noop("there is no tokenizer yet")),
@@ -128,15 +132,23 @@ def input_fields(recipe: type[Recipe], given: Mapping[str, str]) -> list[InputFi
 
 def choices_for(wanted: str) -> list[Choice]:
     kind, _, more = wanted.partition(":")
-    if kind == "model":
+    if kind.startswith("model"):
         models = ModelVersion.objects.order_by("-created_at", "-pk")
-        found = models.filter(role=more) if more else models.exclude(role__in=SILENT)
+        found = models.filter(role__in=roles_of(wanted))
         return [Choice(str(m.artifact_id), f"{m.name} ({m.get_role_display()})") for m in found[:MOST_CHOICES]]
     if kind == "dataset":
         datasets = DatasetVersion.objects.filter(kind=more).order_by("-created_at", "-pk")
         return [Choice(str(d.artifact_id), f"{d.name} ({rows(d.num_rows)})") for d in datasets[:MOST_CHOICES]]
     artifacts: QuerySet[Artifact] = Artifact.objects.filter(kind=kind).order_by("-created_at", "-pk")
     return [Choice(str(a.pk), label_of(a)) for a in artifacts[:MOST_CHOICES]]
+
+
+def roles_of(wanted: str) -> set[str]:
+    """The roles that fit what an input must be: of a plain "model" all that write; "|" is or."""
+    found: set[str] = set()
+    for one in wanted.split("|"):
+        found |= {one.removeprefix("model:")} if ":" in one else set(ModelRole.values) - SILENT
+    return found
 
 
 def label_of(artifact: Artifact) -> str:

@@ -56,11 +56,10 @@ class Report:
 
 
 def report_of(run: Run) -> Report | None:
-    """None for a run that made no report."""
-    output = getattr(run, "output", None)
-    if run.state != RunState.SUCCEEDED or output is None or output.artifact.kind != ArtifactKind.REPORT:
+    """None for a run that made no report, or one of many models (`runs.measures`)."""
+    if not has_report(run) or run.method == "measure":
         return None
-    metrics = run.metrics
+    output, metrics = run.output, run.metrics
     return Report(
         figures_of(metrics), read_rows(output.artifact.folder / "rows.parquet"), stats_of(metrics), caption_of(metrics)
     )

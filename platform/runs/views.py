@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.access import requires
 from accounts.models import Capability, User
 from accounts.paging import page_of
-from runs import pages, reports
+from runs import measures, pages, reports
 from runs.coach import coached
 from runs.curves import as_json, charts_of
 from runs.models import EventKind, Run, RunState
@@ -74,6 +74,8 @@ def live_part(run: Run) -> dict[str, Any]:
         "waits_for": pages.waits_for(run),
         "num_before": pages.num_before(run),
         "report": reports.report_of(run),
+        "measured": measures.measured_of(run),
+        "tables": measures.confusions_of(run),
         "coach": coached(run),
         "log": [
             pages.log_line(event)

@@ -29,6 +29,7 @@ from tests.accounts.people import person
 from tests.rlhf.conftest import finish
 from tests.rlhf.test_alarm import ranked
 from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
+from tests.runs.test_measures import a_measurement
 from tests.runs.test_pages import fail, metric, say, under_way
 from training.mechanics.coach.learning import repeated_text
 from training.mechanics.coach.policies import far_from_reference
@@ -84,6 +85,7 @@ def runs_of(grace: User) -> dict[str, str]:
         "failed": reverse("run", args=[broken.pk]),
         "done": reverse("run", args=[first]),
         "well": reverse("run", args=[decided.stages.first().run_id]),
+        "measured": reverse("run", args=[a_measurement(grace).pk]),
         "compare": f"{reverse('runs_compare')}?run={first}&run={second}",
         "round at its gate": reverse("round", args=[decided.pk]),
         "round under way": reverse("round", args=[waiting.pk]),

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.training import tiny
+from tests.training import labelled, tiny
 from training import contract
 from training.mechanics import checkpoints
 from training.recipes import RECIPES
 
 pytestmark = pytest.mark.slow
 
-METHODS = ("sft", "reward", "reward of three heads", "dpo", "kto")
+METHODS = ("sft", "finetune", "reward", "reward of three heads", "dpo", "kto")
 FASTEST_POLL = 0.002
 PATIENCE = 90
 
@@ -25,6 +25,10 @@ def given(folder: Path, method: str) -> dict[str, contract.Input]:
     if method == "sft":
         train, test = tiny.instruction_rows(40), tiny.instruction_rows(6, first=40)
         name = "instructions"
+    elif method == "finetune":  # of a BERT, whose dropout draws from torch's random state
+        rows = labelled.named(60)
+        dataset = tiny.write_dataset(folder / "data", rows[:50], rows[50:])
+        return {"model": labelled.write_bert(folder / "model"), "labelled": dataset}
     elif method == "reward":
         rankings, train = tiny.ranked(16)  # with ties, whose weights are learned, too
         dataset = tiny.write_dataset(folder / "data", train, tiny.ranked(4, first=16)[1], rankings=rankings)
@@ -41,7 +45,9 @@ def whole(request, tmp_path_factory) -> Path:
     method, _, more = request.param.partition(" of ")
     folder = tmp_path_factory.mktemp(method)
     changes = {"epochs": 4, "batch_size": 6, "eval_every": 3, "max_length": 96}
-    changes |= {"batch_size": 2} if method == "reward" else {"sample_tokens": 4}
+    changes |= {"batch_size": 2} if method == "reward" else {}
+    changes |= {"task": "entities"} if method == "finetune" else {}
+    changes |= {"sample_tokens": 4} if method in ("sft", "dpo", "kto") else {}
     changes |= {"heads": 3, "debias_length": True} if more else {}
     recipe = RECIPES[method].presets["tiny"] | changes
     run_dir = tiny.make_run(folder / "whole", method, recipe, given(folder, method))

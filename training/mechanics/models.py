@@ -43,8 +43,8 @@ def device() -> torch.device:
 # From a folder
 
 
-def load_tokenizer(given: Input) -> Any:
-    """Pads with the end token where there is no other. Raises `Failure("no_tokenizer")`."""
+def load_tokenizer(given: Input, *, ends: bool = True) -> Any:
+    """Pads with the end token where there is no other; `ends`: it must have one. Raises `Failure("no_tokenizer")`."""
     if not Path(given.path, "tokenizer.json").is_file():
         raise Failure("no_tokenizer", f"{named(given)} has no tokenizer.json.", advice="Add the tokenizer's files.")
     try:
@@ -54,7 +54,7 @@ def load_tokenizer(given: Input) -> Any:
     except Exception as error:
         # The Rust library behind tokenizers raises bare `Exception` for a broken tokenizer.json.
         raise Failure("no_tokenizer", f"The tokenizer of {named(given)} is broken: {first_line(error)}") from error
-    if tokenizer.eos_token_id is None:
+    if tokenizer.eos_token_id is None and (ends or tokenizer.pad_token_id is None):
         raise Failure(
             "no_end_token",
             f"The tokenizer of {named(given)} names no end token: a model could never end its answer.",

@@ -4,10 +4,12 @@ from training.recipes.ask import AskRecipe
 from training.recipes.base import Recipe
 from training.recipes.dpo import DpoRecipe
 from training.recipes.evaluate import EvaluateRecipe
+from training.recipes.finetune import FinetuneRecipe
 from training.recipes.generate import GenerateRecipe
 from training.recipes.grpo import GrpoRecipe
 from training.recipes.import_model import ImportModelRecipe
 from training.recipes.kto import KtoRecipe
+from training.recipes.measure import MeasureRecipe
 from training.recipes.online_dpo import OnlineDpoRecipe
 from training.recipes.ppo import PpoRecipe
 from training.recipes.pretrain import PretrainRecipe
@@ -21,6 +23,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "tokenizer": TokenizerRecipe,
     "pretrain": PretrainRecipe,
     "sft": SftRecipe,
+    "finetune": FinetuneRecipe,
     "generate": GenerateRecipe,
     "ask": AskRecipe,
     "reward": RewardRecipe,
@@ -31,6 +34,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "grpo": GrpoRecipe,
     "online_dpo": OnlineDpoRecipe,
     "evaluate": EvaluateRecipe,
+    "measure": MeasureRecipe,
 }
 
 __all__ = ["RECIPES", "Recipe"]

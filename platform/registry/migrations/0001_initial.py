@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("corpus", "Corpus"),
                             ("instructions", "Instructions"),
+                            ("labelled", "Labelled"),
                             ("prompts", "Prompts"),
                             ("completions", "Completions"),
                             ("preference", "Preference"),
@@ -110,6 +111,7 @@ class Migration(migrations.Migration):
                             ("reward", "Reward model"),
                             ("policy", "Policy"),
                             ("masked", "Masked language model"),
+                            ("task", "Task model"),
                         ],
                         max_length=16,
                     ),
@@ -174,7 +176,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="modelversion",
             constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["base", "sft", "reward", "policy", "masked"])),
+                condition=models.Q(("role__in", ["base", "sft", "reward", "policy", "masked", "task"])),
                 name="model_has_a_known_role",
             ),
         ),
@@ -187,7 +189,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="datasetversion",
             constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["corpus", "instructions", "prompts", "completions", "preference"])),
+                condition=models.Q(
+                    ("kind__in", ["corpus", "instructions", "labelled", "prompts", "completions", "preference"])
+                ),
                 name="dataset_has_a_known_kind",
             ),
         ),

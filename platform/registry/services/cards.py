@@ -7,6 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry.models import DatasetKind
+from registry.services import labelled
+
 FILE = "README.md"
 SIMULATED = (
     "**Simulated.** Rows with `simulated: true`, or models that these rows come from, were judged by simulated raters:"
@@ -49,7 +52,8 @@ def card(facts: Facts, *, files: Files) -> str:
         lines += [f"license: {licence}"]
     elif licence:
         lines += ["license: other", f"license_name: {quoted(facts.licence)}"]
-    lines += ["task_categories:", "- text-generation"]
+    tasks = labelled.TASKS if facts.kind == DatasetKind.LABELLED else ("text-generation",)
+    lines += ["task_categories:", *(f"- {task}" for task in tasks)]
     lines += ["tags:", *(f"- {tag}" for tag in tags), "configs:"]
     for config, splits in files.items():
         lines += [f"- config_name: {config}", *(["  default: true"] if config == "default" else []), "  data_files:"]

@@ -1,4 +1,4 @@
-"""Rows from files: text, JSON lines and Parquet in the layouts that people have, each row with the line that it came from."""
+"""Rows from files: text, JSON lines, CSV and Parquet in the layouts that people have, each row with its line."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 
 from accounts.errors import NotFound, UserError
 from registry.models import DatasetKind
+from registry.services import labelled
 from registry.services.schemas import (
     SCHEMAS,
     SPLITS,
@@ -30,7 +31,9 @@ from registry.services.schemas import (
 
 MOST_TOLD = 20  # bad lines in one answer
 MOST_LINE = 16 * 2**20  # bytes
-KINDS = (DatasetKind.CORPUS, DatasetKind.INSTRUCTIONS, DatasetKind.PROMPTS, DatasetKind.PREFERENCE)
+KINDS = (
+    DatasetKind.CORPUS, DatasetKind.INSTRUCTIONS, DatasetKind.LABELLED, DatasetKind.PROMPTS, DatasetKind.PREFERENCE,
+)  # fmt: skip
 TURN = re.compile(r"\n\n(Human|Assistant):")
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 
@@ -175,6 +178,8 @@ def shaped(raw: Mapping[str, Any], *, kind: str) -> tuple[dict[str, Any], frozen
     match kind:
         case DatasetKind.CORPUS:
             return {"source": "", **row}, frozenset()
+        case DatasetKind.LABELLED:
+            return labelled.shaped(row)
         case DatasetKind.PROMPTS if "messages" not in row and "prompt" in row:
             return {**row, "messages": talk(row["prompt"], role="user")}, frozenset({"prompt"})
         case DatasetKind.INSTRUCTIONS if "messages" not in row:
@@ -232,11 +237,16 @@ def raw_rows(path: Path, *, kind: str) -> Iterator[tuple[int, Any]]:
             return json_lines(path)
         case ".parquet":
             return parquet_rows(path)
+        case ".csv" if kind == DatasetKind.LABELLED:
+            return table_lines(path)
         case ".txt" if kind in (DatasetKind.CORPUS, DatasetKind.PROMPTS):
             return passages(path) if kind == DatasetKind.CORPUS else prompts_by_line(path)
         case _:
             raise BadFile(
-                gettext("%(name)s is no file of %(kind)s: .jsonl and .parquet are read, and .txt as corpus or prompts.")
+                gettext(
+                    "%(name)s is no file of %(kind)s: .jsonl and .parquet are read, .txt as corpus or prompts, "
+                    ".csv as labelled."
+                )
                 % {"name": path.name, "kind": kind}
             )
 
@@ -250,6 +260,11 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 yield number, json.loads(line)
             except (ValueError, RecursionError):
                 yield number, BadLine(gettext("is no JSON"))
+
+
+def table_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    for number, row in labelled.table_rows(path):
+        yield number, BadLine(row) if isinstance(row, str) else row
 
 
 def passages(path: Path) -> Iterator[tuple[int, Any]]:

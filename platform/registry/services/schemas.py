@@ -12,6 +12,7 @@ import pyarrow as pa
 from django.utils.translation import gettext
 
 from registry.models import DatasetKind
+from registry.services import labelled
 
 SPLITS = ("train", "test")
 ROLES = ("system", "user", "assistant")
@@ -21,6 +22,7 @@ MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])
 SCHEMAS: dict[str, pa.Schema] = {
     DatasetKind.CORPUS: pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string())]),
     DatasetKind.INSTRUCTIONS: pa.schema([("id", pa.string()), ("messages", MESSAGES)]),
+    DatasetKind.LABELLED: labelled.SCHEMA,
     DatasetKind.PROMPTS: pa.schema([("id", pa.string()), ("messages", MESSAGES)]),
     DatasetKind.COMPLETIONS: pa.schema(
         [
@@ -78,10 +80,13 @@ def split_of(sha256: str) -> str:
 
 
 def prompt_sha256(row: Row, *, kind: str) -> str:
-    """What may not stand in two splits: for conversations everything before the first answer, for a corpus the text."""
+    """What may not stand in two splits: for conversations everything before the first answer, for a corpus the
+    text, for labelled rows their group."""
     match kind:
         case DatasetKind.CORPUS:
             return hashlib.sha256(row["text"].encode()).hexdigest()
+        case DatasetKind.LABELLED:
+            return hashlib.sha256(labelled.belongs_to(row).encode()).hexdigest()
         case DatasetKind.COMPLETIONS:
             return hashlib.sha256(row["prompt_id"].encode()).hexdigest()
         case DatasetKind.PREFERENCE:
@@ -130,6 +135,8 @@ def complaint_about(row: Any, *, kind: str) -> str | None:
 def _about_value(value: Any, kind: pa.DataType) -> str | None:
     if kind == MESSAGES:
         return about_messages(value)
+    if kind == labelled.SPANS:
+        return labelled.about_spans(value)
     if pa.types.is_string(kind):
         return _about_text(value)
     if pa.types.is_boolean(kind):
@@ -171,6 +178,8 @@ def _about_shape(row: Row, *, kind: str) -> str | None:
     match kind:
         case DatasetKind.CORPUS:
             return None if row["text"].strip() else gettext("has an empty text")
+        case DatasetKind.LABELLED:
+            return labelled.about_labelled(row)
         case DatasetKind.PROMPTS:
             return None if row["messages"][-1]["role"] == "user" else gettext("does not end with a user's turn")
         case DatasetKind.INSTRUCTIONS:

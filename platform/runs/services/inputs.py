@@ -26,9 +26,13 @@ THINGS = {
     "model:reward": gettext_noop("a reward model"),
     "model:policy": gettext_noop("a policy"),
     "model:masked": gettext_noop("a masked language model"),
+    "model:task": gettext_noop("a task model"),
+    "model|model:masked": gettext_noop("a model that writes, or a masked language model"),
+    "model|model:task": gettext_noop("a model that writes, or a task model"),
     "dataset:": gettext_noop("a dataset without a kind"),
     "dataset:corpus": gettext_noop("a corpus dataset"),
     "dataset:instructions": gettext_noop("an instructions dataset"),
+    "dataset:labelled": gettext_noop("a labelled dataset"),
     "dataset:prompts": gettext_noop("a prompts dataset"),
     "dataset:completions": gettext_noop("a completions dataset"),
     "dataset:preference": gettext_noop("a preference dataset"),
@@ -127,7 +131,9 @@ def role_of_output(run: Run) -> str:
 
 
 def _fits(what: str, given: str) -> bool:
-    """A plain "model" is one that writes text; reward models and masked ones, which cannot, are asked for by name."""
+    """A plain "model" is one that writes text; those of a role that cannot are asked for by name. "|" is or."""
+    if "|" in what:
+        return any(_fits(one, given) for one in what.split("|"))
     if what == "model":
         return given.startswith("model:") and given.removeprefix("model:") not in SILENT
     return what == given

@@ -34,10 +34,15 @@ def calibration_error(margins: Sequence[float]) -> float:
     """Expected calibration error of sigmoid(margin) as the confidence in the preferred side, over 10 bins of [.5, 1]."""
     values = np.asarray(margins, dtype=float)
     confidence = 1 / (1 + np.exp(-np.clip(np.abs(values), 0, 60)))
-    right = (values > 0) + 0.5 * (values == 0)
-    bins = np.minimum(((confidence - 0.5) * 2 * BINS).astype(int), BINS - 1)
-    gaps = [abs(right[bins == b].sum() - confidence[bins == b].sum()) for b in range(BINS)]
-    return float(sum(gaps) / len(values))
+    return binned_gap(confidence, (values > 0) + 0.5 * (values == 0), lowest=0.5)
+
+
+def binned_gap(confidence: Any, right: Any, *, lowest: float = 0.0) -> float:
+    """Expected calibration error: how far confidence and the share of right are apart, over 10 bins of [lowest, 1]."""
+    sure, hits = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    bins = np.minimum(((sure - lowest) / (1 - lowest) * BINS).astype(int), BINS - 1)
+    gaps = [abs(hits[bins == b].sum() - sure[bins == b].sum()) for b in range(BINS)]
+    return float(sum(gaps) / len(sure))
 
 
 def length_accuracy(train: Sequence[tuple[int, int]], held_out: Sequence[tuple[int, int]]) -> float:

@@ -10,6 +10,7 @@ import torch
 from training.context import RunContext
 from training.mechanics import checkpoints
 from training.recipes.dpo import DpoRecipe
+from training.recipes.finetune import FinetuneRecipe
 from training.recipes.kto import KtoRecipe
 from training.recipes.reward import RewardRecipe
 from training.recipes.sft import SftRecipe
@@ -19,7 +20,7 @@ MOST_POINTS = 2000  # of a curve: a longer run logs every so many steps
 
 def settings(
     context: RunContext,
-    recipe: SftRecipe | RewardRecipe | DpoRecipe | KtoRecipe,
+    recipe: SftRecipe | RewardRecipe | DpoRecipe | KtoRecipe | FinetuneRecipe,
     *,
     rows: int,
     evaluated: bool,
