@@ -11,6 +11,8 @@ from trl.trainer.utils import add_fused_lm_head
 
 from tests.training import tiny
 from training import contract
+from training.mechanics.instructions.packs import RowCollator, as_dataset, pack
+from training.mechanics.instructions.talks import Example, encode
 from training.mechanics.trainers.head import add_compact_head
 from training.mechanics.trainers.samples import Show
 from training.methods import sft
@@ -40,7 +42,7 @@ def trained(tmp_path_factory):
 def test_only_the_assistants_words_and_the_end_of_her_turns_are_labels():
     words = tiny.tokenizer()
     talk = [tiny.user("ab?"), tiny.assistant("aa"), tiny.user("More."), tiny.assistant("bb")]
-    example = sft.encode(words, talk)
+    example = encode(words, talk)
 
     learned = [token for token in example.labels if token != -100]
     assert words.decode(learned) == "aa<|im_end|>bb<|im_end|>"
@@ -50,7 +52,7 @@ def test_only_the_assistants_words_and_the_end_of_her_turns_are_labels():
 
 def test_the_loss_is_the_mean_over_the_assistants_tokens_alone(tmp_path):
     words, model = tiny.tokenizer(), read(tiny.write_model(tmp_path / "model"))
-    examples = [sft.encode(words, row["messages"]) for row in tiny.instruction_rows(5)]
+    examples = [encode(words, row["messages"]) for row in tiny.instruction_rows(5)]
     batch = collate(examples)
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     log_probs = logits[:, :-1].float().log_softmax(-1).gather(-1, batch["input_ids"][:, 1:, None]).squeeze(-1)
@@ -61,12 +63,12 @@ def test_the_loss_is_the_mean_over_the_assistants_tokens_alone(tmp_path):
 
 def test_an_example_loses_the_same_in_a_pack_as_alone(tmp_path):
     words, model = tiny.tokenizer(), read(tiny.write_model(tmp_path / "model"))
-    examples = [sft.encode(words, row["messages"]) for row in tiny.instruction_rows(7)]
-    packed = sft.pack(examples, max_length=128)
+    examples = [encode(words, row["messages"]) for row in tiny.instruction_rows(7)]
+    packed = pack(examples, max_length=128)
     assert len(packed) < len(examples)
 
     alone = nll(model, collate(examples))
-    together = nll(model, sft.RowCollator(words.pad_token_id)(list(packed)))
+    together = nll(model, RowCollator(words.pad_token_id)(list(packed)))
     assert together == pytest.approx(alone, rel=1e-5)
 
 
@@ -78,8 +80,9 @@ def test_packed_training_steps_as_often_as_unpacked(tmp_path):
         recipe = RECIPE | {"packing": packing, "batch_size": 16, "epochs": 2, "sample_tokens": 0}
         context = tiny.open_run(tiny.make_run(tmp_path / f"{packing}", "sft", recipe, given))
         words = tiny.tokenizer()
-        examples = [sft.encode(words, row["messages"]) for row in tiny.instruction_rows(64)]
-        trainer = sft.build(context, context.recipe, train=examples, held_out=[], tokenizer=words, show=Show([], [], 0))
+        examples = [encode(words, row["messages"]) for row in tiny.instruction_rows(64)]
+        source = sft.Source("talks", examples, [], [])
+        trainer = sft.build(context, context.recipe, sources=[source], tokenizer=words, show=Show([], [], 0))
         trainer.train_to_the_end()
         steps[packing] = trainer.state.max_steps
     assert steps[False] == 8
@@ -206,10 +209,11 @@ def read(given: contract.Input) -> nn.Module:
     return model
 
 
-def collate(examples: list[sft.Example]) -> dict[str, torch.Tensor]:
-    return sft.RowCollator(tiny.tokenizer().pad_token_id)(list(sft.as_dataset(examples)))
+def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
+    return RowCollator(tiny.tokenizer().pad_token_id)(list(as_dataset(examples)))
 
 
 @torch.no_grad()
 def nll(model: nn.Module, batch: dict[str, torch.Tensor]) -> float:
+    batch = {name: values for name, values in batch.items() if name != "part"}
     return -model(**batch, fused_lm_head=True).log_probs.sum().item()

@@ -8,6 +8,7 @@ from training.recipes.generate import GenerateRecipe
 from training.recipes.grpo import GrpoRecipe
 from training.recipes.import_model import ImportModelRecipe
 from training.recipes.kto import KtoRecipe
+from training.recipes.merge import MergeRecipe
 from training.recipes.online_dpo import OnlineDpoRecipe
 from training.recipes.ppo import PpoRecipe
 from training.recipes.pretrain import PretrainRecipe
@@ -21,6 +22,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "tokenizer": TokenizerRecipe,
     "pretrain": PretrainRecipe,
     "sft": SftRecipe,
+    "merge": MergeRecipe,
     "generate": GenerateRecipe,
     "ask": AskRecipe,
     "reward": RewardRecipe,
