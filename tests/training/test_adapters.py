@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.training import tiny
+from tests.training.tiny_reward import ppo_inputs
 from training import contract
 from training.mechanics import models, scoring
 from training.mechanics.generation import sampling
@@ -113,11 +114,11 @@ def test_virtual_tokens_answer_and_are_compared_with_their_base(virtual, base, t
     assert contract.read_manifest(compared)["metrics"]["kl"] != 0
 
 
-@pytest.mark.parametrize("method", ["dpo", "merge", "ppo", "sft"])
+@pytest.mark.parametrize("method", ["dpo", "merge", "reward", "rloo", "sft"])
 def test_nothing_is_trained_on_virtual_tokens_or_merged_with_them(method, virtual, base, talks, tmp_path):
     data = tiny.write_dataset(tmp_path / "pairs", tiny.preference_rows(4))
-    more = {"sft": {"instructions": talks}, "dpo": {"preferences": data}, "ppo": {"prompts": talks}, "merge": {}}
-    inputs = {"model": as_input(virtual, base), **more[method]}
+    more = {"sft": {"instructions": talks}, "rloo": ppo_inputs(tmp_path), "merge": {}}
+    inputs = more.get(method, {"preferences": data}) | {"model": as_input(virtual, base)}
     run_dir = tiny.make_run(tmp_path / "run", method, RECIPES[method].presets["tiny"], inputs)
     assert tiny.finish(run_dir) == contract.EXIT_FAILED
     assert tiny.failure(run_dir)["code"] == "virtual_tokens"

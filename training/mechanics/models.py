@@ -68,9 +68,7 @@ def load_causal(given: Input, *, dtype: torch.dtype, virtual_allowed: bool = Fal
 
     With `virtual_allowed` one of prompt or prefix tuning stays on it (`virtual_tokens.split` reads it). Raises `Failure`.
     """
-    if not virtual_allowed:
-        refuse_virtual(given)
-    return load(AutoModelForCausalLM, given, dtype=dtype, **more)
+    return load(AutoModelForCausalLM, given, dtype=dtype, virtual_allowed=virtual_allowed, **more)
 
 
 def load_reward(given: Input, *, dtype: torch.dtype, heads: int | None = None) -> Any:
@@ -123,7 +121,9 @@ def stored_heads(given: Input) -> int | None:
     return None
 
 
-def load(auto: Any, given: Input, *, dtype: torch.dtype, **more: Any) -> Any:
+def load(auto: Any, given: Input, *, dtype: torch.dtype, virtual_allowed: bool = False, **more: Any) -> Any:
+    if not virtual_allowed:
+        refuse_virtual(given)
     bottom, *adapters = given.folders
     try:
         model = auto.from_pretrained(
