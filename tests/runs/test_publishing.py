@@ -80,7 +80,9 @@ def test_a_stack_of_adapters_is_told_from_below_and_merged_it_keeps_its_role(tra
     base = a_model("addresses-base", role="base")
     sft = a_model("addresses-sft", role="sft", base=base)
     dpo = a_model("addresses-dpo", role="policy", base=sft)
-    queued = start_run("merge", recipe={}, preset="tiny", inputs={"model": dpo.artifact}, user=None, output_name="whole")
+    queued = start_run(
+        "merge", recipe={}, preset="tiny", inputs={"model": dpo.artifact}, user=None, output_name="whole"
+    )
     again = start_run("merge", recipe={}, preset="tiny", inputs={"model": queued}, user=None, output_name="again")
     assert kind_of(queued) == kind_of(again) == "model:policy"
     run = work_once()

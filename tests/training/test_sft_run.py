@@ -14,6 +14,7 @@ from training import contract
 from training.contract import Failure
 from training.mechanics.instructions.packs import RowCollator, as_dataset, pack
 from training.mechanics.instructions.talks import Example, encode, encode_all
+from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainers.head import add_compact_head
 from training.mechanics.trainers.samples import Show
 from training.methods import sft
@@ -117,6 +118,10 @@ def test_an_example_loses_the_same_in_a_pack_as_alone(tmp_path):
     alone = nll(model, collate(examples))
     together = nll(model, RowCollator(words.pad_token_id)(list(packed)))
     assert together == pytest.approx(alone, rel=1e-5)
+    assert Reader.of(model, pad_token_id=words.pad_token_id).shares
+    in_one_row = RowCollator(words.pad_token_id, joins=True)(list(packed))
+    assert in_one_row["input_ids"].shape == (1, sum(len(example.input_ids) for example in examples))
+    assert nll(model, in_one_row) == pytest.approx(alone, rel=1e-5)
 
 
 def test_packed_training_steps_as_often_as_unpacked(tmp_path):

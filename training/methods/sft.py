@@ -5,8 +5,8 @@ model never stops. Which tokens those are is found by rendering the conversation
 do that renders a conversation's beginning as the beginning of the conversation; a turn where it does not is left unlearned.
 
 What is trained: all weights, LoRA, QLoRA, or virtual tokens (`instructions.trained`). Several datasets are mixed by shares
-(`instructions.mixture`). Where we depart from TRL 1.16: packed rows stay rows (`instructions.packs`), and only positions
-with a label are projected onto the vocabulary (`trainers.head`).
+(`instructions.mixture`). Where we depart from TRL 1.16: packs attend conversation by conversation (`instructions.packs`), and
+only positions with a label are projected onto the vocabulary (`trainers.head`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+import torch
 from trl import SFTConfig  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext
@@ -26,6 +27,7 @@ from training.mechanics.instructions.packs import RowCollator, rows_of, talks_in
 from training.mechanics.instructions.talks import Example, Talk, encode_all, learned_of, question_of, read_talks
 from training.mechanics.instructions.trained import load_trained, trainer_settings
 from training.mechanics.instructions.trainer import SftRun
+from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainers.samples import Show, pick_show
 from training.mechanics.trainers.settings import settings
 from training.recipes.sft import SftRecipe
@@ -126,6 +128,11 @@ def mix(context: RunContext, recipe: SftRecipe, *, sources: list[Source], rows: 
 # Training
 
 
+def can_join(model: Any, tokenizer: Any) -> bool:
+    """On a CPU alone: a GPU would be called once a conversation and layer."""
+    return not torch.cuda.is_available() and Reader.of(model, pad_token_id=tokenizer.pad_token_id).shares
+
+
 def build(context: RunContext, recipe: SftRecipe, *, sources: list[Source], tokenizer: Any, show: Show) -> SftRun:
     train = [example for source in sources for example in source.train]
     held_out = [source.held_out for source in sources]
@@ -146,7 +153,7 @@ def build(context: RunContext, recipe: SftRecipe, *, sources: list[Source], toke
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        data_collator=RowCollator(tokenizer.pad_token_id),
+        data_collator=RowCollator(tokenizer.pad_token_id, joins=packs and can_join(model, tokenizer)),
         train_dataset=rows,
         eval_dataset=rows_of(held_out, max_length=None) if any(held_out) else None,
         context=context,

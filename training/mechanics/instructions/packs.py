@@ -1,21 +1,24 @@
 """Conversations as rows of a batch: several in one row, each isolated from the others, or one a row with padding.
 
-Where we depart from TRL 1.16: packed rows stay rows. TRL lays a whole batch of packs into one sequence, for the
-variable-length kernels of flash attention; without them attention is quadratic in the batch. Here a pack is a row
-with positions that start anew at each example, which transformers turns into a mask that keeps examples apart.
+Where we depart from TRL 1.16, which lays a whole batch of packs into one sequence, for the variable-length kernels of flash
+attention: without them attention is quadratic in the batch. On a CPU we lay them into one sequence, too, and attend
+conversation by conversation (`shared_attention`): nothing is padded, and no score is computed that a mask would hide.
+Elsewhere, and for models whose attention can't be replaced, a pack is a row with positions that start anew at each example,
+which transformers turns into a mask.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from datasets import Dataset, concatenate_datasets
-from torch import Tensor
 from trl import pack_dataset  # type: ignore[attr-defined]  # exported lazily
 
 from training.mechanics.instructions.talks import IGNORED, Example
+from training.mechanics.shared_attention import Block, Layout
 
 
 def as_dataset(examples: list[Example], *, part: int = 0) -> Dataset:
@@ -57,11 +60,17 @@ def talks_in(rows: Dataset) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class RowCollator:
-    """Rows padded on the right. Packed rows carry positions and no attention mask: that is how packs are recognised."""
+    """Rows padded on the right. Packed rows carry positions: that is how packs are recognised.
+
+    With `joins` packed rows become one, with a layout that says who sees whom.
+    """
 
     pad_token_id: int
+    joins: bool = False
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        if self.joins and "seq_lengths" in rows[0]:
+            return joined(rows)
         shape = (len(rows), max(len(row["input_ids"]) for row in rows))
         input_ids = torch.full(shape, self.pad_token_id)
         labels = torch.full(shape, IGNORED)
@@ -77,3 +86,19 @@ class RowCollator:
         if "seq_lengths" in rows[0]:
             return batch | {"position_ids": position_ids}
         return batch | {"attention_mask": attention_mask}
+
+
+def joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """All conversations of packed rows in one, at positions of their own: (1, T)."""
+    lengths = [length for row in rows for length in row["seq_lengths"]]
+    ends = list(accumulate(lengths))
+    blocks = tuple(Block((end - length, end), ()) for length, end in zip(lengths, ends, strict=True))
+    return {
+        # First: the trainer takes the size of a batch from the first tensor it meets.
+        "part": torch.tensor([row["part"] for row in rows]),
+        "input_ids": torch.tensor([[token for row in rows for token in row["input_ids"]]]),
+        "labels": torch.tensor([[label for row in rows for label in row["labels"]]]),
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+        "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool),  # of four dimensions: transformers makes none
+        "layout": Layout(blocks),
+    }

@@ -74,6 +74,9 @@ def encode(tokenizer: Any, talk: Talk, *, loss_on: LossOn = "assistant") -> Exam
         if start < end:
             labels[start:end] = ids[start:end]
             num_bytes += len(talk[turn]["content"].encode())
+    labels[:1] = [IGNORED] * len(
+        labels[:1]
+    )  # nothing foresees a first token: in a pack, the conversation before it would
     return Example(ids, labels, num_bytes, ends=tokenizer.eos_token_id in labels, is_asked_so=is_asked_so)
 
 

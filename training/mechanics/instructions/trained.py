@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model, prepare_model_for_kbit_training
 from torch import Tensor
 from transformers import BitsAndBytesConfig, DynamicCache
-from transformers.utils import is_bitsandbytes_available
+from transformers.utils.import_utils import is_bitsandbytes_available
 
 from training.context import RunContext
 from training.contract import Failure
@@ -72,14 +72,14 @@ def load_quantised(context: RunContext) -> Any:
             f"{named(given)} is an adapter: QLoRA reads its base in 4 bits, into which no adapter can be merged.",
             advice="Merge it first, by a run of the method merge, or choose the adapter lora.",
         )
-    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    config = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     model = models.load_causal(given, dtype=torch.bfloat16, quantization_config=config, device_map={"": 0})
-    return prepare_model_for_kbit_training(model)  # type: ignore[no-untyped-call]
+    return prepare_model_for_kbit_training(model)
 
 
 # Virtual tokens
@@ -113,7 +113,7 @@ def embeddings(model: Any, ids: list[int]) -> Tensor:
 @torch.no_grad()
 def keys_and_values(model: Any, ids: list[int]) -> Tensor:
     """Of P tokens, as peft lays them out: (P, layers x [keys, values] x heads x width) in float32."""
-    cache = DynamicCache()
+    cache: Any = DynamicCache()
     model(input_ids=torch.tensor([ids], device=model.device), past_key_values=cache, use_cache=True)
-    both = [torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers]  # type: ignore[union-attr,arg-type]
+    both = [torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers]
     return torch.stack(both).float().permute(3, 0, 1, 2, 4).flatten(1)

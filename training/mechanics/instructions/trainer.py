@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
-from trl import SFTTrainer
+from trl import SFTTrainer  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext
 from training.mechanics import checkpoints
@@ -173,8 +173,9 @@ class SftRun(RunTrainer, SFTTrainer):
 
     def rows_drawn(self) -> int:
         """By the steps that were trained: an epoch's last batch is what is left of it."""
-        size, rows = self.args.per_device_train_batch_size, len(self.train_dataset)
-        epochs, steps = divmod(self.state.global_step, math.ceil(rows / size))
+        size: int = self.args.per_device_train_batch_size
+        rows = len(self.train_dataset)
+        epochs, steps = divmod(int(self.state.global_step), math.ceil(rows / size))
         return epochs * rows + min(steps * size, rows)
 
 

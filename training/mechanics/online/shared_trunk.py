@@ -17,6 +17,7 @@ from torch import nn
 
 from training.contract import Failure, Input
 from training.mechanics import adapters, models
+from training.mechanics.naming import first_line, named
 
 POLICY, REWARD = "default", "reward"  # names of adapters; the first is peft's for the one that a model begins with
 
@@ -48,9 +49,9 @@ class OnTrunk:
             policy.add_adapter(REWARD, config)
             missed: Any = set_peft_model_state_dict(policy, weights, adapter_name=REWARD)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            raise Failure("bad_model", f"{models.named(given)} can't be loaded: {models.first_line(error)}") from error
+            raise Failure("bad_model", f"{named(given)} can't be loaded: {first_line(error)}") from error
         if missed.unexpected_keys:
-            raise Failure("bad_model", f"{models.named(given)} has weights for layers that its base does not have.")
+            raise Failure("bad_model", f"{named(given)} has weights for layers that its base does not have.")
         policy.set_adapter(POLICY)
         self.score = nn.Linear(head.shape[1], head.shape[0], bias=False, device=self.device)
         self.score.weight.data.copy_(head)
