@@ -63,7 +63,7 @@ def load_quantised(context: RunContext) -> Any:
             "no_qlora",
             "QLoRA needs an NVIDIA GPU and the package bitsandbytes, and this machine lacks "
             + ("the package." if torch.cuda.is_available() else "the GPU."),
-            advice="Choose the adapter lora, or run it where both are.",
+            advice="Choose the adapter lora, or a machine with a GPU and `pip install steadyhand[qlora]`.",
         )
     given = context.input("model")
     if given.base is not None:
@@ -79,7 +79,7 @@ def load_quantised(context: RunContext) -> Any:
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     model = models.load_causal(given, dtype=torch.bfloat16, quantization_config=config, device_map={"": 0})
-    return prepare_model_for_kbit_training(model)
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)  # the trainer switches that on
 
 
 # Virtual tokens
