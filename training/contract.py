@@ -60,7 +60,8 @@ class Input:
     """One input of a run, by name: a folder that was verified against `sha256` when it was stored.
 
     `kind` is "model", "tokenizer", "dataset" or "upload". `base` is set where a model's folder holds
-    only an adapter: the folder of the full model that it belongs to.
+    only an adapter: the folder of the full model at the bottom. `between` are the folders of the adapters
+    that this one was trained on, lowest first: what DPO has learned on what SFT has learned on a base.
     """
 
     path: str
@@ -68,6 +69,17 @@ class Input:
     sha256: str
     name: str = ""
     base: str | None = None
+    between: tuple[str, ...] = ()
+
+    @property
+    def below(self) -> tuple[str, ...]:
+        """The folders that an adapter stands on, lowest first; none below a full model."""
+        return (self.base, *self.between) if self.base else ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All that a model is made of, in the order in which it is put together."""
+        return (*self.below, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,10 @@ class Spec:
     @classmethod
     def load(cls, text: str) -> Spec:
         raw = json.loads(text)
-        inputs = {name: Input(**value) for name, value in raw.pop("inputs", {}).items()}
+        inputs = {
+            name: Input(**{**value, "between": tuple(value.get("between", ()))})
+            for name, value in raw.pop("inputs", {}).items()
+        }
         return cls(inputs=inputs, **raw)
 
 

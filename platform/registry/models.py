@@ -101,6 +101,18 @@ class ModelVersion(models.Model):
     def is_adapter(self) -> bool:
         return self.base_id is not None
 
+    def below(self) -> list[ModelVersion]:
+        """What an adapter stands on, lowest first: a full model, then the adapters that were trained on it in turn.
+
+        An adapter's base may be an adapter, so one of DPO on one of SFT is two of them on one base.
+        """
+        found: list[ModelVersion] = []
+        model = self.base
+        while model is not None:
+            found.insert(0, model)
+            model = model.base
+        return found
+
 
 class DatasetVersion(models.Model):
     """Frozen rows with their card. The same rows have the same `rows_sha256`, whoever froze them and wherever."""

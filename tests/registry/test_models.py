@@ -42,10 +42,16 @@ def test_an_adapter_names_its_base_and_nothing_else_does(rex, tmp_path, prompts)
         register_model("lost", role="sft", artifact=model_artifact(tmp_path, "lost", adapter=True), user=rex)
     with pytest.raises(BadModel, match="adapter names its base"):
         register_model("whole", role="sft", artifact=model_artifact(tmp_path, "whole"), base=base, user=rex)
-    with pytest.raises(BadModel, match="must be a full model"):
-        a_model(tmp_path, "second", base=adapter)
     with pytest.raises(BadModel, match="takes a model"):
         register_model("rows", role="sft", artifact=prompts.artifact, user=rex)
+
+
+def test_an_adapter_may_stand_on_an_adapter_and_takes_a_name_like_any_model(grace, tmp_path):
+    base = a_model(tmp_path, "base")
+    sft = a_model(tmp_path, "sft-adapter", base=base)
+    dpo = a_model(tmp_path, "dpo-adapter", role="policy", base=sft)
+    assert dpo.below() == [base, sft] and sft.below() == [base] and base.below() == []
+    assert move_alias("policy/current", model=dpo, user=grace).model == dpo
 
 
 def test_a_name_moves_and_each_move_is_on_record(grace, tmp_path):

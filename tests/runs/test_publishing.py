@@ -9,8 +9,10 @@ from registry.models import Artifact, DatasetVersion, ModelVersion
 from runs import publishing
 from runs.models import RunState
 from runs.services.control import resume_run
+from runs.services.inputs import kind_of
 from runs.services.start import start_run
 from tests.runs.conftest import a_dataset, a_model, work_once
+from training.contract import read_spec
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -72,6 +74,22 @@ def test_an_adapter_names_the_full_model_that_it_was_trained_on(ada, trainer, ho
     start_run("sft", recipe={}, preset="tiny", inputs=inputs, user=ada, output_name="addresses-lora")
     assert work_once().state == RunState.SUCCEEDED
     assert ModelVersion.objects.get(name="addresses-lora").base == base
+
+
+def test_a_stack_of_adapters_is_told_from_below_and_merged_it_keeps_its_role(trainer, hooks):
+    base = a_model("addresses-base", role="base")
+    sft = a_model("addresses-sft", role="sft", base=base)
+    dpo = a_model("addresses-dpo", role="policy", base=sft)
+    queued = start_run(
+        "merge", recipe={}, preset="tiny", inputs={"model": dpo.artifact}, user=None, output_name="whole"
+    )
+    again = start_run("merge", recipe={}, preset="tiny", inputs={"model": queued}, user=None, output_name="again")
+    assert kind_of(queued) == kind_of(again) == "model:policy"
+    run = work_once()
+    given = read_spec(run.folder).inputs["model"]
+    assert given.folders == tuple(str(model.artifact.folder) for model in (base, sft, dpo))
+    merged = ModelVersion.objects.get(name="whole")
+    assert (merged.role, merged.base, merged.method) == ("policy", None, "merge")
 
 
 def test_a_name_that_was_taken_meanwhile_does_not_cost_the_work(trainer, hooks):

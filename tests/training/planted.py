@@ -16,9 +16,9 @@ from tests.training import tiny
 from tests.training.tiny_reward import write_reward_model
 from training import contract
 from training.contract import Input
+from training.mechanics.instructions import talks
 from training.mechanics.online.judge import Judge, Said, Scores
 from training.mechanics.ppo.model import Actor
-from training.methods import sft
 from training.methods.dpo import DpoRun
 from training.recipes import RECIPES
 
@@ -240,14 +240,14 @@ def no_end_token(world: World, patch: pytest.MonkeyPatch) -> Path:
 
 
 def end_masked_as_padding(world: World, patch: pytest.MonkeyPatch) -> Path:
-    encode = sft.encode
+    encode = talks.encode
 
-    def masked(tokenizer: Any, talk: sft.Talk) -> sft.Example:
-        example = encode(tokenizer, talk)
-        labels = [sft.IGNORED if label == tokenizer.eos_token_id else label for label in example.labels]
+    def masked(tokenizer: Any, talk: talks.Talk, **more: Any) -> talks.Example:
+        example = encode(tokenizer, talk, **more)
+        labels = [talks.IGNORED if label == tokenizer.eos_token_id else label for label in example.labels]
         return replace(example, labels=labels, ends=tokenizer.eos_token_id in labels)
 
-    patch.setattr(sft, "encode", masked)
+    patch.setattr(talks, "encode", masked)
     return run(world, "end-masked", "sft")
 
 

@@ -19,7 +19,9 @@ from training.recipes import RECIPES
 
 
 def test_a_spec_comes_back_as_it_was():
-    spec = Spec("r1", "dpo", {"beta": 0.1}, {"model": Input("m", "model", "abc", base="b")}, seed=3, attempt=2)
+    spec = Spec(
+        "r1", "dpo", {"beta": 0.1}, {"model": Input("m", "model", "abc", base="b", between=("c",))}, seed=3, attempt=2
+    )
     assert Spec.load(spec.dump()) == spec
 
 

@@ -160,7 +160,7 @@ def test_unlearning_the_preferred_texts_is_told_once(tmp_path):
 # Adapters
 
 
-def test_lora_on_a_full_model_publishes_the_adapter_and_on_an_adapter_the_merged_model(tmp_path):
+def test_lora_publishes_an_adapter_and_on_an_adapter_a_second_one_that_stands_on_it(tmp_path):
     recipe = RECIPE | {"lora": {"r": 8}, "learning_rate": 1e-2, "epochs": 3}
     inputs = given(tmp_path)
     first = tiny.make_run(tmp_path / "first", "dpo", recipe, inputs)
@@ -177,12 +177,12 @@ def test_lora_on_a_full_model_publishes_the_adapter_and_on_an_adapter_the_merged
     assert tiny.finish(second) == contract.EXIT_DONE
     # Its reference is the adapter's policy, not the base: the second round starts at ln 2 as well.
     assert tiny.curve(second, "loss")[1] == pytest.approx(math.log(2), abs=1e-6)
-    assert not (second / contract.OUTPUT / "adapter_config.json").exists()
-    merged = AutoModelForCausalLM.from_pretrained(second / contract.OUTPUT)
-    applied = models.load_causal(adapter, dtype=torch.float32)
+    assert not (second / contract.OUTPUT / "model.safetensors").exists()
+    stack = tiny.given(second / contract.OUTPUT, "model", base=inputs["model"].path, between=(str(output),))
     ids = torch.arange(5, 25)[None]
+    on_top, first_alone = (models.load_causal(one, dtype=torch.float32) for one in (stack, adapter))
     with torch.no_grad():
-        torch.testing.assert_close(merged(ids).logits, applied(ids).logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(on_top(ids).logits, first_alone(ids).logits, atol=1e-4, rtol=1e-4)
 
 
 # Refusals

@@ -64,15 +64,9 @@ def test_an_adapters_folder_holds_its_weights_and_words_and_no_path_of_this_mach
     assert str(tmp_path) not in config and json.loads(config)["r"] == 4
 
 
-def test_where_no_adapter_is_allowed_the_merged_model_is_published(given, tmp_path):
-    model = trained_adapter(given)
-    with torch.no_grad():
-        said = model(IDS).logits
-    models.publish_model(model, tiny.tokenizer(), tmp_path / "merged", adapter_allowed=False)
-    anyone = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
-    with torch.no_grad():
-        torch.testing.assert_close(anyone(IDS).logits, said, atol=1e-5, rtol=1e-5)
-    words = AutoTokenizer.from_pretrained(tmp_path / "merged")
+def test_whoever_takes_a_published_model_elsewhere_stops_where_we_stop(given, tmp_path):
+    models.publish_model(models.load_causal(given, dtype=torch.float32), tiny.tokenizer(), tmp_path / "whole")
+    anyone, words = (auto.from_pretrained(tmp_path / "whole") for auto in (AutoModelForCausalLM, AutoTokenizer))
     assert anyone.generation_config.eos_token_id == words.eos_token_id
     assert anyone.generation_config.pad_token_id == words.pad_token_id
 

@@ -13,9 +13,10 @@ from tests.training import tiny
 from tests.training.tiny_reward import write_reward_model
 from training.mechanics import datasets, models
 from training.mechanics.generation import sampling
+from training.mechanics.instructions.talks import IGNORED, encode
 from training.mechanics.online.judge import Said, read_answer
 from training.mechanics.people import rankings
-from training.methods import dpo, sft
+from training.methods import dpo
 from training.recipes import RECIPES
 
 ASKED = [{"role": "system", "content": "Be brief."}, tiny.user("What is rain?")]
@@ -54,8 +55,8 @@ def test_a_reward_model_is_trained_on_what_it_is_asked_about(words, whole, tmp_p
 
 
 def test_a_policy_is_asked_behind_what_fine_tuning_has_answers_behind_and_ends_where_they_end(words, whole):
-    example = sft.encode(words, [*ASKED, tiny.assistant(TEXT)])
-    learned = [i for i, label in enumerate(example.labels) if label != sft.IGNORED]
+    example = encode(words, [*ASKED, tiny.assistant(TEXT)])
+    learned = [i for i, label in enumerate(example.labels) if label != IGNORED]
     assert example.input_ids == whole
     assert whole[: learned[0]] == datasets.render_prompt(words, ASKED)
     assert whole[learned[-1]] == words.eos_token_id

@@ -103,7 +103,7 @@ def test_a_whole_model_is_published_without_its_critic(trained):
     assert not [name for name in names if "critic" in name or "adapter" in name]
 
 
-def test_an_adapter_is_published_alone_and_merged_where_the_model_was_one(adapted, tmp_path):
+def test_an_adapter_is_published_alone_where_the_model_was_one_too(adapted, tmp_path):
     names = contract.read_manifest(adapted)["files"].keys()
     assert "adapter_model.safetensors" in names and "model.safetensors" not in names
 
@@ -112,7 +112,7 @@ def test_an_adapter_is_published_alone_and_merged_where_the_model_was_one(adapte
     run_dir = tiny.make_run(tmp_path / "run", "ppo", SHORT | {"lora": LORA}, inputs | {"model": on_top})
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     names = contract.read_manifest(run_dir)["files"].keys()
-    assert "model.safetensors" in names and "adapter_model.safetensors" not in names
+    assert "adapter_model.safetensors" in names and "model.safetensors" not in names
 
 
 def test_a_dearer_kl_keeps_the_policy_nearer(tmp_path):

@@ -16,12 +16,26 @@ from training.recipes import RECIPES
 
 pytestmark = pytest.mark.slow
 
-METHODS = ("sft", "finetune", "reward", "reward of three heads", "dpo", "kto")
+METHODS = (
+    "sft",
+    "sft by lora",
+    "sft by prompt",
+    "sft by prefix",
+    "sft of two",
+    "finetune",
+    "reward",
+    "reward of three heads",
+    "dpo",
+    "kto",
+)
 FASTEST_POLL = 0.002
 PATIENCE = 90
 
 
-def given(folder: Path, method: str) -> dict[str, contract.Input]:
+def given(folder: Path, method: str, *, is_mixed: bool = False) -> dict[str, contract.Input]:
+    if is_mixed:
+        second = tiny.write_dataset(folder / "second", tiny.instruction_rows(9, first=60))
+        return {**given(folder, method), "instructions2": second}
     if method == "sft":
         train, test = tiny.instruction_rows(40), tiny.instruction_rows(6, first=40)
         name = "instructions"
@@ -42,21 +56,25 @@ def given(folder: Path, method: str) -> dict[str, contract.Input]:
 @pytest.fixture(scope="module", params=METHODS)
 def whole(request, tmp_path_factory) -> Path:
     """A run of 32 steps (20 of SFT), with a checkpoint every third, that nobody disturbed."""
-    method, _, more = request.param.partition(" of ")
+    method, _, adapter = request.param.partition(" by ")
+    method, _, more = method.partition(" of ")
     folder = tmp_path_factory.mktemp(method)
     changes = {"epochs": 4, "batch_size": 6, "eval_every": 3, "max_length": 96}
     changes |= {"batch_size": 2} if method == "reward" else {}
     changes |= {"task": "entities"} if method == "finetune" else {}
     changes |= {"sample_tokens": 4} if method in ("sft", "dpo", "kto") else {}
-    changes |= {"heads": 3, "debias_length": True} if more else {}
+    changes |= {"heads": 3, "debias_length": True} if more == "three heads" else {}
+    changes |= {"adapter": adapter, "virtual_tokens": 4} if adapter else {}
+    changes |= {"weights": (1, 2)} if more == "two" else {}
     recipe = RECIPES[method].presets["tiny"] | changes
-    run_dir = tiny.make_run(folder / "whole", method, recipe, given(folder, method))
+    run_dir = tiny.make_run(folder / "whole", method, recipe, given(folder, method, is_mixed=more == "two"))
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     return run_dir
 
 
 def weights(run_dir: Path) -> str:
-    return contract.file_sha256(run_dir / contract.OUTPUT / "model.safetensors")
+    [file] = (run_dir / contract.OUTPUT).glob("*.safetensors")
+    return contract.file_sha256(file)
 
 
 def interrupt(run_dir: Path, how: signal.Signals, *, after_step: int) -> int | None:

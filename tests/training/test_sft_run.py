@@ -11,12 +11,16 @@ from trl.trainer.utils import add_fused_lm_head
 
 from tests.training import tiny
 from training import contract
+from training.contract import Failure
+from training.mechanics.instructions.packs import RowCollator, as_dataset, pack
+from training.mechanics.instructions.talks import Example, encode, encode_all
+from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainers.head import add_compact_head
 from training.mechanics.trainers.samples import Show
 from training.methods import sft
 from training.recipes.sft import SftRecipe
 
-RECIPE = SftRecipe.presets["tiny"] | {"epochs": 12, "eval_every": 20, "max_length": 96}
+RECIPE = SftRecipe.presets["tiny"] | {"epochs": 16, "eval_every": 20, "max_length": 96}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,7 @@ def trained(tmp_path_factory):
 def test_only_the_assistants_words_and_the_end_of_her_turns_are_labels():
     words = tiny.tokenizer()
     talk = [tiny.user("ab?"), tiny.assistant("aa"), tiny.user("More."), tiny.assistant("bb")]
-    example = sft.encode(words, talk)
+    example = encode(words, talk)
 
     learned = [token for token in example.labels if token != -100]
     assert words.decode(learned) == "aa<|im_end|>bb<|im_end|>"
@@ -48,9 +52,55 @@ def test_only_the_assistants_words_and_the_end_of_her_turns_are_labels():
     assert words.decode(example.input_ids) == words.apply_chat_template(talk, tokenize=False)
 
 
+def test_of_completions_the_last_turn_alone_is_learned():
+    words = tiny.tokenizer()
+    talk = [tiny.user("ab?"), tiny.assistant("aa"), tiny.user("More."), tiny.assistant("bb"), tiny.user("Thanks")]
+    example = encode(words, talk, loss_on="completion")
+
+    assert words.decode([token for token in example.labels if token != -100]) == "bb<|im_end|>"
+    assert example.num_bytes == 2 and example.ends
+    assert example.input_ids == encode(words, talk).input_ids
+
+
+def test_no_gradient_comes_from_a_token_of_the_prompts(tmp_path):
+    """Of each position's logits, taken where the vocabulary is projected: of those that foresee a prompt, nothing."""
+    words, model = tiny.tokenizer(), read(tiny.write_model(tmp_path / "model"))
+    examples = [encode(words, row["messages"]) for row in tiny.instruction_rows(7)]
+    states = []
+
+    def keep(module, given, found):
+        found.retain_grad()
+        states.append(found)
+
+    model.model.norm.register_forward_hook(keep)
+    for rows in (pack(examples, max_length=128), as_dataset(examples)):
+        batch = RowCollator(words.pad_token_id)(list(rows))
+        del batch["part"]
+        (-model(**batch, fused_lm_head=True).log_probs.sum()).backward()
+        is_foreseen = batch["labels"][:, 1:] != -100
+        moved = states.pop().grad.abs().sum(dim=-1)
+        assert (moved[:, :-1][~is_foreseen] == 0).all() and (moved[:, -1] == 0).all()
+        assert (moved[:, :-1][is_foreseen] > 0).all()
+
+
+def test_what_is_too_long_may_lose_whole_turns_and_never_a_part_of_one(tmp_path):
+    words, context = tiny.tokenizer(), tiny.open_run(tiny.make_run(tmp_path / "run", "sft", RECIPE, {}))
+    talk = [tiny.user("a?"), tiny.assistant("aa"), tiny.user("More."), tiny.assistant("b" * 60)]
+    short = encode(words, talk[:2])
+    told = {"context": context, "split": "train"}
+
+    [cut] = encode_all(words, [talk], max_length=60, too_long="cut_turns", **told)
+    assert cut == short
+    with pytest.raises(Failure, match="longer than 60 tokens"):
+        encode_all(words, [talk], max_length=60, **told)
+    with pytest.raises(Failure, match="longer than 20 tokens"):
+        encode_all(words, [talk], max_length=20, too_long="cut_turns", **told)
+    assert "1 conversations (train) were cut" in tiny.events(context.dir, "log")[0]["text"]
+
+
 def test_the_loss_is_the_mean_over_the_assistants_tokens_alone(tmp_path):
     words, model = tiny.tokenizer(), read(tiny.write_model(tmp_path / "model"))
-    examples = [sft.encode(words, row["messages"]) for row in tiny.instruction_rows(5)]
+    examples = [encode(words, row["messages"]) for row in tiny.instruction_rows(5)]
     batch = collate(examples)
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     log_probs = logits[:, :-1].float().log_softmax(-1).gather(-1, batch["input_ids"][:, 1:, None]).squeeze(-1)
@@ -61,13 +111,17 @@ def test_the_loss_is_the_mean_over_the_assistants_tokens_alone(tmp_path):
 
 def test_an_example_loses_the_same_in_a_pack_as_alone(tmp_path):
     words, model = tiny.tokenizer(), read(tiny.write_model(tmp_path / "model"))
-    examples = [sft.encode(words, row["messages"]) for row in tiny.instruction_rows(7)]
-    packed = sft.pack(examples, max_length=128)
+    examples = [encode(words, row["messages"]) for row in tiny.instruction_rows(7)]
+    packed = pack(examples, max_length=128)
     assert len(packed) < len(examples)
 
     alone = nll(model, collate(examples))
-    together = nll(model, sft.RowCollator(words.pad_token_id)(list(packed)))
+    together = nll(model, RowCollator(words.pad_token_id)(list(packed)))
     assert together == pytest.approx(alone, rel=1e-5)
+    assert Reader.of(model, pad_token_id=words.pad_token_id).shares
+    in_one_row = RowCollator(words.pad_token_id, joins=True)(list(packed))
+    assert in_one_row["input_ids"].shape == (1, sum(len(example.input_ids) for example in examples))
+    assert nll(model, in_one_row) == pytest.approx(alone, rel=1e-5)
 
 
 def test_packed_training_steps_as_often_as_unpacked(tmp_path):
@@ -78,8 +132,9 @@ def test_packed_training_steps_as_often_as_unpacked(tmp_path):
         recipe = RECIPE | {"packing": packing, "batch_size": 16, "epochs": 2, "sample_tokens": 0}
         context = tiny.open_run(tiny.make_run(tmp_path / f"{packing}", "sft", recipe, given))
         words = tiny.tokenizer()
-        examples = [sft.encode(words, row["messages"]) for row in tiny.instruction_rows(64)]
-        trainer = sft.build(context, context.recipe, train=examples, held_out=[], tokenizer=words, show=Show([], [], 0))
+        examples = [encode(words, row["messages"]) for row in tiny.instruction_rows(64)]
+        source = sft.Source("talks", examples, [], [])
+        trainer = sft.build(context, context.recipe, sources=[source], tokenizer=words, show=Show([], [], 0))
         trainer.train_to_the_end()
         steps[packing] = trainer.state.max_steps
     assert steps[False] == 8
@@ -102,6 +157,8 @@ def test_a_run_learns_and_publishes_a_model_that_answers_and_stops(trained):
     assert metrics["train_rows"] == 64 and metrics["held_out_rows"] == 12
     losses = tiny.curve(trained, "eval_loss")
     assert metrics["eval_loss"] == losses[max(losses)] < 0.7 * losses[0]
+    assert metrics["completion_loss_change"] < -0.3
+    assert metrics["ended_rate"] >= 0.95
 
 
 def test_held_out_numbers_come_before_training_at_every_interval_and_at_the_end(trained):
@@ -206,10 +263,11 @@ def read(given: contract.Input) -> nn.Module:
     return model
 
 
-def collate(examples: list[sft.Example]) -> dict[str, torch.Tensor]:
-    return sft.RowCollator(tiny.tokenizer().pad_token_id)(list(sft.as_dataset(examples)))
+def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
+    return RowCollator(tiny.tokenizer().pad_token_id)(list(as_dataset(examples)))
 
 
 @torch.no_grad()
 def nll(model: nn.Module, batch: dict[str, torch.Tensor]) -> float:
+    batch = {name: values for name, values in batch.items() if name != "part"}
     return -model(**batch, fused_lm_head=True).log_probs.sum().item()

@@ -12,7 +12,7 @@ from tests.training import tiny
 from tests.training.tiny_reward import ppo_inputs, write_reward_model
 from training import contract
 from training.contract import Failure
-from training.mechanics import models
+from training.mechanics import adapters, models
 from training.mechanics.online.judge import Judge, Said, reaches_of
 from training.mechanics.online.shared_trunk import OnTrunk, can_share
 from training.mechanics.ppo.model import Actor
@@ -99,9 +99,9 @@ def test_a_trunk_is_shared_by_adapters_of_one_model_alone(base, reward, tmp_path
 
 def test_an_adapter_that_does_not_fit_is_refused(base, reward, tmp_path):
     broken = shutil.copytree(reward.path, tmp_path / "broken")
-    weights = load_file(broken / models.ADAPTER)
+    weights = load_file(broken / adapters.ADAPTER)
     save_file(
-        {name.replace("layers.1", "layers.7"): weight for name, weight in weights.items()}, broken / models.ADAPTER
+        {name.replace("layers.1", "layers.7"): weight for name, weight in weights.items()}, broken / adapters.ADAPTER
     )
     with pytest.raises(Failure) as refused:
         OnTrunk(Actor(base, RECIPE).policy, tiny.given(broken, "model", base=base.path))
@@ -117,6 +117,6 @@ def test_a_run_learns_on_one_trunk_and_publishes_its_own_adapter_alone(base, rew
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     files = contract.read_manifest(run_dir)["files"]
     assert not [name for name in files if "reward" in name]
-    trained = load_file(run_dir / contract.OUTPUT / models.ADAPTER)
+    trained = load_file(run_dir / contract.OUTPUT / adapters.ADAPTER)
     assert any(weight.abs().max() > 0 for name, weight in trained.items() if "lora_B" in name)
     models.load_causal(tiny.given(run_dir / contract.OUTPUT, "model", base=base.path), dtype=torch.float32)

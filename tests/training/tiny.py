@@ -77,8 +77,9 @@ def write_model(folder: Path, *, seed: int = 0, poison: bool = False, heads: int
     return given(folder, "model")
 
 
-def given(folder: Path, kind: str, *, base: str | None = None) -> Input:
-    return Input(str(folder), kind, contract.tree_sha256(contract.folder_files(folder)), base=base)
+def given(folder: Path, kind: str, *, base: str | None = None, between: tuple[str, ...] = ()) -> Input:
+    sha256 = contract.tree_sha256(contract.folder_files(folder))
+    return Input(str(folder), kind, sha256, base=base, between=between)
 
 
 def user(text: str) -> dict[str, str]:

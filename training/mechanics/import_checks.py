@@ -14,7 +14,9 @@ from safetensors import SafetensorError, safe_open
 from transformers import CONFIG_MAPPING
 
 from training.contract import Failure, Input
-from training.mechanics.models import ADAPTER_CONFIG, first_line, refuse_masked, refuse_pickles
+from training.mechanics.adapters import ADAPTER_CONFIG
+from training.mechanics.models import refuse_masked, refuse_pickles
+from training.mechanics.naming import first_line
 
 GGUF_MAGIC = b"GGUF"
 PICKLE_MAGIC = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))

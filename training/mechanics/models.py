@@ -15,11 +15,11 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from training import contract
 from training.contract import Failure, Input
+from training.mechanics.adapters import ADAPTER_CONFIG, put_on, refuse_virtual
+from training.mechanics.naming import first_line, named
 from training.mechanics.reward.score_rule import PLAIN, ScoreRule
 from training.recipes.lora import LoRA
 
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER = "adapter_model.safetensors"
 REWARD_SCALE = "reward.json"
 MASKED_CLASSES = ("ForMaskedLM", "ForPreTraining")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib", ".msgpack", ".h5")
@@ -65,10 +65,13 @@ def load_tokenizer(given: Input, *, ends: bool = True) -> Any:
     return tokenizer
 
 
-def load_causal(given: Input, *, dtype: torch.dtype) -> Any:
-    """A causal language model on the CPU, an adapter merged into its base. Raises `Failure`."""
+def load_causal(given: Input, *, dtype: torch.dtype, virtual_allowed: bool = False, **more: Any) -> Any:
+    """A causal language model on the CPU, adapters merged into their base in their order.
+
+    With `virtual_allowed` one of prompt or prefix tuning stays on it (`virtual_tokens.split` reads it). Raises `Failure`.
+    """
     refuse_masked(given)
-    return load(AutoModelForCausalLM, given, dtype=dtype)
+    return load(AutoModelForCausalLM, given, dtype=dtype, virtual_allowed=virtual_allowed, **more)
 
 
 def load_reward(given: Input, *, dtype: torch.dtype, heads: int | None = None) -> Any:
@@ -143,17 +146,17 @@ def stored_heads(given: Input) -> int | None:
     return None
 
 
-def load(auto: Any, given: Input, *, dtype: torch.dtype, **more: Any) -> Any:
-    folder = given.base or given.path
+def load(auto: Any, given: Input, *, dtype: torch.dtype, virtual_allowed: bool = False, **more: Any) -> Any:
+    if not virtual_allowed:
+        refuse_virtual(given)
+    bottom, *adapters = given.folders
     try:
         model = auto.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True, **more
+            bottom, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True, **more
         )
-        if given.base is None:
-            return model
-        if not Path(given.path, ADAPTER).is_file():  # peft would look for a pickle next
-            raise Failure("no_adapter", f"{named(given)} has no {ADAPTER}.")
-        return PeftModel.from_pretrained(model, given.path).merge_and_unload()
+        for folder in adapters:
+            model = put_on(model, Path(folder), given=given)
+        return model
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise Failure("bad_model", f"{named(given)} can't be loaded: {first_line(error)}") from error
 
@@ -185,14 +188,6 @@ def read_score_rule(given: Input) -> ScoreRule | None:
         ) from error
 
 
-def named(given: Input) -> str:
-    return given.name or f"The {given.kind}"
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
 def count_parameters(model: Any) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
@@ -216,15 +211,13 @@ def add_lora(model: Any, lora: LoRA, *, task: Literal["causal", "reward"]) -> An
 # Into a folder
 
 
-def publish_model(model: Any, tokenizer: Any, folder: Path, *, adapter_allowed: bool = True) -> None:
-    """Writes the model and its tokenizer; of an adapter its own weights where `adapter_allowed`, else all, merged."""
-    if isinstance(model, PeftModel) and adapter_allowed:
+def publish_model(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Writes the model and its tokenizer; of an adapter its own weights alone."""
+    if isinstance(model, PeftModel):
         model.save_pretrained(str(folder))
         (folder / "README.md").unlink(missing_ok=True)  # peft's blank form
         forget_base_path(folder / ADAPTER_CONFIG)
     else:
-        if isinstance(model, PeftModel):
-            model = model.merge_and_unload()
         say_tokens(model, tokenizer)
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

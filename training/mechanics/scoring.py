@@ -19,6 +19,7 @@ from training.mechanics.datasets import Message, num_before, render_conversation
 from training.mechanics.memory import Room
 from training.mechanics.models import RewardScale
 from training.mechanics.reward.score_rule import rule_of
+from training.mechanics.virtual_tokens import Virtual, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ def token_logprobs(
 ) -> list[Tensor]:
     """For each completion the log-probability of each of its tokens (N,), float32 on the CPU, in nats."""
     room = room or Room()
-    read = partial(logprobs_together, model, pad_token_id=pad_token_id, temperature=temperature)
+    trunk, virtual = split(model)
+    read = partial(logprobs_together, trunk, virtual=virtual, pad_token_id=pad_token_id, temperature=temperature)
     lengths = [len(c.prompt) + len(c.ids) for c in completions]
     found: list[Tensor] = [torch.empty(0)] * len(completions)
     done = 0
@@ -58,16 +60,26 @@ def token_logprobs(
 
 
 def logprobs_together(
-    model: Any, batch: Sequence[Completion], *, pad_token_id: int, temperature: float
+    model: Any,
+    batch: Sequence[Completion],
+    *,
+    pad_token_id: int,
+    temperature: float,
+    virtual: Virtual | None = None,
 ) -> list[Tensor]:
     ids_BT, mask_BT = pad_right([[*c.prompt, *c.ids] for c in batch], pad_token_id=pad_token_id)
     # Only positions that foresee a completion's token are projected onto the vocabulary.
     first = min(len(c.prompt) for c in batch) - 1
+    before = {}
+    if virtual:
+        before["past_key_values"] = virtual.cache(len(batch))
+        mask_BT = torch.cat([mask_BT.new_ones(len(batch), virtual.count), mask_BT], dim=1)
     logits_BTV = model(
         input_ids=ids_BT.to(model.device),
         attention_mask=mask_BT.to(model.device),
         use_cache=False,
         logits_to_keep=ids_BT.shape[1] - first,
+        **before,
     ).logits
     found = []
     for c, logits_TV in zip(batch, logits_BTV, strict=True):

@@ -53,7 +53,7 @@ def run(context: RunContext) -> dict[str, Any]:
         "chosen_change_per_token": trainer.recent_change(),
         **ceiling([*rows, *held_out]),
     }
-    models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
+    models.publish_model(trainer.model, tokenizer, context.output)
     return metrics
 
 

@@ -90,7 +90,8 @@ def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job
         tokenizer = models.load_tokenizer(given)
         if side == "reference":
             refuse_other_words(context, tokenizer)
-        model = models.load_causal(given, dtype=torch.bfloat16 if recipe.bf16 else torch.float32).to(models.device())
+        dtype = torch.bfloat16 if recipe.bf16 else torch.float32
+        model = models.load_causal(given, dtype=dtype, virtual_allowed=True).to(models.device())
         model.eval()
         room = Room(context, tokenizer)
         prompts = [datasets.render_prompt(tokenizer, job.messages) for job in jobs]

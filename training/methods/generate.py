@@ -40,7 +40,8 @@ def run(context: RunContext) -> dict[str, Any]:
     given = context.input("model")
     tokenizer = models.load_tokenizer(given)
     jobs = plan(context, recipe, tokenizer=tokenizer)
-    model = models.load_causal(given, dtype=torch.bfloat16 if recipe.bf16 else torch.float32).to(models.device())
+    dtype = torch.bfloat16 if recipe.bf16 else torch.float32
+    model = models.load_causal(given, dtype=dtype, virtual_allowed=True).to(models.device())
     lengths = [len(job.prompt) for job in jobs]
     batches = batches_by_length(lengths, batch_size=BATCHES * recipe.batch_size, together=recipe.k)
     room = Room(context, tokenizer)

@@ -18,6 +18,7 @@ from training.contract import Failure, Input
 from training.mechanics import datasets, models
 from training.mechanics.generation import sampling
 from training.mechanics.import_checks import Found, find_model
+from training.mechanics.naming import first_line
 from training.mechanics.reward.score_rule import PLAIN, ScoreRule
 from training.recipes.import_model import ImportModelRecipe
 
@@ -96,9 +97,7 @@ def read_tokenizer(found: Found) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(found.folder, gguf_file=found.gguf, local_files_only=True)
     except UNREADABLE as error:
-        raise Failure(
-            "no_tokenizer", f"The tokenizer in {found.gguf} can't be read: {models.first_line(error)}"
-        ) from error
+        raise Failure("no_tokenizer", f"The tokenizer in {found.gguf} can't be read: {first_line(error)}") from error
     if tokenizer.eos_token_id is None:
         raise Failure("no_end_token", f"The tokenizer in {found.gguf} names no end token.")
     if tokenizer.pad_token_id is None:
@@ -127,7 +126,7 @@ def read_model(found: Found, recipe: ImportModelRecipe) -> Any:
             **more,
         )
     except UNREADABLE as error:
-        raise Failure("bad_model", f"The model can't be loaded: {models.first_line(error)}") from error
+        raise Failure("bad_model", f"The model can't be loaded: {first_line(error)}") from error
     missing = sorted(told["missing_keys"])
     if missing:
         raise Failure(
@@ -161,7 +160,7 @@ def try_it(context: RunContext, recipe: ImportModelRecipe, *, model: Any, tokeni
         chat = datasets.render_prompt(tokenizer, messages)
     except Exception as error:
         # A chat template is a program of a sandbox, and may raise whatever it likes.
-        raise Failure("bad_chat_template", f"The chat template fails: {models.first_line(error)}") from error
+        raise Failure("bad_chat_template", f"The chat template fails: {first_line(error)}") from error
     prompt = chat if words == QUESTION else datasets.render_plain(tokenizer, messages)
     with torch.no_grad():
         logits = model.eval()(input_ids=torch.tensor([prompt])).logits

@@ -44,7 +44,7 @@ def run(context: RunContext) -> dict[str, Any]:
         "held_out_texts": len(trainer.all_held_out or ()),
         **trainer.end_metrics(),
     }
-    models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
+    models.publish_model(trainer.model, tokenizer, context.output)
     return metrics
 
 

@@ -85,7 +85,7 @@ def run(context: RunContext) -> dict[str, Any]:
     metrics |= probes(probed, scorer=scorer, scale=scale, tokenizer=tokenizer, max_length=recipe.max_length)
     if trainer.rater_groups:
         metrics["prompts_disagreed_on"] = disagreement(trainer, probed[:MOST_COMPARED])
-    models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
+    models.publish_model(trainer.model, tokenizer, context.output)
     models.write_reward_scale(context.output, scale.mean, scale.std, trainer.rule)
     return metrics
 

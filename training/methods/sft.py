@@ -1,268 +1,165 @@
 """Supervised fine-tuning on instructions: only the assistant's words are learned, on TRL's SFTTrainer.
 
-Every assistant turn of a conversation is learned, each to its end-of-turn token: without it a model never stops. Which
-tokens those are is found by rendering the conversation up to each turn, so any chat template will do that renders a
-conversation's beginning as the beginning of the conversation; a turn where it does not is left unlearned.
+Every assistant turn of a conversation is learned (or the last one alone), each to its end-of-turn token: without it a
+model never stops. Which tokens those are is found by rendering the conversation up to each turn, so any chat template will
+do that renders a conversation's beginning as the beginning of the conversation; a turn where it does not is left unlearned.
 
-Where we depart from TRL 1.16: packed rows stay rows. TRL lays a whole batch of packs into one sequence, for the
-variable-length kernels of flash attention; without them attention is quadratic in the batch. Here a pack is a row
-with positions that start anew at each example, which transformers turns into a mask that keeps examples apart.
-`batch_size` counts examples, packed or not: packing changes the time a step takes, and not the number of steps.
+What is trained: all weights, LoRA, QLoRA, or virtual tokens (`instructions.trained`). Several datasets are mixed by shares
+(`instructions.mixture`). Where we depart from TRL 1.16: packs attend conversation by conversation (`instructions.packs`), and
+only positions with a label are projected onto the vocabulary (`trainers.head`).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import torch
-from datasets import Dataset
-from torch import Tensor, nn
-from trl import SFTConfig, SFTTrainer, pack_dataset  # type: ignore[attr-defined]  # exported lazily
+from trl import SFTConfig  # type: ignore[attr-defined]  # exported lazily
 
 from training.context import RunContext
-from training.contract import Failure
 from training.mechanics import datasets, models
-from training.mechanics.trainers.base import RunTrainer
-from training.mechanics.trainers.head import add_compact_head
+from training.mechanics.instructions.general import read_general
+from training.mechanics.instructions.mixture import MixedRows, Part, shares_of
+from training.mechanics.instructions.packs import RowCollator, rows_of, talks_in
+from training.mechanics.instructions.talks import Example, Talk, encode_all, learned_of, question_of, read_talks
+from training.mechanics.instructions.trained import load_trained, trainer_settings
+from training.mechanics.instructions.trainer import SftRun
+from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainers.samples import Show, pick_show
 from training.mechanics.trainers.settings import settings
 from training.recipes.sft import SftRecipe
 
 SAMPLES = 8
-IGNORED = -100
+INSTRUCTIONS = ("instructions", "instructions2", "instructions3", "instructions4")
 
 
 def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, SftRecipe)
-    model_input, instructions = context.input("model"), context.input("instructions")
-    tokenizer = models.load_tokenizer(model_input)
-    talks = {split: read_talks(datasets.read_rows(instructions, split=split)) for split in ("train", "test")}
-    train, held_out = (
-        encode_all(tokenizer, talks[split], max_length=recipe.max_length, context=context, split=split)
-        for split in ("train", "test")
-    )
-    asked = [question_of(talk) for talk in talks["test"] or talks["train"]]
+    tokenizer = models.load_tokenizer(context.input("model"))
+    sources = [
+        read_source(context, name, recipe, tokenizer=tokenizer) for name in INSTRUCTIONS if context.has_input(name)
+    ]
+    asked = [
+        question
+        for one_of_each in zip_longest(*(source.asked for source in sources))
+        for question in one_of_each
+        if question
+    ]
     show = pick_show(
         asked, tokenizer=tokenizer, count=SAMPLES, max_length=recipe.max_length, max_new_tokens=recipe.sample_tokens
     )
-    context.metric(0, **learned_of(train))
-    trainer = build(context, recipe, train=train, held_out=held_out, tokenizer=tokenizer, show=show)
+    context.metric(0, **learned_of([example for source in sources for example in source.train]))
+    trainer = build(context, recipe, sources=sources, tokenizer=tokenizer, show=show)
     trainer.train_to_the_end()
-    metrics = {"train_rows": len(train), "held_out_rows": len(held_out), **trainer.end_metrics()}
-    models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
+    metrics = {
+        "train_rows": sum(len(source.train) for source in sources),
+        "held_out_rows": sum(len(source.held_out) for source in sources),
+        **trainer.end_metrics(),
+    }
+    models.publish_model(trainer.model, tokenizer, context.output)
     return metrics
 
 
 # Data
 
-Talk = list[dict[str, str]]
-
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One conversation as tokens; `labels` are -100 wherever the assistant does not speak; `num_bytes` of her words.
+class Source:
+    """One dataset of instructions as examples, and the questions of its held-out conversations."""
 
-    `ends` is whether an end of hers is learned, `is_asked_so` whether each answer follows what asks for one.
-    """
-
-    input_ids: list[int]
-    labels: list[int]
-    num_bytes: int
-    ends: bool = True
-    is_asked_so: bool = True
+    name: str
+    train: list[Example]
+    held_out: list[Example]
+    asked: list[Talk]
 
 
-def read_talks(rows: list[dict[str, Any]]) -> list[Talk]:
-    return [[{"role": m["role"], "content": m["content"]} for m in row["messages"]] for row in rows]
-
-
-def question_of(talk: Talk) -> Talk:
-    """The conversation up to the assistant's last turn."""
-    turns = [i for i, message in enumerate(talk) if message["role"] == "assistant"]
-    return talk[: turns[-1]] if turns else talk
-
-
-def encode(tokenizer: Any, talk: Talk) -> Example:
-    def render(messages: Talk, *, ask: bool) -> list[int]:
-        if not messages:
-            return []
-        return list(
-            tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, add_generation_prompt=ask)[
-                "input_ids"
-            ]
+def read_source(context: RunContext, name: str, recipe: SftRecipe, *, tokenizer: Any) -> Source:
+    """Raises `Failure` where nothing of it can be learned."""
+    given = context.input(name)
+    talks = {split: read_talks(datasets.read_rows(given, split=split)) for split in ("train", "test")}
+    train, held_out = (
+        encode_all(
+            tokenizer,
+            talks[split],
+            max_length=recipe.max_length,
+            context=context,
+            split=split,
+            loss_on=recipe.loss_on,
+            too_long=recipe.too_long,
         )
-
-    ids = render(talk, ask=False)
-    labels = [IGNORED] * len(ids)
-    num_bytes = 0
-    is_asked_so = True
-    for turn, message in enumerate(talk):
-        if message["role"] != "assistant":
-            continue
-        asked = render(talk[:turn], ask=True)
-        start = common_prefix(ids, asked)
-        is_asked_so &= start == len(asked)
-        end = common_prefix(ids, render(talk[: turn + 1], ask=False))
-        ends = [i for i in range(start, end) if ids[i] == tokenizer.eos_token_id]
-        end = ends[-1] + 1 if ends else end  # what a template writes behind the end of a turn is never generated
-        if start < end:
-            labels[start:end] = ids[start:end]
-            num_bytes += len(message["content"].encode())
-    return Example(ids, labels, num_bytes, ends=tokenizer.eos_token_id in labels, is_asked_so=is_asked_so)
+        for split in ("train", "test")
+    )
+    title = f"{given.name} ({name})" if is_twice(context, given.name) else given.name or name
+    return Source(title, train, held_out, [question_of(talk) for talk in talks["test"] or talks["train"]])
 
 
-def common_prefix(ids: list[int], others: list[int]) -> int:
-    return next((i for i, (a, b) in enumerate(zip(ids, others, strict=False)) if a != b), min(len(ids), len(others)))
-
-
-def encode_all(tokenizer: Any, talks: list[Talk], *, max_length: int, context: RunContext, split: str) -> list[Example]:
-    """Leaves out, and counts, what is too long or has no word to learn. Raises `Failure` where no training row is left."""
-    examples = [encode(tokenizer, talk) for talk in talks]
-    if split == "train" and not talks:
-        raise Failure(
-            "no_rows", "The dataset has no conversation to train on.", advice="Import or freeze one with rows."
-        )
-    spoken = [example for example in examples if any(label != IGNORED for label in example.labels)]
-    fitting = [example for example in spoken if len(example.input_ids) <= max_length]
-    if split == "train" and not spoken:
-        raise Failure(
-            "no_trained_token",
-            f"None of the {len(examples)} conversations has a token of the assistant's to learn.",
-            advice="Each conversation needs an assistant turn that the model's chat template renders.",
-        )
-    if split == "train" and not fitting:
-        raise Failure("no_rows", f"All conversations are longer than {max_length} tokens.", advice="Raise max_length.")
-    if len(spoken) < len(examples):
-        count = len(examples) - len(spoken)
-        context.warn("left_out_silent", f"{count} conversations ({split}) have nothing to learn and were left out.")
-    if len(fitting) < len(spoken):
-        count = len(spoken) - len(fitting)
-        context.warn(
-            "left_out_long",
-            f"{count} of {len(spoken)} conversations ({split}) are longer than {max_length} tokens and were left out.",
-        )
-    return fitting
-
-
-def learned_of(examples: list[Example]) -> dict[str, float]:
-    """What is learned of conversations, for the coach: shares of tokens, of ends, of answers asked for otherwise."""
-    tokens = sum(len(example.labels) for example in examples)
-    return {
-        "trained_share": sum(label != IGNORED for example in examples for label in example.labels) / tokens,
-        "ends_learned": sum(example.ends for example in examples) / len(examples),
-        "asked_otherwise": sum(not example.is_asked_so for example in examples) / len(examples),
-    }
-
-
-def as_dataset(examples: list[Example]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "input_ids": [example.input_ids for example in examples],
-            "labels": [example.labels for example in examples],
-            "num_bytes": [example.num_bytes for example in examples],
-        }
+def is_twice(context: RunContext, title: str) -> bool:
+    return [context.input(name).name for name in INSTRUCTIONS if context.has_input(name)].count(title) > 1 and bool(
+        title
     )
 
 
-def pack(examples: list[Example], *, max_length: int) -> Dataset:
-    """Best-fit-decreasing packs of at most `max_length` tokens; `seq_lengths` says where each example ends."""
-    dataset = as_dataset(examples).select_columns(["input_ids", "labels"])
-    return pack_dataset(dataset, max_length, strategy="bfd", map_kwargs={"batch_size": max(len(dataset), 1)})
-
-
-@dataclass(frozen=True, slots=True)
-class RowCollator:
-    """Rows padded on the right. Packed rows carry positions and no attention mask: that is how packs are recognised."""
-
-    pad_token_id: int
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        shape = (len(rows), max(len(row["input_ids"]) for row in rows))
-        input_ids = torch.full(shape, self.pad_token_id)
-        labels = torch.full(shape, IGNORED)
-        attention_mask = torch.zeros(shape, dtype=torch.long)
-        position_ids = torch.zeros(shape, dtype=torch.long)  # a pad is at 0, in company of nothing
-        for i, row in enumerate(rows):
-            length = len(row["input_ids"])
-            input_ids[i, :length] = torch.tensor(row["input_ids"])
-            labels[i, :length] = torch.tensor(row["labels"])
-            attention_mask[i, :length] = 1
-            position_ids[i, :length] = torch.cat([torch.arange(n) for n in row.get("seq_lengths", [length])])
-        batch = {"input_ids": input_ids, "labels": labels}
-        if "seq_lengths" in rows[0]:
-            return batch | {"position_ids": position_ids}
-        return batch | {"attention_mask": attention_mask}
+def mix(context: RunContext, recipe: SftRecipe, *, sources: list[Source], rows: Any) -> MixedRows | None:
+    """None of a single dataset. Tells what each has and what of it is learned."""
+    if len(sources) == 1:
+        return None
+    shares = shares_of(
+        [len(source.train) for source in sources], weights=recipe.weights, temperature=recipe.temperature
+    )
+    numbers = rows["part"]
+    parts = [
+        Part(source.name, range(numbers.index(i), numbers.index(i) + numbers.count(i)), share)
+        for i, (source, share) in enumerate(zip(sources, shares, strict=True))
+    ]
+    for source, part in zip(sources, parts, strict=True):
+        context.metric(0, **{f"rows/{source.name}": len(source.train), f"share/{source.name}": part.share})
+        context.log(
+            f"{source.name}: {len(source.train)} conversations to learn from, {len(source.held_out)} held out; "
+            f"{part.share:.1%} of what is learned."
+        )
+    seed = context.spec.seed + recipe.seed
+    return MixedRows(parts, talks_in(rows), epochs=math.ceil(recipe.epochs), seed=seed)
 
 
 # Training
 
 
-def build(
-    context: RunContext, recipe: SftRecipe, *, train: list[Example], held_out: list[Example], tokenizer: Any, show: Show
-) -> SftRun:
-    lora = recipe.lora
-    model = models.load_causal(context.input("model"), dtype=torch.bfloat16 if recipe.bf16 and lora else torch.float32)
-    if lora:
-        model = models.add_lora(model, lora, task="causal")
-    dataset = pack(train, max_length=recipe.max_length) if recipe.packing else as_dataset(train)
-    batch_size = max(1, round(recipe.batch_size * len(dataset) / len(train)))
+def can_join(model: Any, tokenizer: Any) -> bool:
+    """On a CPU alone: a GPU would be called once a conversation and layer."""
+    return not torch.cuda.is_available() and Reader.of(model, pad_token_id=tokenizer.pad_token_id).shares
+
+
+def build(context: RunContext, recipe: SftRecipe, *, sources: list[Source], tokenizer: Any, show: Show) -> SftRun:
+    train = [example for source in sources for example in source.train]
+    held_out = [source.held_out for source in sources]
+    model = load_trained(context, recipe, train=train)
+    packs = recipe.packing and not recipe.is_virtual  # virtual tokens stand before a row, not before each text in it
+    rows = rows_of([source.train for source in sources], max_length=recipe.max_length if packs else None)
+    batch_size = max(1, round(recipe.batch_size * len(rows) / len(train)))
     arguments = SFTConfig(
         max_length=None,  # nothing is cut: `encode_all` has left out what is too long
         packing=False,  # done above
-        **settings(context, recipe, rows=len(dataset), evaluated=bool(held_out), batch_size=batch_size),
+        **settings(context, recipe, rows=len(rows), evaluated=any(held_out), batch_size=batch_size)
+        | trainer_settings(recipe),
     )
+    general = None
+    if context.has_input("general"):
+        general = read_general(context.input("general"), tokenizer=tokenizer, max_length=recipe.max_length)
     return SftRun(
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        data_collator=RowCollator(tokenizer.pad_token_id),
-        train_dataset=dataset,
-        eval_dataset=as_dataset(held_out) if held_out else None,
+        data_collator=RowCollator(tokenizer.pad_token_id, joins=packs and can_join(model, tokenizer)),
+        train_dataset=rows,
+        eval_dataset=rows_of(held_out, max_length=None) if any(held_out) else None,
         context=context,
         show=show,
         recipe=recipe,
+        names=[source.name for source in sources],
+        mixed=mix(context, recipe, sources=sources, rows=rows),
+        general=general,
     )
-
-
-class SftRun(RunTrainer, SFTTrainer):
-    def __init__(self, *args: Any, recipe: SftRecipe, context: RunContext, show: Show, **kwargs: Any) -> None:
-        self.nll = 0.0
-        self.num_labels = 0
-        super().__init__(*args, context=context, show=show, **kwargs)
-        model = self.accelerator.unwrap_model(self.model)
-        add_compact_head(model.get_base_model() if hasattr(model, "peft_config") else model, statistics=True)
-        if self.all_held_out is not None:
-            most = max(64, recipe.batch_size * recipe.eval_every)  # a third of what is trained between two evaluations
-            self.eval_dataset = self.all_held_out.select(range(min(most, len(self.all_held_out))))
-
-    def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        seen = self._total_train_tokens
-        packed = "position_ids" in inputs
-        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
-        if not self.model.training:
-            count = int((inputs["labels"][:, 1:] != IGNORED).sum())
-            self.nll += loss.item() * count
-            self.num_labels += count
-        elif packed:
-            # TRL counts a packed batch as the one sequence that it would have made of it.
-            self._total_train_tokens = seen + inputs["input_ids"].numel()
-            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
-        return loss
-
-    def begin_held_out(self) -> None:
-        self.nll, self.num_labels = 0.0, 0
-
-    def held_out(self) -> dict[str, float]:
-        """`loss` in nats a token of the assistant's; the bytes are those of her words, the nats also of their ends."""
-        assert self.eval_dataset is not None
-        bits = self.nll / math.log(2)
-        return {
-            "loss": self.nll / self.num_labels,
-            "bits_per_byte": bits / max(sum(self.eval_dataset["num_bytes"]), 1),
-            "n": len(self.eval_dataset),
-        }

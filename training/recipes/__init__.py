@@ -10,6 +10,7 @@ from training.recipes.grpo import GrpoRecipe
 from training.recipes.import_model import ImportModelRecipe
 from training.recipes.kto import KtoRecipe
 from training.recipes.measure import MeasureRecipe
+from training.recipes.merge import MergeRecipe
 from training.recipes.online_dpo import OnlineDpoRecipe
 from training.recipes.ppo import PpoRecipe
 from training.recipes.pretrain import PretrainRecipe
@@ -24,6 +25,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "pretrain": PretrainRecipe,
     "sft": SftRecipe,
     "finetune": FinetuneRecipe,
+    "merge": MergeRecipe,
     "generate": GenerateRecipe,
     "ask": AskRecipe,
     "reward": RewardRecipe,

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 OutputKind = Literal["model", "tokenizer", "dataset", "report"]
 
+SAME_ROLE = "same"  # as the input called "model" has it
+
 
 class Recipe(BaseModel):
     """What a method is told: bounded, documented fields; unknown names are refused, so that a typo can't pass.
@@ -25,7 +27,8 @@ class Recipe(BaseModel):
     a name that ends in "?" is optional."""
     output: ClassVar[OutputKind] = "model"
     role: ClassVar[str] = ""
-    """The role of the ModelVersion, or the kind of the DatasetVersion, that comes out."""
+    """The role of the ModelVersion, or the kind of the DatasetVersion, that comes out; `SAME_ROLE` as the model's that
+    goes in."""
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Named sets of fields: "tiny" runs in seconds on a model of 0.1M parameters, "demo" in minutes on 2 cores."""
 

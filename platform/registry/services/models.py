@@ -64,11 +64,6 @@ def register_model(
         )
     if (base is not None) != (ADAPTER in artifact.files):
         raise BadModel(gettext("%(name)s: an adapter names its base model, and nothing else does.") % {"name": name})
-    if base is not None and base.is_adapter:
-        raise BadModel(
-            gettext("%(name)s is an adapter itself: the base of %(adapter)s must be a full model.")
-            % {"name": base.name, "adapter": name}
-        )
     model = ModelVersion(
         name=name, role=role, artifact=artifact, base=base, run=run, method=method, num_parameters=num_parameters,
         card=card, created_by=user, is_simulated=any(simulated),

@@ -13,6 +13,7 @@ from registry.models import SILENT, Alias, Artifact, ArtifactKind, DatasetVersio
 from runs.models import Run, RunState
 from training import contract
 from training.recipes import RECIPES, Recipe
+from training.recipes.base import SAME_ROLE
 
 Given = Artifact | Run
 
@@ -127,7 +128,14 @@ def kind_of(given: Given) -> str:
 
 def role_of_output(run: Run) -> str:
     """The role of the model, or the kind of the dataset, that comes out of a run; empty for tokenizers and reports."""
-    return RECIPES[run.method].role_of(run.recipe)
+    role = RECIPES[run.method].role_of(run.recipe)
+    if role != SAME_ROLE:
+        return role
+    given = run.inputs.select_related("artifact__model", "after").get(name="model")
+    if given.artifact is not None:
+        return str(given.artifact.model.role)
+    assert given.after is not None  # a database constraint: an input comes from somewhere
+    return role_of_output(given.after)
 
 
 def _fits(what: str, given: str) -> bool:
@@ -146,13 +154,13 @@ def _in_words(what: str) -> str:
 def spec_inputs(run: Run) -> dict[str, contract.Input]:
     """The inputs of a claimed run as its spec names them: folders with their hashes."""
     inputs = {}
-    for given in run.inputs.select_related("artifact__model__base__artifact", "artifact__dataset"):
+    for given in run.inputs.select_related("artifact__model__base", "artifact__dataset"):
         artifact = given.artifact
         assert artifact is not None  # a run with an input that is not there yet is not claimable
         version = getattr(artifact, "model", None) or getattr(artifact, "dataset", None)
-        base = version.base if isinstance(version, ModelVersion) else None
+        below = [str(model.artifact.folder) for model in version.below()] if isinstance(version, ModelVersion) else []
         inputs[given.name] = contract.Input(
             path=str(artifact.folder), kind=artifact.kind, sha256=artifact.sha256, name=version.name if version else "",
-            base=str(base.artifact.folder) if base else None,
+            base=below[0] if below else None, between=tuple(below[1:]),
         )  # fmt: skip
     return inputs

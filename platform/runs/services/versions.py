@@ -21,7 +21,7 @@ def make_version(run: Run, artifact: Artifact, *, tally: Tally | None) -> None:
 
 def make_model(run: Run, artifact: Artifact) -> ModelVersion:
     parents, datasets = models_of(run), datasets_of(run)
-    # An adapter belongs to the full model that it was trained on: the input called "model".
+    # An adapter belongs to what it was trained on, a full model or an adapter: the input called "model".
     base = next((m for m in parents if m.artifact.used_by.filter(run=run, name="model").exists()), None)
     return register_model(
         free_name(run), role=role_of_output(run), artifact=artifact, base=base if ADAPTER in artifact.files else None,

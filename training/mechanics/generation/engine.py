@@ -21,6 +21,7 @@ from training.context import Stopped
 from training.mechanics.generation.draws import Row, draw
 from training.mechanics.generation.slots import SlotCache
 from training.mechanics.generation.stops import Stops
+from training.mechanics.virtual_tokens import Virtual
 
 READ_PROMPTS, READ_TOKENS = 16, 2048  # at most, at a time
 
@@ -54,9 +55,15 @@ class Engine:
     top_p: float
     stop_requested: Callable[[], bool] | None
     tell: Callable[[int], None] | None
+    virtual: Virtual | None = None
+    """What stands before every prompt; `before` tokens of it."""
     seats: list[Row | None] = field(default_factory=list)
     waiting: deque[Question] = field(default_factory=deque)
     num_done: int = 0
+
+    @property
+    def before(self) -> int:
+        return self.virtual.count if self.virtual else 0
 
     def run(self, rows: list[Row]) -> None:
         """Raises `Stopped` before the next token, on request."""
@@ -81,7 +88,7 @@ class Engine:
             self.begin(question, cache, free)
             if not question.rows:
                 self.waiting.popleft()
-        close_up(self.seats, cache)
+        close_up(self.seats, cache, before=self.before)
 
     def begin(self, question: Question, cache: SlotCache, free: list[int]) -> None:
         """Draws first tokens; what goes on takes seats off `free`."""
@@ -96,7 +103,7 @@ class Engine:
         self.seats += [None] * (max(slots) + 1 - len(self.seats))
         for slot, row in zip(slots, going, strict=True):
             self.seats[slot] = row
-        length = len(question.prompt)
+        length = self.before + len(question.prompt)
         cache.put(read.cache, read.row, slots=slots, length=length, room=length + max(row.most for row in going))
 
     def read_prompts(self) -> None:
@@ -112,7 +119,8 @@ class Engine:
         # Filled up with a token of their own: of a token for padding, models suspect that a mask was forgotten.
         padded = [question.prompt + question.prompt[-1:] * (width - len(question.prompt)) for question in batch]
         lasts = sorted({len(question.prompt) - 1 for question in batch})
-        cache = DynamicCache()  # not that of the config, which forgets what a sliding window has left behind
+        # Not a cache of the config, which forgets what a sliding window has left behind.
+        cache = self.virtual.cache(len(batch)) if self.virtual else DynamicCache()
         logits_PLV = self.model(
             input_ids=torch.tensor(padded, device=self.model.device),
             past_key_values=cache,
@@ -127,7 +135,7 @@ class Engine:
         """One token of every live sequence."""
         self.heed()
         rows = [row for row in self.seats if row is not None]
-        places = [len(row.prompt) + len(row.ids) - 1 for row in rows]
+        places = [self.before + len(row.prompt) + len(row.ids) - 1 for row in rows]
         at_B = torch.tensor(places, device=self.model.device)
         cache.begin_step(at_B, width=max(places) + 1)
         logits_BV = self.model(
@@ -164,14 +172,14 @@ def questions_of(rows: list[Row]) -> deque[Question]:
     return deque(sorted(found.values(), key=lambda question: len(question.prompt)))
 
 
-def close_up(seats: list[Row | None], cache: SlotCache) -> None:
-    """Moves the last live sequences into the seats that are free before them."""
+def close_up(seats: list[Row | None], cache: SlotCache, *, before: int) -> None:
+    """Moves the last live sequences into the seats that are free before them; `before` tokens stand before each prompt."""
     live = sum(row is not None for row in seats)
     target = [slot for slot in range(live) if seats[slot] is None]
     source = [slot for slot in range(live, len(seats)) if seats[slot] is not None]
     if source:
         moved = [row for row in (seats[slot] for slot in source) if row is not None]
-        cache.move(source, target, length=max(len(row.prompt) + len(row.ids) for row in moved))
+        cache.move(source, target, length=before + max(len(row.prompt) + len(row.ids) for row in moved))
         for slot, row in zip(target, moved, strict=True):
             seats[slot] = row
     del seats[live:]

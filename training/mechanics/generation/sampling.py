@@ -21,6 +21,7 @@ from training.mechanics.generation.engine import Engine
 from training.mechanics.generation.slots import refuse_other_states
 from training.mechanics.generation.stops import Stops
 from training.mechanics.memory import Room
+from training.mechanics.virtual_tokens import split
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,13 @@ def sample(
     sampling with `Stopped`. Raises `Failure`: "prompt_too_long" for a prompt that fills the model's context, "no_slots".
     With a `room`, what was unfinished where memory ended is begun again with half as many at a time; "out_of_memory".
     """
+    told, (model, virtual) = model, split(model)
     refuse_other_states(model)
+    before = virtual.count if virtual else 0
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     rows = []
     for prompt, seed, temperature in zip(prompts, seeds, temperatures, strict=True):
-        most = max_new_tokens if context is None else min(max_new_tokens, context - len(prompt))
+        most = max_new_tokens if context is None else min(max_new_tokens, context - before - len(prompt))
         if most < 1:
             raise Failure(
                 "prompt_too_long",
@@ -97,13 +100,14 @@ def sample(
             )
         rows.append(Row(prompt, np.random.default_rng(seed).random(most), temperature, most, min_new_tokens))
     ends, stops = end_tokens(model, tokenizer), Stops(stop_strings, tokenizer)
-    was_training = model.training
-    model.eval()
+    was_training = told.training
+    told.eval()
     try:
         left, seats = rows, min(batch_size, room.seats or batch_size) if room else batch_size
         while left:
             try:
-                Engine(model, seats, ends, stops, top_p, stop_requested, tell, num_done=len(rows) - len(left)).run(left)
+                done = len(rows) - len(left)
+                Engine(model, seats, ends, stops, top_p, stop_requested, tell, virtual, num_done=done).run(left)
             except RuntimeError as error:
                 if room is None or not is_out_of_memory(error):
                     raise
@@ -111,7 +115,7 @@ def sample(
             if left and room:
                 seats = room.fewer_seats(seats, [row.prompt for row in left])
     finally:
-        model.train(was_training)
+        told.train(was_training)
     return [
         Sample(row.ids, stops.read(row.ids) if row.text is None else row.text, row.logprobs, row.ended) for row in rows
     ]

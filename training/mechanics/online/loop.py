@@ -112,8 +112,7 @@ class Loop(ABC, Generic[R]):
         finally:
             self.sampler.close()
         take_off(self.actor.policy)
-        adapter_allowed = self.context.input("model").base is None
-        models.publish_model(self.actor.policy, self.tokenizer, self.context.output, adapter_allowed=adapter_allowed)
+        models.publish_model(self.actor.policy, self.tokenizer, self.context.output)
         return self.metrics()
 
     def train(self) -> None:

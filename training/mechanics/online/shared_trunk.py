@@ -16,16 +16,17 @@ from safetensors.torch import load_file
 from torch import nn
 
 from training.contract import Failure, Input
-from training.mechanics import models
+from training.mechanics import adapters, models
+from training.mechanics.naming import first_line, named
 
 POLICY, REWARD = "default", "reward"  # names of adapters; the first is peft's for the one that a model begins with
 
 
 def can_share(policy: Any, trunk: Input, reward: Input) -> bool:
-    """Whether both are adapters of one folder: `trunk` is the model that the policy began as."""
-    if not isinstance(policy, PeftModel) or trunk.base is not None or reward.base is None:
+    """Whether the reward model is an adapter of `trunk`, the model that the policy's own adapter was put on."""
+    if not isinstance(policy, PeftModel) or not reward.below:
         return False
-    return Path(trunk.path).resolve() == Path(reward.base).resolve()
+    return [Path(one).resolve() for one in trunk.folders] == [Path(one).resolve() for one in reward.below]
 
 
 class OnTrunk:
@@ -38,7 +39,7 @@ class OnTrunk:
         self.policy = policy
         self.score_rule = models.checked_score_rule(given)
         try:
-            weights = load_file(str(Path(given.path, models.ADAPTER)))
+            weights = load_file(str(Path(given.path, adapters.ADAPTER)))
             [head] = [weights.pop(name) for name in list(weights) if name.endswith("score.weight")]
             told = LoraConfig.from_pretrained(given.path)
             config = LoraConfig(
@@ -48,9 +49,9 @@ class OnTrunk:
             policy.add_adapter(REWARD, config)
             missed: Any = set_peft_model_state_dict(policy, weights, adapter_name=REWARD)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            raise Failure("bad_model", f"{models.named(given)} can't be loaded: {models.first_line(error)}") from error
+            raise Failure("bad_model", f"{named(given)} can't be loaded: {first_line(error)}") from error
         if missed.unexpected_keys:
-            raise Failure("bad_model", f"{models.named(given)} has weights for layers that its base does not have.")
+            raise Failure("bad_model", f"{named(given)} has weights for layers that its base does not have.")
         policy.set_adapter(POLICY)
         self.score = nn.Linear(head.shape[1], head.shape[0], bias=False, device=self.device)
         self.score.weight.data.copy_(head)

@@ -98,7 +98,7 @@ def first_met(batches: Sequence[Sequence[Text]]) -> list[list[Text]]:
 
 def fingerprint(model: Input, batches: Sequence[Sequence[Text]], **settings: Any) -> str:
     """One hash over the files of the model (and of its base), every text in its order, versions and `settings`."""
-    folders = [Path(folder) for folder in (model.path, model.base) if folder]
+    folders = [Path(folder) for folder in reversed(model.folders)]
     told = {
         "model": [contract.folder_files(folder) for folder in folders],
         "torch": torch.__version__,

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training import contract
-from training.mechanics import models
+from training.mechanics import adapters, models
 
 WEIGHTS = "model.safetensors"
 POLICY_ADAPTER = "default"  # peft's name of the one that a model begins with; a reward model's may lie beside it
@@ -60,4 +60,4 @@ def write_adapter(policy: PeftModel, folder: Path) -> None:
     """The policy's own adapter alone, under a fresh name: vLLM keeps what it has read from a path."""
     shutil.rmtree(folder, ignore_errors=True)
     policy.save_pretrained(str(folder), selected_adapters=[POLICY_ADAPTER])
-    models.forget_base_path(folder / models.ADAPTER_CONFIG)
+    models.forget_base_path(folder / adapters.ADAPTER_CONFIG)
