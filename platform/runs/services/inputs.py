@@ -25,6 +25,7 @@ THINGS = {
     "model:sft": gettext_noop("an SFT model"),
     "model:reward": gettext_noop("a reward model"),
     "model:policy": gettext_noop("a policy"),
+    "dataset": gettext_noop("a dataset"),
     "dataset:": gettext_noop("a dataset without a kind"),
     "dataset:corpus": gettext_noop("a corpus dataset"),
     "dataset:instructions": gettext_noop("an instructions dataset"),
@@ -122,13 +123,16 @@ def kind_of(given: Given) -> str:
 
 def role_of_output(run: Run) -> str:
     """The role of the model, or the kind of the dataset, that comes out of a run; empty for tokenizers and reports."""
-    return str(run.recipe.get("role_of_model", RECIPES[run.method].role))
+    told = run.recipe.get("role_of_model") or run.recipe.get("kind_of_dataset")
+    return str(told or RECIPES[run.method].role)
 
 
 def _fits(what: str, given: str) -> bool:
-    """A plain "model" is one that writes text; a reward model, which cannot, is asked for by name."""
+    """A plain "model" is one that writes text (a reward model is asked for by name), a plain "dataset" one of any kind."""
     if what == "model":
         return given.startswith("model:") and given != f"model:{ModelRole.REWARD}"
+    if what == "dataset":
+        return given.startswith("dataset:")
     return what == given
 
 
