@@ -33,8 +33,8 @@ TINY = bool(os.environ.get("TINY"))
 ROOT = Path(__file__).parents[1]
 RATES = (0.01, 0.02, 0.05, 0.1, 0.15)
 ASKED = 0.05  # the highest rate at which `at_least` is asked
-COPIES, ROWS = (60, 400) if TINY else (1000, 12_000)
-SIZES = (2_000, 10_000) if TINY else (50_000, 450_000)  # rows of about a kilobyte
+COPIES, ROWS = (60, 400) if TINY else (500, 8_000)
+SIZES = (2_000, 10_000) if TINY else (20_000, 120_000)  # rows of about a kilobyte
 PLAIN: dict[str, Any] = {"normalise": False, "personal_data": None, "quality": None, "repetition": None,
                          "decontamination": None, "exact_duplicates": False, "split": "given"}  # fmt: skip
 IMPORT = """

@@ -38,6 +38,8 @@ REFUSALS = (
     gettext_noop("shortest must not be above ngram"),
     gettext_noop("min_words must not be above max_words"),
     gettext_noop("shares lie between 0 and 1"),
+    gettext_noop("vocab_size must leave room for 256 bytes and the special tokens"),
+    gettext_noop("special tokens must differ, and neither be empty nor begin or end with a space"),
     gettext_noop("k must divide batch_size"),
     gettext_noop("minibatch_size must be even: completions are learned from in pairs"),
     gettext_noop("minibatch_size must divide batch_size"),

@@ -42,17 +42,22 @@ def files_of(given: Input, split: str) -> list[Path]:
 
 
 def read(given: Input) -> Iterator[tuple[str, Row]]:
-    """Every row with its split, a few in memory at a time. Raises `Failure("bad_dataset")`."""
+    """Every row with its split, what is held out first."""
     for split in SPLITS:
-        for path in files_of(given, split):
-            try:
-                with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-                    for batch in file.iter_batches(batch_size=READ_AT_ONCE):
-                        yield from ((split, row) for row in batch.to_pylist())
-            except pa.ArrowInvalid as error:
-                raise Failure(
-                    "bad_dataset", f"{path.name} of {given.name or 'the dataset'} is no Parquet: {error}"
-                ) from error
+        yield from ((split, row) for row in read_split(given, split))
+
+
+def read_split(given: Input, split: str) -> Iterator[Row]:
+    """A few rows in memory at a time. Raises `Failure("bad_dataset")`."""
+    for path in files_of(given, split):
+        try:
+            with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+                for batch in file.iter_batches(batch_size=READ_AT_ONCE):
+                    yield from batch.to_pylist()
+        except pa.ArrowInvalid as error:
+            raise Failure(
+                "bad_dataset", f"{path.name} of {given.name or 'the dataset'} is no Parquet: {error}"
+            ) from error
 
 
 def in_parts(given: Input, *, kind: str) -> Iterator[list[tuple[str, Row]]]:
