@@ -90,7 +90,9 @@ def test_personal_data_may_be_counted_alone_or_cost_the_row(tmp_path):
     assert step(counted, "personal_data")["found"] == {"email": 1}
     dropped = curate(tmp_path / "b", given, **PLAIN | {"personal_data": {"action": "drop"}})
     assert ids(dropped) == ["1"]
-    assert step(dropped, "personal_data")["reasons"] == {"holds personal data (email)": 1}
+    told = step(dropped, "personal_data")
+    assert told["reasons"] == {"holds personal data (email)": 1}
+    assert told["examples"][0]["text"] == "[email]"
 
 
 BAD = {

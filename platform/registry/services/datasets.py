@@ -93,7 +93,7 @@ def freeze_dataset(
 
 
 def import_dataset(name: str, path: Path, *, kind: str, user: User | None, licence: str = "") -> DatasetVersion:
-    """Freezes the rows of a .jsonl, .parquet or .txt file, all of them or none; a tenth of the prompts is held out.
+    """Freezes the rows of a .jsonl, .json, .parquet or .txt file, all of them or none; a tenth of the prompts is held out.
 
     Raises what `freeze_dataset` raises, and `importing.BadLines` with the numbers of bad lines.
     """

@@ -110,6 +110,11 @@ class Sieve:
             step.changed += bool(met) and bounds.action == "redact"
             reasons.append(f"holds personal data ({met[0]})" if met and bounds.action == "drop" else "")
         self.texts = [rows.text_of(row, kind=self.kind) for row in self.rows]
+        if bounds.action == "drop":  # the report must not show what the rows were dropped for
+            kept, self.texts = self.texts, [find_personal(text, kinds, redact=True)[0] for text in self.texts]
+            self.drop("personal_data", reasons)
+            self.texts = [text for text, reason in zip(kept, reasons, strict=True) if not reason]
+            return
         self.drop("personal_data", reasons)
 
     def drop(self, name: str, reasons: list[str]) -> bool:
