@@ -131,7 +131,7 @@ class ImportSerializer(StrictSerializer):
     name = serializers.CharField(max_length=LONGEST)
     kind = serializers.ChoiceField(choices=DatasetKind.choices, help_text="All but completions.")
     licence = serializers.CharField(max_length=64, default="", allow_blank=True)
-    file = serializers.FileField(help_text=".jsonl, .parquet, .csv (labelled), or .txt")
+    file = serializers.FileField(help_text=".jsonl, .json, .parquet, .csv (labelled), or .txt")
 
 
 class FilesSerializer(StrictSerializer):

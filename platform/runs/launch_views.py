@@ -31,6 +31,7 @@ CHOICES = {
     "model": (gettext_noop("choose a model"), gettext_noop("there is no model yet")),
     "model:task": (gettext_noop("choose a task model"), gettext_noop("there is no task model yet")),
     "model:reward": (gettext_noop("choose a reward model"), gettext_noop("there is no reward model yet")),
+    "dataset": (gettext_noop("choose a dataset"), gettext_noop("there is no dataset yet")),
     "dataset:corpus": (gettext_noop("choose a corpus"), gettext_noop("there is no corpus yet")),
     "dataset:instructions": (gettext_noop("choose instructions"), gettext_noop("there are no instructions yet")),
     "model|model:masked": (gettext_noop("choose a model"), gettext_noop("there is no model yet")),
@@ -137,7 +138,7 @@ def choices_for(wanted: str) -> list[Choice]:
         found = models.filter(role__in=roles_of(wanted))
         return [Choice(str(m.artifact_id), f"{m.name} ({m.get_role_display()})") for m in found[:MOST_CHOICES]]
     if kind == "dataset":
-        datasets = DatasetVersion.objects.filter(kind=more).order_by("-created_at", "-pk")
+        datasets = DatasetVersion.objects.filter(**({"kind": more} if more else {})).order_by("-created_at", "-pk")
         return [Choice(str(d.artifact_id), f"{d.name} ({rows(d.num_rows)})") for d in datasets[:MOST_CHOICES]]
     artifacts: QuerySet[Artifact] = Artifact.objects.filter(kind=kind).order_by("-created_at", "-pk")
     return [Choice(str(a.pk), label_of(a)) for a in artifacts[:MOST_CHOICES]]

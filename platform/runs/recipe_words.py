@@ -39,6 +39,11 @@ REFUSALS = (
     ),
     gettext_noop("label_smoothing is for the losses sigmoid, robust, exo_pair, aot and aot_unpaired"),
     gettext_noop("min_new_tokens must not be above max_new_tokens"),
+    gettext_noop("shortest must not be above ngram"),
+    gettext_noop("min_words must not be above max_words"),
+    gettext_noop("shares lie between 0 and 1"),
+    gettext_noop("vocab_size must leave room for 256 bytes and the special tokens"),
+    gettext_noop("special tokens must differ, and neither be empty nor begin or end with a space"),
     gettext_noop("k must divide batch_size"),
     gettext_noop("minibatch_size must be even: completions are learned from in pairs"),
     gettext_noop("minibatch_size must divide batch_size"),
@@ -51,7 +56,10 @@ REFUSALS = (
 )
 
 # What a run would lack, whose recipe's fields do fit together.
-LACKS = (gettext_noop("Nobody would score the completions: choose a reward model, or let people vote."),)
+LACKS = (
+    gettext_noop("Nobody would score the completions: choose a reward model, or let people vote."),
+    gettext_noop("Give one dataset, of the kind that is to be curated: a corpus or instructions."),
+)
 
 
 def said(text: str) -> str:

@@ -142,7 +142,7 @@ def test_hostile_lines_are_told_and_not_swallowed(rex, tmp_path):
 
 
 def test_a_line_without_an_end_is_not_held_in_memory(rex, tmp_path, monkeypatch):
-    monkeypatch.setattr("registry.services.importing.MOST_LINE", 1024)
+    monkeypatch.setattr("registry.services.lines.MOST_LINE", 1024)
     path = lines(tmp_path / "p.txt", "short", "x" * 5000, "short too")
     with pytest.raises(BadLines) as refused:
         import_dataset("p", path, kind="prompts", user=rex)

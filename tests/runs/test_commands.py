@@ -31,7 +31,12 @@ def test_run_here_works_the_run_to_its_end_and_tells_what_came_out(corpus, train
     )
     assert answer["state"] == "succeeded"
     assert answer["metrics"]["counted"] == 5
-    assert Run.objects.get().recipe == {"vocab_size": 512, "min_frequency": 3}
+    assert Run.objects.get().recipe == {
+        "vocab_size": 512,
+        "min_frequency": 3,
+        "chat_template": "chatml",
+        "special_tokens": [],
+    }
 
 
 def test_run_here_works_what_the_run_waits_for_and_nothing_else(corpus, trainer):

@@ -19,7 +19,7 @@ def test_a_run_stores_its_whole_recipe_so_that_it_can_be_repeated(ada, corpus):
     run = start_run(
         "tokenizer", recipe={"min_frequency": 3}, preset="tiny", inputs={"corpus": corpus.artifact}, user=ada
     )
-    assert run.recipe == {"vocab_size": 512, "min_frequency": 3}
+    assert run.recipe == {"vocab_size": 512, "min_frequency": 3, "chat_template": "chatml", "special_tokens": []}
 
 
 def test_starting_is_written_down_with_who_did_it(ada, corpus):

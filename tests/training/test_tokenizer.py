@@ -11,6 +11,7 @@ from tests.training import tiny
 from training import contract
 from training.context import Stopped
 from training.methods import tokenizer as method
+from training.recipes.tokenizer import TokenizerRecipe
 
 WORDS = [
     "the",
@@ -37,10 +38,10 @@ def corpus_rows(count: int, *, first: int = 0) -> list[dict[str, str]]:
     ]
 
 
-def trained_on(folder, *, vocab_size: int = 320, test: int = 5):
+def trained_on(folder, *, vocab_size: int = 320, test: int = 5, beside=None, **more):
     corpus = tiny.write_dataset(folder / "corpus", corpus_rows(60), corpus_rows(test, first=60))
-    recipe = {"vocab_size": vocab_size, "min_frequency": 2}
-    run_dir = tiny.make_run(folder / "run", "tokenizer", recipe, {"corpus": corpus})
+    recipe = {"vocab_size": vocab_size, "min_frequency": 2, **more}
+    run_dir = tiny.make_run(folder / "run", "tokenizer", recipe, {"corpus": corpus, **(beside or {})})
     assert tiny.finish(run_dir) == contract.EXIT_DONE
     return run_dir
 
@@ -136,3 +137,47 @@ def test_asked_to_stop_it_stops_and_leaves_no_output(tmp_path):
     with pytest.raises(Stopped):
         method.run(context)
     assert not list(context.output.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("form", "end", "asked"),
+    [
+        ("llama3", "<|eot_id|>", "<|start_header_id|>assistant<|end_header_id|>\n\n"),
+        ("zephyr", "</s>", "<|assistant|>\n"),
+    ],
+)
+def test_a_chosen_form_of_conversations_keeps_beginnings_and_its_marks_are_single_tokens(tmp_path, form, end, asked):
+    run_dir = trained_on(tmp_path, chat_template=form, special_tokens=["<|tool|>", "<|pad|>"])
+    words = AutoTokenizer.from_pretrained(run_dir / "output")
+    talk = [
+        {"role": "system", "content": "Be brief."},
+        tiny.user("Peace?"),
+        tiny.assistant("War."),
+        tiny.user("<|tool|>"),
+    ]
+    whole = words.apply_chat_template(talk, tokenize=False)
+    before = words.apply_chat_template(talk[:2], tokenize=False, add_generation_prompt=True)
+    assert before.endswith(asked) and whole.startswith(before + "War." + end)
+    assert words.eos_token == end and len(words) == 320
+    ids = words.apply_chat_template(talk, return_dict=True)["input_ids"]
+    assert ids.count(words.eos_token_id) == len(talk) and words.convert_tokens_to_ids("<|tool|>") in ids
+    assert words.decode(words("naïve 😀", add_special_tokens=False)["input_ids"]) == "naïve 😀"
+
+
+def test_packing_is_told_beside_a_reference(tmp_path):
+    """A model whose every byte is a token: ours holds as many bytes as it has tokens fewer."""
+    tiny.write_model(tmp_path / "model")
+    run_dir = trained_on(tmp_path, beside={"reference_model": tiny.given(tmp_path / "model", "model")})
+    metrics = contract.read_manifest(run_dir)["metrics"]
+    assert metrics["reference_model_bytes_per_token"] == 1
+    assert metrics["reference_model_ratio"] == metrics["eval_bytes_per_token"] > 1.5
+    (tmp_path / "none").mkdir()
+    with pytest.raises(AssertionError):
+        trained_on(tmp_path / "again", beside={"reference": tiny.given(tmp_path / "none", "tokenizer")})
+    assert tiny.failure(tmp_path / "again/run")["code"] == "no_tokenizer"
+
+
+@pytest.mark.parametrize("tokens", [["<|a|>", "<|a|>"], [" "], [f"<|{i}|>" for i in range(100)]])
+def test_special_tokens_that_cannot_be_are_refused(tokens):
+    with pytest.raises(ValueError, match=r"special tokens"):
+        TokenizerRecipe(vocab_size=300, special_tokens=tuple(tokens))

@@ -2,6 +2,7 @@
 
 from training.recipes.ask import AskRecipe
 from training.recipes.base import Recipe
+from training.recipes.curate import CurateRecipe
 from training.recipes.dpo import DpoRecipe
 from training.recipes.evaluate import EvaluateRecipe
 from training.recipes.finetune import FinetuneRecipe
@@ -21,6 +22,7 @@ from training.recipes.tokenizer import TokenizerRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "import_model": ImportModelRecipe,
+    "curate": CurateRecipe,
     "tokenizer": TokenizerRecipe,
     "pretrain": PretrainRecipe,
     "sft": SftRecipe,

@@ -20,10 +20,12 @@ from audit.services import record
 from registry.models import Artifact, ArtifactKind, DatasetVersion, ModelVersion
 from registry.services import cards, importing
 from registry.services.artifacts import discard, new_stage, store_folder
+from registry.services.digests import Digests
 from registry.services.names import NameTaken, check_length, check_slug
 from registry.services.schemas import SCHEMAS, SPLITS, RowsHash, complaint_about, prompt_sha256
 
-BATCH = 1000  # rows written and read at once
+BATCH, MOST_CHARACTERS = 1000, 8 * 2**20  # rows written at once, fewer where they are long: a row may be a book
+READ_AT_ONCE = 200  # rows
 SHARD = "-00000-of-00001.parquet"
 
 Rows = Iterable[dict[str, Any]]
@@ -65,17 +67,17 @@ def freeze_dataset(
     refuse_taken(name)
     parents, models_used = list(parents), list(models_used)
     simulated = [is_simulated, *(d.is_simulated for d in parents), *(m.is_simulated for m in models_used)]
-    tally = Tally(kind)
     with new_stage() as stage:
+        tally = Tally(kind, folder=stage)
         folder = stage / "dataset"
         (folder / "data").mkdir(parents=True)
         for split, rows in splits.items():
             write_split(folder, split=split, rows=rows, tally=tally)
-        tally.refuse_empty()
+        tally.close(folder)
         if extra_files:
             extra_files(folder)
         facts = cards.Facts(
-            name=name, kind=kind, rows_sha256=tally.rows.hexdigest(), splits=tally.splits, licence=licence, text=card,
+            name=name, kind=kind, rows_sha256=tally.rows_sha256, splits=tally.splits, licence=licence, text=card,
             is_simulated=any(simulated) or tally.num_simulated > 0,
         )  # fmt: skip
         (folder / cards.FILE).write_text(cards.card(facts, files=cards.data_files(folder)), encoding="utf-8")
@@ -91,7 +93,7 @@ def freeze_dataset(
 
 
 def import_dataset(name: str, path: Path, *, kind: str, user: User | None, licence: str = "") -> DatasetVersion:
-    """Freezes the rows of a .jsonl, .parquet, .csv or .txt file, all of them or none; a tenth of the prompts is held out.
+    """Freezes the rows of a .jsonl, .json, .parquet, .csv or .txt file, all of them or none; a tenth is held out, by prompts.
 
     Raises what `freeze_dataset` raises, and `importing.BadLines` with the numbers of bad lines.
     """
@@ -129,7 +131,7 @@ def register_dataset(
         )
     tally = tally or tally_of(artifact.folder, kind=kind)
     dataset = DatasetVersion(
-        name=name, kind=kind, artifact=artifact, rows_sha256=tally.rows.hexdigest(), num_rows=sum(tally.splits.values()),
+        name=name, kind=kind, artifact=artifact, rows_sha256=tally.rows_sha256, num_rows=sum(tally.splits.values()),
         splits=tally.splits, query=query or {}, run=run, licence=licence, card=card, created_by=user,
         is_simulated=is_simulated or tally.num_simulated > 0,
     )  # fmt: skip
@@ -153,8 +155,8 @@ def read_rows(dataset: DatasetVersion, *, split: str, limit: int | None = None) 
 
 def rows_below(folder: Path, *, split: str) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob(f"{split}-*.parquet")):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BATCH):
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
+            for batch in file.iter_batches(batch_size=READ_AT_ONCE):
                 yield from batch.to_pylist()
 
 
@@ -168,33 +170,54 @@ class Tally:
     """What is learned of rows as they go by: how many, their hash, which split each prompt stands in."""
 
     kind: str
+    folder: Path
+    """Where a file without a name may stand, for what memory is too small for."""
     splits: dict[str, int] = field(default_factory=dict)
     num_simulated: int = 0
+    rows_sha256: str = ""
     rows: RowsHash = field(init=False)
-    split_of_prompt: dict[bytes, str] = field(default_factory=dict)
+    prompts: Digests = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rows = RowsHash(self.kind)
+        self.rows = RowsHash(self.kind, folder=self.folder)
+        self.prompts = Digests(17, folder=self.folder)
 
     def add(self, split: str, row: dict[str, Any]) -> None:
-        """Raises `TwoSplits` for a prompt that another split has."""
         prompt = bytes.fromhex(prompt_sha256(row, kind=self.kind))[:16]
-        if (other := self.split_of_prompt.setdefault(prompt, split)) != split:
-            raise TwoSplits(
-                gettext(
-                    "The prompt of row %(id)s stands in both %(other)s and %(split)s: what is trained on "
-                    "would be held out."
-                )
-                % {"id": row["id"], "other": other, "split": split},
-                id=row["id"],
-            )
+        self.prompts.add(prompt + bytes([SPLITS.index(split)]))
         self.splits[split] = self.splits.get(split, 0) + 1
         self.num_simulated += row.get("simulated") is True
         self.rows.add(split, row)
 
-    def refuse_empty(self) -> None:
+    def close(self, folder: Path) -> None:
+        """All rows of `folder` were added. Raises `NoRows`, and `TwoSplits` for a prompt that another split has."""
         if not self.splits:
             raise NoRows(gettext("There is no row to keep."))
+        if len(self.splits) > 1 and (shared := self.in_two_splits()):
+            self.refuse_shared(folder, shared)
+        self.rows_sha256 = self.rows.hexdigest()
+
+    def in_two_splits(self) -> set[bytes]:
+        shared: set[bytes] = set()
+        for block in self.prompts.blocks():
+            for one, other in itertools.pairwise(block):
+                if one[:16] == other[:16] and one[16] != other[16] and len(shared) < 1000:
+                    shared.add(one[:16])
+        return shared
+
+    def refuse_shared(self, folder: Path, shared: set[bytes]) -> None:
+        """Finds the first row again, to name it."""
+        first, second = SPLITS
+        for row in rows_below(folder / "data", split=second):
+            if bytes.fromhex(prompt_sha256(row, kind=self.kind))[:16] in shared:
+                raise TwoSplits(
+                    gettext(
+                        "The prompt of row %(id)s stands in both %(other)s and %(split)s: what is trained on "
+                        "would be held out."
+                    )
+                    % {"id": row["id"], "other": first, "split": second},
+                    id=row["id"],
+                )
 
 
 def write_split(folder: Path, *, split: str, rows: Rows, tally: Tally) -> None:
@@ -220,6 +243,7 @@ def write_split(folder: Path, *, split: str, rows: Rows, tally: Tally) -> None:
 
 def _batches(rows: Rows, *, kind: str, split: str) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
+    size = 0
     for number, row in enumerate(rows, start=1):
         if complaint := complaint_about(row, kind=kind):
             raise BadRows(
@@ -229,16 +253,25 @@ def _batches(rows: Rows, *, kind: str, split: str) -> Iterator[list[dict[str, An
                 split=split,
             )
         batch.append(row)
-        if len(batch) == BATCH:
+        size += num_characters(row)
+        if len(batch) == BATCH or size > MOST_CHARACTERS:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch
 
 
+def num_characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(num_characters, value.values()))
+    return sum(map(num_characters, value)) if isinstance(value, list) else 0
+
+
 def tally_of(folder: Path, *, kind: str) -> Tally:
     """Reads through a folder that a run wrote. Raises `BadRows` where it is not what its kind says."""
-    tally = Tally(kind)
+    tally = Tally(kind, folder=folder.parent)
     for split in SPLITS:
         try:
             for batch in _batches(rows_below(folder / "data", split=split), kind=kind, split=split):
@@ -248,5 +281,5 @@ def tally_of(folder: Path, *, kind: str) -> Tally:
             raise BadRows(
                 gettext("The rows of %(split)s are no Parquet: %(error)s") % {"split": split, "error": error}
             ) from error
-    tally.refuse_empty()
+    tally.close(folder)
     return tally

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ from django.utils.translation import gettext
 
 from registry.models import DatasetKind
 from registry.services import labelled
+from registry.services.digests import Digests
 
 SPLITS = ("train", "test")
 ROLES = ("system", "user", "assistant")
@@ -101,18 +104,26 @@ def prompt_sha256(row: Row, *, kind: str) -> str:
 class RowsHash:
     """The hash of a dataset's rows. Rows in another order are the same rows; a row twice, or in another split, is not.
 
-    It is over the digests of the rows, sorted in each split: 32 bytes a row are held, and not the rows.
+    It is over the digests of the rows, sorted in each split: these are kept, on disk where they are many, and not the rows.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, folder: Path | None = None) -> None:
         self.kind = kind
-        self.digests: dict[str, list[bytes]] = {}
+        self.folder = folder or Path(tempfile.gettempdir())
+        self.digests: dict[str, Digests] = {}
 
     def add(self, split: str, row: Row) -> None:
-        self.digests.setdefault(split, []).append(hashlib.sha256(canonical(row)).digest())
+        if split not in self.digests:
+            self.digests[split] = Digests(32, folder=self.folder)
+        self.digests[split].add(hashlib.sha256(canonical(row)).digest())
 
     def hexdigest(self) -> str:
-        splits = {name: hashlib.sha256(b"".join(sorted(rows))).hexdigest() for name, rows in self.digests.items()}
+        splits = {}
+        for name, digests in self.digests.items():
+            whole = hashlib.sha256()
+            for block in digests.blocks():
+                whole.update(b"".join(block))
+            splits[name] = whole.hexdigest()
         return hashlib.sha256(canonical([self.kind, splits])).hexdigest()
 
 

@@ -30,6 +30,7 @@ THINGS = {
     "model:task": gettext_noop("a task model"),
     "model|model:masked": gettext_noop("a model that writes, or a masked language model"),
     "model|model:task": gettext_noop("a model that writes, or a task model"),
+    "dataset": gettext_noop("a dataset"),
     "dataset:": gettext_noop("a dataset without a kind"),
     "dataset:corpus": gettext_noop("a corpus dataset"),
     "dataset:instructions": gettext_noop("an instructions dataset"),
@@ -139,11 +140,16 @@ def role_of_output(run: Run) -> str:
 
 
 def _fits(what: str, given: str) -> bool:
-    """A plain "model" is one that writes text; those of a role that cannot are asked for by name. "|" is or."""
+    """A plain "model" is one that writes text; those of a role that cannot are asked for by name. "|" is or.
+
+    A plain "dataset" is one of any kind.
+    """
     if "|" in what:
         return any(_fits(one, given) for one in what.split("|"))
     if what == "model":
         return given.startswith("model:") and given.removeprefix("model:") not in SILENT
+    if what == "dataset":
+        return given.startswith("dataset:")
     return what == given
 
 

@@ -52,7 +52,9 @@ def start_run(
     checked = check_recipe(method, recipe, preset=preset)
     check_inputs(type(checked), inputs)
     if lack := checked.lacks(inputs):
-        raise NoReward(said(lack), field="reward")
+        if "reward?" in checked.inputs:
+            raise NoReward(said(lack), field="reward")
+        raise BadInput(said(lack), field=next(iter(checked.inputs)).removesuffix("?"))
     fields = checked.model_dump(mode="json")
     context = checked_context(fields, context or {})
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""`manage.py import_dataset NAME FILE --kind KIND`: a dataset from a .jsonl, .parquet, .csv or .txt file."""
+"""`manage.py import_dataset NAME FILE --kind KIND`: a dataset from a .jsonl, .json, .parquet, .csv or .txt file."""
 
 from __future__ import annotations
 

