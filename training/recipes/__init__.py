@@ -10,7 +10,9 @@ from training.recipes.import_model import ImportModelRecipe
 from training.recipes.kto import KtoRecipe
 from training.recipes.online_dpo import OnlineDpoRecipe
 from training.recipes.ppo import PpoRecipe
+from training.recipes.preflight import PreflightRecipe
 from training.recipes.pretrain import PretrainRecipe
+from training.recipes.profile import ProfileRecipe
 from training.recipes.reward import RewardRecipe
 from training.recipes.rloo import RlooRecipe
 from training.recipes.sft import SftRecipe
@@ -20,6 +22,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "import_model": ImportModelRecipe,
     "tokenizer": TokenizerRecipe,
     "pretrain": PretrainRecipe,
+    "profile": ProfileRecipe,
+    "preflight": PreflightRecipe,
     "sft": SftRecipe,
     "generate": GenerateRecipe,
     "ask": AskRecipe,

@@ -25,6 +25,7 @@ THINGS = {
     "model:sft": gettext_noop("an SFT model"),
     "model:reward": gettext_noop("a reward model"),
     "model:policy": gettext_noop("a policy"),
+    "dataset": gettext_noop("a dataset"),
     "dataset:": gettext_noop("a dataset without a kind"),
     "dataset:corpus": gettext_noop("a corpus dataset"),
     "dataset:instructions": gettext_noop("an instructions dataset"),
@@ -126,7 +127,9 @@ def role_of_output(run: Run) -> str:
 
 
 def _fits(what: str, given: str) -> bool:
-    """A plain "model" is one that writes text; a reward model, which cannot, is asked for by name."""
+    """A plain "model" is one that writes text; a reward model, which cannot, is asked for by name. "dataset" is any."""
+    if what == "dataset":
+        return given.startswith("dataset:")
     if what == "model":
         return given.startswith("model:") and given != f"model:{ModelRole.REWARD}"
     return what == given
