@@ -62,11 +62,11 @@ def compare_words(context: RunContext, train: list[Talk], test: list[Talk], *, t
     again = num_repeated([alike.normal(text) for text in texts])
     near = sum(first is not None for first in alike.first_alike(texts))
     context.progress("comparing words", 1, 2, unit="phases")
-    asked = [question_of(talk)[-1]["content"] for talk in compared]
-    held_out = [question_of(talk)[-1]["content"] for talk in test]
+    asked = [asked_of(question_of(talk)) for talk in compared]
+    held_out = [asked_of(question_of(talk)) for talk in test]
     if context.has_input("prompts"):
         rows = [row for split in ("train", "test") for row in datasets.read_rows(context.input("prompts"), split=split)]
-        held_out += [datasets.messages_of(row)[-1]["content"] for row in rows]
+        held_out += [asked_of(datasets.messages_of(row)) for row in rows]
     known = {alike.normal(question) for question in asked}
     same = [alike.normal(question) in known for question in held_out]
     nearly = [first is not None for first in alike.first_alike(held_out, asked)] if held_out else []
@@ -82,6 +82,11 @@ def compare_words(context: RunContext, train: list[Talk], test: list[Talk], *, t
         "begin_alike": begin_alike,
         "is_narrow": task == "narrow" or (task == "guess" and begin_alike >= NARROW_SHARE),
     }
+
+
+def asked_of(messages: Talk) -> str:
+    """All that was said before the answer, but for what the system says to everybody."""
+    return "\n".join(message["content"] for message in messages if message["role"] != "system")
 
 
 def num_repeated(texts: Sequence[str]) -> int:
