@@ -17,7 +17,7 @@ from accounts.access import requires
 from accounts.models import Capability, User
 from accounts.numbers import digits
 from accounts.paging import page_of
-from registry import picture, profile_page
+from registry import curation_page, picture, profile_page
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.objections import objection_to
 from registry.services import export
@@ -105,7 +105,7 @@ def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "dataset": dataset,
         "kept": kept,
         "profile": profile_page.shown(profile) if profile is not None else None,
-        "steps": profile_page.curation_steps(curation) if curation is not None else [],
+        "steps": curation_page.curation_steps(curation) if curation is not None else [],
         "split": split,
         "rows": [shown_row(row) for row in read_rows(dataset, split=split, limit=ROWS_SHOWN)],
         "formats": export.formats_of(dataset),

@@ -138,10 +138,18 @@ def measure(context: RunContext, recipe: PreflightRecipe, *, train: list[Talk], 
         ),
     }
     del model
+    differs = False
     if context.has_input("tuned"):
         words, tuned = load(context, context.input("tuned"), recipe)
+        differs = words.chat_template != tokenizer.chat_template
         nats["tuned"] = nats_of(context, recipe, "fine-tuned", tuned, words, rows)
-    return {"measured": len(rows), "held_out_is_trained_on": not test, "shots": len(shots), **summary(nats, sizes)}
+    return {
+        "measured": len(rows),
+        "held_out_is_trained_on": not test,
+        "shots": len(shots),
+        "tuned_template_differs": differs,
+        **summary(nats, sizes),
+    }
 
 
 def load(context: RunContext, given: Input, recipe: PreflightRecipe) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from registry.models import Artifact, DatasetProfile, DatasetVersion
 
 REPORT = "report.json"
 CURATION = "curation.json"
+VERSION = 1  # of profiles, as they are read here
 
 
 def keep_profile(dataset: DatasetVersion, *, artifact: Artifact, run: uuid.UUID) -> None:
@@ -25,7 +26,8 @@ def find_profile(dataset: DatasetVersion) -> DatasetProfile | None:
 
 
 def read_profile(profile: DatasetProfile) -> dict[str, Any] | None:
-    return read_object(profile.artifact.folder / REPORT)
+    found = read_object(profile.artifact.folder / REPORT)
+    return found if found is not None and found.get("version") == VERSION else None
 
 
 def read_curation(dataset: DatasetVersion) -> dict[str, Any] | None:
