@@ -8,7 +8,7 @@ from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 from django.utils.functional import Promise
-from django.utils.translation import get_language_info, gettext, gettext_lazy
+from django.utils.translation import get_language_info, gettext, gettext_lazy, ngettext
 
 from accounts.numbers import digits, whole
 
@@ -38,7 +38,7 @@ KINDS: dict[str, str | Promise] = {
     "contempt for groups": gettext_lazy("Contempt for groups"),
 }  # fmt: skip
 PARTS: dict[str, str | Promise] = {
-    "row": gettext_lazy("whole row"), "text": gettext_lazy("text"), "system": gettext_lazy("system"),
+    "row": gettext_lazy("whole row"), "text": gettext_lazy("text"), "question": gettext_lazy("question"), "system": gettext_lazy("system"),
     "user": gettext_lazy("user"), "assistant": gettext_lazy("assistant"), "chosen": gettext_lazy("chosen"),
     "rejected": gettext_lazy("rejected"),
 }  # fmt: skip
@@ -93,9 +93,7 @@ def shown(profile: dict[str, Any]) -> Shown:
         lengths=tuple(length_rows(splits)),
         length_chart=length_chart(splits),
         turn_chart=turn_chart(splits, turns) if len(turns) > 1 else None,
-        turns=gettext("Each row has %(num)s part(s).") % {"num": whole(int(next(iter(turns))))}
-        if len(turns) == 1
-        else "",
+        turns=turns_of_each(int(next(iter(turns)))) if len(turns) == 1 else "",
         languages=tuple(languages_of(splits, total=profile["num_rows"])),
         repeated=share(profile["num_repeated"], profile["num_rows"]),
         samples=tuple(
@@ -110,6 +108,11 @@ def shown(profile: dict[str, Any]) -> Shown:
             (str(KINDS.get(kind, kind)), whole(found["words"]), counted(found["most"])) for kind, found in kinds.items()
         ),
     )
+
+
+def turns_of_each(number: int) -> str:
+    words = ngettext("Each row is %(num)s text or message.", "Each row is %(num)s texts or messages.", number)
+    return words % {"num": whole(number)}
 
 
 def share(count: int, total: int) -> str:
@@ -128,7 +131,7 @@ def length_rows(splits: dict[str, Any]) -> list[tuple[str, ...]]:
         (name, part_name(part), *(whole(table[key]) for key in ("rows", "median", "low", "high", "longest")))
         for name, split in splits.items()
         for part, table in split["lengths"].items()
-        if part != "text"  # the whole of its row
+        if part != "text" or len(split["lengths"]) > 2  # else it is the whole of its row
     ]
 
 

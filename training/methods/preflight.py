@@ -19,7 +19,7 @@ from training import contract
 from training.context import RunContext
 from training.contract import Failure, Input
 from training.mechanics import datasets, models, scoring
-from training.mechanics.instructions import Talk, learned_of, question_of, read_talks
+from training.mechanics.instructions.talks import Talk, learned_of, question_of, read_talks
 from training.mechanics.memory import Room
 from training.mechanics.parts import Tell, batches_by_length, kept
 from training.mechanics.preflight import alike, few_shot, rendering

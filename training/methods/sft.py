@@ -24,7 +24,7 @@ from trl import SFTConfig, SFTTrainer, pack_dataset  # type: ignore[attr-defined
 from training.context import RunContext
 from training.contract import Failure
 from training.mechanics import datasets, models
-from training.mechanics.instructions import IGNORED, Example, Talk, encode, learned_of, question_of, read_talks
+from training.mechanics.instructions.talks import IGNORED, Example, Talk, encode, learned_of, question_of, read_talks
 from training.mechanics.trainers.base import RunTrainer
 from training.mechanics.trainers.head import add_compact_head
 from training.mechanics.trainers.samples import Show, pick_show

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from training.mechanics.instructions import IGNORED, Talk, encode, question_of
+from training.mechanics.instructions.talks import IGNORED, Talk, encode, question_of
 from training.mechanics.ratios import Ratio, ratio_over
 from training.mechanics.scoring import Completion
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from training.mechanics.instructions import IGNORED, Example, Talk, encode
+from training.mechanics.instructions.talks import IGNORED, Example, Talk, encode
 
 # What other templates write between turns; where a row says it itself, it was rendered before.
 MARKS = re.compile(

@@ -32,7 +32,8 @@ def texts_of(row: Row) -> list[tuple[str, str]]:
     for name in ("prompt", "messages", "chosen", "rejected"):
         for message in row.get(name) or ():
             found.append((name if name in ("chosen", "rejected") else message["role"], message["content"]))
-    return found or [("text", row["text"])]
+    found += [(name, row[name]) for name in ("question", "text") if row.get(name)]
+    return found or [("text", "")]
 
 
 def count(rows: Iterable[Row], *, split: str) -> Counts:

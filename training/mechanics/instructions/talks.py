@@ -1,4 +1,4 @@
-"""Instructions as tokens and labels: which tokens of a conversation are learned, and what share of them all that is."""
+"""Conversations as tokens, and which of them are learned: the assistant's words, each turn to its end-of-turn token."""
 
 from __future__ import annotations
 
