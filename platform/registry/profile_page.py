@@ -38,7 +38,8 @@ KINDS: dict[str, str | Promise] = {
     "contempt for groups": gettext_lazy("Contempt for groups"),
 }  # fmt: skip
 PARTS: dict[str, str | Promise] = {
-    "row": gettext_lazy("whole row"), "text": gettext_lazy("text"), "question": gettext_lazy("question"), "system": gettext_lazy("system"),
+    "row": gettext_lazy("whole row"), "text": gettext_lazy("text"), "question": gettext_lazy("question"),
+    "system": gettext_lazy("system"),
     "user": gettext_lazy("user"), "assistant": gettext_lazy("assistant"), "chosen": gettext_lazy("chosen"),
     "rejected": gettext_lazy("rejected"),
 }  # fmt: skip
