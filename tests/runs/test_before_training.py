@@ -95,6 +95,7 @@ def test_a_dataset_is_profiled_by_a_button_and_its_page_and_card_say_what_is_in_
     assert DatasetProfile.objects.get().artifact == newer
 
 
+@pytest.mark.slow
 def test_a_check_before_fine_tuning_starts_where_it_starts_and_is_shown_there(admin, rows, settings, tmp_path):
     from tests.training.tiny import write_model  # torch takes seconds that the rest of this file need not wait
 
