@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 
@@ -74,6 +75,17 @@ def test_groups_are_named_with_the_tone_of_their_sentences(profile):
     assert found["old people"]["rough"]["value"] == 0.5 and profile["rough"]["rows"] == 1
     assert profile["rough"]["kinds"]["insults"]["words"] == 2
     assert "Muslims" in profile["groups_not_named"]
+
+
+def test_real_instructions_are_english_and_name_some_groups_and_not_others(data):
+    texts = gzip.decompress((data / "self_instruct/seed_tasks.jsonl.gz").read_bytes()).decode().splitlines()
+    tasks = [json.loads(line) for line in texts]
+    rows = [talk(at, task["instruction"], task["instances"][0]["output"]) for at, task in enumerate(tasks)]
+    told = tally.profile_of(tally.count(rows, split="train"))
+    assert told["splits"]["train"]["languages"]["en"] > 0.9 * len(rows)
+    named = {group["name"]: group for group in told["groups"]}
+    assert named["women"]["rows"] >= 5 and named["women"]["sentiment"]["low"] is not None
+    assert "people with mental illness or autism" in told["groups_not_named"]
 
 
 def test_a_name_has_no_tone_and_an_everyday_word_names_nobody():
