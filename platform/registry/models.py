@@ -144,6 +144,18 @@ class DatasetVersion(models.Model):
         return self.name
 
 
+class DatasetProfile(models.Model):
+    """What is in rows, by their hash: a function of the rows, so it holds for each dataset that has the same ones."""
+
+    rows_sha256 = models.CharField(max_length=64, unique=True)
+    artifact = models.OneToOneField(Artifact, on_delete=models.PROTECT, related_name="profile")  # a report
+    run = models.UUIDField()
+    made_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"profile of {self.rows_sha256[:12]}"
+
+
 class Alias(models.Model):
     """A moving name for a model, such as `sft/current`. Each move is audited, and is a conditional update."""
 

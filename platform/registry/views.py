@@ -17,13 +17,14 @@ from accounts.access import requires
 from accounts.models import Capability, User
 from accounts.numbers import digits
 from accounts.paging import page_of
-from registry import picture
+from registry import curation_page, picture, profile_page
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.objections import objection_to
 from registry.services import export
 from registry.services.datasets import read_rows
 from registry.services.lineage import lineage_of
 from registry.services.models import move_alias
+from registry.services.profiles import find_profile, read_curation, read_profile
 
 PAGE = 40
 ROWS_SHOWN = 10
@@ -98,8 +99,13 @@ def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
     dataset = get_object_or_404(DatasetVersion.objects.select_related("artifact", "created_by"), pk=dataset_id)
     split = request.GET.get("split", "")
     split = split if split in dataset.splits else next(iter(dataset.splits), "train")
+    kept, curation = find_profile(dataset), read_curation(dataset)
+    profile = read_profile(kept) if kept is not None else None
     context = {
         "dataset": dataset,
+        "kept": kept,
+        "profile": profile_page.shown(profile) if profile is not None else None,
+        "steps": curation_page.curation_steps(curation) if curation is not None else [],
         "split": split,
         "rows": [shown_row(row) for row in read_rows(dataset, split=split, limit=ROWS_SHOWN)],
         "formats": export.formats_of(dataset),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidValue
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, gettext_noop
@@ -19,6 +19,7 @@ from accounts.errors import UserError
 from accounts.models import Capability, User
 from registry.models import SILENT, Artifact, DatasetVersion, ModelRole, ModelVersion
 from runs import audience, recipe_form
+from runs.preflight import newest_preflight
 from runs.recipe_words import said
 from runs.services.start import start_run
 from runs.words import rows
@@ -102,6 +103,8 @@ def launch(request: HttpRequest, method: str) -> HttpResponse:
         "sections": recipe_form.sections(recipe, values=values, preset=preset, errors=errors),
         "inputs": input_fields(recipe, source),
         "has_name": recipe.output != "report",
+        "checks_before": method == "sft",
+        "before": newest_preflight(source) if method == "sft" else None,
         "groups": audience.groups() if "votes" in recipe.model_fields else [],
         "group": source.get(audience.FIELD, ""),
         "title": source.get("title", ""),
@@ -138,7 +141,7 @@ def choices_for(wanted: str) -> list[Choice]:
         found = models.filter(role__in=roles_of(wanted))
         return [Choice(str(m.artifact_id), f"{m.name} ({m.get_role_display()})") for m in found[:MOST_CHOICES]]
     if kind == "dataset":
-        datasets = DatasetVersion.objects.filter(**({"kind": more} if more else {})).order_by("-created_at", "-pk")
+        datasets = DatasetVersion.objects.filter(Q(kind=more) if more else Q()).order_by("-created_at", "-pk")
         return [Choice(str(d.artifact_id), f"{d.name} ({rows(d.num_rows)})") for d in datasets[:MOST_CHOICES]]
     artifacts: QuerySet[Artifact] = Artifact.objects.filter(kind=kind).order_by("-created_at", "-pk")
     return [Choice(str(a.pk), label_of(a)) for a in artifacts[:MOST_CHOICES]]

@@ -1,4 +1,4 @@
-"""The report that an evaluation leaves, read for a page: figures with intervals, and texts side by side."""
+"""The reports that runs leave, read for a page: an evaluation's figures and texts; a preflight's findings; a profile's place."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 from django.utils.translation import gettext, gettext_noop, ngettext
 
 from accounts.numbers import digits, whole
-from registry.models import ArtifactKind
+from registry.models import ArtifactKind, DatasetVersion
 from runs.models import Run, RunState
+from runs.preflight import Preflight, preflight_of
 
 ROWS_SHOWN = 12
 LABELS = {
@@ -53,16 +54,27 @@ class Report:
     rows: tuple[ReportRow, ...]
     stats: tuple[tuple[str, str, str], ...]  # (label, value, interval and n)
     caption: str
+    template: str = "runs/report.html"
 
 
-def report_of(run: Run) -> Report | None:
-    """None for a run that made no report, or one of many models (`runs.measures`)."""
+@dataclass(frozen=True, slots=True)
+class ProfileReport:
+    """The profile itself stands on the page of its dataset."""
+
+    datasets: tuple[DatasetVersion, ...]
+    template: str = "runs/profile_report.html"
+
+
+def report_of(run: Run) -> Report | ProfileReport | Preflight | None:
+    """None for a run that made no report, or one of many models (`runs.measures`). Each is shown by its own `template`."""
     if not has_report(run) or run.method == "measure":
         return None
-    output, metrics = run.output, run.metrics
-    return Report(
-        figures_of(metrics), read_rows(output.artifact.folder / "rows.parquet"), stats_of(metrics), caption_of(metrics)
-    )
+    if run.method == "preflight":
+        return preflight_of(run)
+    if run.method == "profile":
+        return ProfileReport(tuple(DatasetVersion.objects.filter(artifact__used_by__run=run)))
+    metrics, folder = run.metrics, run.output.artifact.folder
+    return Report(figures_of(metrics), read_rows(folder / "rows.parquet"), stats_of(metrics), caption_of(metrics))
 
 
 def has_report(run: Run) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs import compare_views, import_views, launch_views, views
+from runs import compare_views, import_views, launch_views, preflight_views, views
 
 urlpatterns = [
     path("runs/", views.run_list, name="runs"),
     path("runs/compare/", compare_views.compare, name="runs_compare"),
     path("runs/compare/curves/", compare_views.compare_curves, name="runs_compare_curves"),
     path("runs/new/<slug:method>/", launch_views.launch, name="launch"),
+    path("runs/preflight/", preflight_views.preflight, name="preflight"),
     path("models/import/", import_views.model_import, name="model_import"),
     path("runs/<uuid:run_id>/", views.run_detail, name="run"),
     path("runs/<uuid:run_id>/curves/", views.run_curves, name="run_curves"),

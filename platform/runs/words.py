@@ -17,6 +17,11 @@ PHASES = (
     gettext_noop("counting words"),
     gettext_noop("measuring"),
     gettext_noop("waiting for votes"),
+    gettext_noop("counting"),
+    gettext_noop("comparing words"),
+    gettext_noop("no examples"),
+    gettext_noop("examples"),
+    gettext_noop("fine-tuned"),
 )
 UNITS = (
     gettext_noop("steps"),
@@ -27,6 +32,7 @@ UNITS = (
     gettext_noop("prompts"),
     gettext_noop("samples"),
     gettext_noop("texts"),
+    gettext_noop("answers"),
 )
 
 

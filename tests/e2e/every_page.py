@@ -7,6 +7,8 @@ trained here. A page is an address, or an address and the keys pressed there.
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 from scripts.pictures import stage
 from scripts.pictures.camera import session_of  # sets Django up
@@ -21,6 +23,9 @@ from annotation.services.ahead import lease_ahead
 from annotation.services.assign import lease_next
 from annotation.services.invitations import invite
 from registry.models import Alias, DatasetVersion, ModelVersion
+from registry.services.artifacts import store_folder
+from registry.services.datasets import read_rows
+from registry.services.profiles import keep_profile
 from rlhf.models import RoundState
 from rlhf.services.alarm import FEWEST
 from rlhf.services.rounds import start_round
@@ -35,9 +40,10 @@ from training.mechanics.coach.learning import repeated_text
 from training.mechanics.coach.policies import far_from_reference
 from training.mechanics.coach.rewards import no_better_than_length
 from training.mechanics.coach.seen import Finding, Seen
+from training.mechanics.profile import tally
 
 PEOPLE = ("dan", "ada", "bea", "eve", "rita", "rex", "grace")
-METHODS = ("pretrain", "generate", "dpo", "ppo", "rloo")  # one template makes the forms of all
+METHODS = ("pretrain", "sft", "generate", "dpo", "ppo", "rloo")  # one template makes the forms of all
 
 
 def findings() -> list[Finding]:
@@ -75,6 +81,7 @@ def runs_of(grace: User) -> dict[str, str]:
         say(entry.run, *(metric(step, reward=0.1 * step, kl=0.2 * step) for step in (1, 2, 3)))
     say(decided.stages.first().run, ("log", {"text": "The coach looked.", "watched": ["the loss", "gradients"]}))
     ranked(policies["ppo"], given["model"], num=FEWEST, won=0.2, by=User.objects.get(username="ada"))
+    profiled(DatasetVersion.objects.get(name="everyday-1"), going)
     waiting = start_round(campaign, **given)
     Alias.objects.get_or_create(name="sft/current", defaults={"model": given["model"]})
     assert decided.state == RoundState.OPEN
@@ -93,6 +100,17 @@ def runs_of(grace: User) -> dict[str, str]:
         "lineage": reverse("lineage", args=["model", policies["ppo"].pk]),
         "dataset": reverse("dataset", args=[given["preferences"].pk]),
     }
+
+
+def profiled(dataset: DatasetVersion, run: Run) -> None:
+    """As if `run` had been its profile."""
+    counts: dict[str, object] = {}
+    for split in dataset.splits:
+        tally.add(counts, tally.count(read_rows(dataset, split=split), split=split))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "report.json").write_text(json.dumps(tally.profile_of(counts)))
+        artifact = store_folder(Path(folder), kind="report")
+    keep_profile(dataset, artifact=artifact, run=run.pk)
 
 
 def pages() -> dict[str, list[tuple[str, str]]]:

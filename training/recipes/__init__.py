@@ -14,7 +14,9 @@ from training.recipes.measure import MeasureRecipe
 from training.recipes.merge import MergeRecipe
 from training.recipes.online_dpo import OnlineDpoRecipe
 from training.recipes.ppo import PpoRecipe
+from training.recipes.preflight import PreflightRecipe
 from training.recipes.pretrain import PretrainRecipe
+from training.recipes.profile import ProfileRecipe
 from training.recipes.reward import RewardRecipe
 from training.recipes.rloo import RlooRecipe
 from training.recipes.sft import SftRecipe
@@ -25,6 +27,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "curate": CurateRecipe,
     "tokenizer": TokenizerRecipe,
     "pretrain": PretrainRecipe,
+    "profile": ProfileRecipe,
+    "preflight": PreflightRecipe,
     "sft": SftRecipe,
     "finetune": FinetuneRecipe,
     "merge": MergeRecipe,

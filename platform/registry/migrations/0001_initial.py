@@ -160,6 +160,21 @@ class Migration(migrations.Migration):
             field=models.ManyToManyField(blank=True, related_name="datasets_made", to="registry.modelversion"),
         ),
         migrations.CreateModel(
+            name="DatasetProfile",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("rows_sha256", models.CharField(max_length=64, unique=True)),
+                ("run", models.UUIDField()),
+                ("made_at", models.DateTimeField(auto_now=True)),
+                (
+                    "artifact",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="profile", to="registry.artifact"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Alias",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

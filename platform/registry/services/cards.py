@@ -29,6 +29,7 @@ class Facts:
     licence: str
     text: str
     is_simulated: bool
+    profile: str = ""  # what was counted of the rows, in Markdown; a stored folder's card is older than that
 
 
 Files = dict[str, dict[str, str]]  # configuration -> split -> path or pattern
@@ -76,4 +77,6 @@ def _body(facts: Facts) -> list[str]:
     rows = ", ".join(f"{count} {split}" for split, count in sorted(facts.splits.items(), reverse=True))
     lines += [f"- kind: {facts.kind}", f"- rows: {rows}", f"- licence: {facts.licence or 'not given'}"]
     lines += [f"- sha256 of the rows: `{facts.rows_sha256}`"]
+    if facts.profile:
+        lines += ["", facts.profile]
     return lines

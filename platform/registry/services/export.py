@@ -21,7 +21,7 @@ from accounts.errors import Conflict, NotFound
 from accounts.models import User
 from audit.services import record
 from registry.models import DatasetKind, DatasetVersion
-from registry.services import cards
+from registry.services import cards, profiles
 from registry.services.artifacts import told_if_full, verify
 from registry.services.datasets import BATCH, SHARD, read_rows, rows_below
 from registry.services.schemas import SCHEMAS, SPLITS
@@ -138,7 +138,7 @@ def files_of(dataset: DatasetVersion, *, fmt: str) -> Iterator[ExportFile]:
     facts = cards.Facts(
         name=dataset.name, kind=dataset.kind, rows_sha256=dataset.rows_sha256, splits=splits, licence=dataset.licence,
         text="\n\n".join(part for part in (dataset.card.strip(), read_as(dataset, fmt=fmt)) if part),
-        is_simulated=dataset.is_simulated,
+        is_simulated=dataset.is_simulated, profile=profiles.short_of(dataset),
     )  # fmt: skip
     yield ExportFile(cards.FILE, iter([cards.card(facts, files={"default": paths}).encode()]))
     for split, path in paths.items():

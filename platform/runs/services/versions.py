@@ -5,6 +5,7 @@ from __future__ import annotations
 from registry.models import Artifact, ArtifactKind, DatasetVersion, ModelVersion
 from registry.services.datasets import Tally, register_dataset
 from registry.services.models import register_model
+from registry.services.profiles import keep_profile
 from runs.models import Run
 from runs.services.inputs import role_of_output
 
@@ -12,11 +13,17 @@ ADAPTER = "adapter_config.json"
 
 
 def make_version(run: Run, artifact: Artifact, *, tally: Tally | None) -> None:
-    """Registers a model or a dataset; a tokenizer or a report stays an artifact. Call it in the run's last transaction."""
+    """Registers a model or a dataset; a profile is kept for its dataset's rows; a tokenizer or another report stays an artifact.
+
+    Call it in the run's last transaction.
+    """
     if artifact.kind == ArtifactKind.MODEL:
         make_model(run, artifact)
     elif artifact.kind == ArtifactKind.DATASET:
         make_dataset(run, artifact, tally=tally)
+    elif run.method == "profile":
+        for dataset in datasets_of(run):
+            keep_profile(dataset, artifact=artifact, run=run.pk)
 
 
 def make_model(run: Run, artifact: Artifact) -> ModelVersion:
