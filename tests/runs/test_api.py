@@ -103,4 +103,4 @@ def test_recipes_come_with_their_bounds_and_presets(admin):
     recipe = admin.get("/api/v1/runs/recipes/").json()["tokenizer"]
     assert recipe["schema"]["properties"]["vocab_size"]["minimum"] == 300
     assert recipe["presets"]["tiny"] == {"vocab_size": 512}
-    assert recipe["inputs"] == {"corpus": "dataset:corpus"}
+    assert recipe["inputs"] == {"corpus": "dataset:corpus", "reference?": "tokenizer", "reference_model?": "model"}
