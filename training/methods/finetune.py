@@ -58,7 +58,7 @@ def run(context: RunContext) -> dict[str, Any]:
         if recipe.task == "classification" and recipe.beside_words:
             metrics |= beside_words(context, train, rows, decisions)
         show(context, rows, decisions, step=trainer.state.global_step)
-    models.publish_model(trainer.model, tokenizer, context.output, adapter_allowed=model_input.base is None)
+    models.publish_model(trainer.model, tokenizer, context.output)
     heads.write_rule(context.output, trainer.reader.rule)
     return metrics
 

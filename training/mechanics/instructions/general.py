@@ -17,7 +17,7 @@ def read_general(given: Input, *, tokenizer: Any, max_length: int) -> list[Examp
     """The first texts of the held-out split, or of the only one there is; every token is predicted. Raises `Failure`."""
     rows = datasets.read_rows(given, split="test", limit=TEXTS) or datasets.read_rows(given, split="train", limit=TEXTS)
     streams = [encode_documents(tokenizer, [row["text"]], most=max_length) for row in rows]
-    encoded = [stream.tokens[:max_length].tolist() for stream in streams]
+    encoded = [stream.read(0, max_length).tolist() for stream in streams]
     examples = [Example(ids, list(ids), 0) for ids in encoded if len(ids) > 1]
     if not examples:
         raise Failure(

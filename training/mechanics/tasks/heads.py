@@ -27,6 +27,8 @@ from transformers import (
 from training import contract
 from training.contract import Failure, Input
 from training.mechanics import models
+from training.mechanics.adapters import refuse_missing
+from training.mechanics.naming import first_line, named
 from training.recipes.finetune import TaskName
 from training.recipes.lora import LoRA
 
@@ -66,7 +68,7 @@ def read_rule(given: Input) -> TaskRule:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure(
             "no_task",
-            f"{models.named(given)} has no readable {TASK}, which tells what its outputs mean.",
+            f"{named(given)} has no readable {TASK}, which tells what its outputs mean.",
             advice="Choose a model that was fine-tuned on a task here.",
         ) from error
 
@@ -91,14 +93,14 @@ def fresh(given: Input, rule: TaskRule, *, dtype: torch.dtype, pad: int) -> tupl
     except (ValueError, AttributeError) as error:
         raise Failure(
             "no_task_head",
-            f"A model of class {type(trunk).__name__} has no head for {rule.task}: {models.first_line(error)}",
+            f"A model of class {type(trunk).__name__} has no head for {rule.task}: {first_line(error)}",
             advice="Choose a Llama, Qwen, GPT-2, BERT or ModernBERT, or another task.",
         ) from error
     prefix = model.base_model_prefix
     inside = getattr(model, prefix)
     missing, _ = inside.load_state_dict(trunk.state_dict(), strict=False)  # BERT's pooler is not in every class
     if missing:
-        raise Failure("bad_model", f"{models.named(given)} lacks weights that its class has, such as {missing[0]}.")
+        raise Failure("bad_model", f"{named(given)} lacks weights that its class has, such as {missing[0]}.")
     kept = {f"{prefix}.{name}" for name in trunk.state_dict().keys() - drawn}
     names = {name.rpartition(".")[0] for name, _ in model.named_parameters() if name not in kept}
     return model.to(dtype), sorted(names)
@@ -114,12 +116,12 @@ def load_trunk(given: Input, *, dtype: torch.dtype) -> tuple[Any, set[str]]:
             output_loading_info=True,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise Failure("bad_model", f"{models.named(given)} can't be loaded: {models.first_line(error)}") from error
+        raise Failure("bad_model", f"{named(given)} can't be loaded: {first_line(error)}") from error
     drawn = set(told["missing_keys"])
     if any(not name.startswith("pooler.") for name in drawn):
         raise Failure(
             "bad_model",
-            f"{models.named(given)} lacks weights that its class has, such as {min(drawn)}.",
+            f"{named(given)} lacks weights that its class has, such as {min(drawn)}.",
             advice="Import or train the model again: its files are not those of its class.",
         )
     return trunk, drawn
@@ -130,14 +132,14 @@ def load_task_model(given: Input, *, dtype: torch.dtype, pad: int) -> tuple[Any,
     rule = read_rule(given)
     if given.base is None:
         return models.load(CLASSES[rule.task], given, dtype=dtype), rule
-    base = Input(given.base, given.kind, given.sha256, name=given.name)
-    model, _ = fresh(base, rule, dtype=dtype, pad=pad)  # what is drawn here stands in the adapter, and is laid over it
-    if not Path(given.path, models.ADAPTER).is_file():
-        raise Failure("no_adapter", f"{models.named(given)} has no {models.ADAPTER}.")
+    *below, top = given.below
+    stack = Input(top, given.kind, given.sha256, given.name, base=below[0] if below else None, between=tuple(below[1:]))
+    model, _ = fresh(stack, rule, dtype=dtype, pad=pad)  # what is drawn here stands in the adapter, and is laid over it
+    refuse_missing(Path(given.path), given=given)
     try:
         return PeftModel.from_pretrained(model, given.path).merge_and_unload(), rule
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise Failure("bad_model", f"{models.named(given)} can't be loaded: {models.first_line(error)}") from error
+        raise Failure("bad_model", f"{named(given)} can't be loaded: {first_line(error)}") from error
 
 
 def add_adapter(model: Any, lora: LoRA, *, task: TaskName, drawn: Sequence[str]) -> Any:
