@@ -53,12 +53,19 @@ REFUSALS = (
     gettext_noop("several heads are an ensemble or those of groups of raters, not both"),
     gettext_noop("use_weighting is not for aot and aot_unpaired, whose sorted margins belong to no comparison"),
     gettext_noop("temperatures must lie above 0 and at most at 2"),
+    gettext_noop("samples_per_prompt must divide minibatch_size"),
+    gettext_noop("stride is at most half of max_length: a window must reach beyond the one before"),
+    gettext_noop("class_weights are of a classification"),
+    gettext_noop("lora has the settings of the adapters lora and qlora, not of virtual tokens"),
+    gettext_noop("weights are above 0; a dataset that is not to be learned is left out of the inputs"),
 )
 
 # What a run would lack, whose recipe's fields do fit together.
 LACKS = (
     gettext_noop("Nobody would score the completions: choose a reward model, or let people vote."),
     gettext_noop("Give one dataset, of the kind that is to be curated: a corpus or instructions."),
+    gettext_noop("There is one weight a dataset of instructions, in the order of the inputs, or none."),
+    gettext_noop("Choose a set to measure on: a corpus, instructions or labelled texts."),
 )
 
 

@@ -41,6 +41,16 @@ WRONG = [
     ("dpo", {"loss": "aot", "use_weighting": True}),
     ("reward", {"heads": 3, "groups": "estimated"}),
     ("reward", {"num_groups": 3, "groups": "campaign"}),
+    ("ppo", {"samples_per_prompt": 3}),
+    ("curate", {"decontamination": {"ngram": 6, "shortest": 7}}),
+    ("curate", {"quality": {"min_words": 9, "max_words": 8}}),
+    ("curate", {"repetition": {"max_most_frequent": [0.2, 0.2, 1.2]}}),
+    ("tokenizer", {"vocab_size": 300, "special_tokens": [f"<{n}>" for n in range(60)]}),
+    ("tokenizer", {"special_tokens": ["<a>", "<a>"]}),
+    ("finetune", {"task": "entities", "max_length": 64, "stride": 63}),
+    ("finetune", {"task": "entities", "class_weights": True}),
+    ("sft", {"adapter": "prompt", "lora": {"r": 4}}),
+    ("sft", {"weights": [1.0, 0.0]}),
 ]
 
 

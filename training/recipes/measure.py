@@ -42,5 +42,5 @@ class MeasureRecipe(Recipe):
 
     def lacks(self, inputs: Collection[str]) -> str:
         if not set(inputs) & set(SETS):
-            return "a set to measure on: a corpus, instructions or labelled texts"
+            return "Choose a set to measure on: a corpus, instructions or labelled texts."
         return ""
