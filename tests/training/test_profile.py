@@ -10,8 +10,8 @@ import pytest
 
 from tests.training import tiny
 from training import contract
+from training.mechanics.languages import language_of
 from training.mechanics.profile import groups, tally, tone
-from training.mechanics.profile.languages import language_of
 from training.mechanics.ratios import ratio_over
 
 

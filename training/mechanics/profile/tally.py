@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from training.mechanics.profile import groups, languages, tone
+from training.mechanics import languages
+from training.mechanics.profile import groups, tone
 from training.mechanics.ratios import moments, ratio
 
 Row = dict[str, Any]
