@@ -12,6 +12,7 @@ from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassif
 from tests.training import labelled, tiny
 from training import contract
 from training.mechanics import models
+from training.mechanics.adapters import ADAPTER
 from training.mechanics.tasks import heads
 from training.mechanics.tasks.heads import TaskRule
 from training.mechanics.tasks.reading import Reader
@@ -84,7 +85,7 @@ def test_a_causal_model_learns_by_an_adapter_that_holds_its_head(causal, tmp_pat
         < models.count_parameters(models.load_causal(causal, dtype=torch.float32))
     )
     output = run_dir / "output"
-    assert (output / models.ADAPTER).is_file() and not (output / "model.safetensors").exists()
+    assert (output / ADAPTER).is_file() and not (output / "model.safetensors").exists()
 
     given = tiny.given(output, "model", base=causal.path)
     torch.manual_seed(99)  # whatever is drawn for the head while loading must be laid over
@@ -122,12 +123,16 @@ def test_a_head_on_a_model_that_is_an_adapter_stands_on_the_merged_weights(causa
     assert torch.equal(head.model.get_parameter(place), merged.get_parameter(place))
     assert not torch.equal(head.model.get_parameter(place), base.get_parameter(place))
 
-    # What is trained on it has no base that it could be stored beside: it is written whole.
+    # What is trained on it is an adapter on both, which is read on both.
     changes = {"lora": {"r": 2}, "epochs": 1, "max_length": 40}
     run_dir, _ = finetuned(tmp_path, given, labelled.of_one_colour(16), labelled.of_one_colour(4), **changes)
-    assert (run_dir / "output/model.safetensors").is_file() and not (run_dir / "output" / models.ADAPTER).exists()
-    again, _ = heads.load_task_model(tiny.given(run_dir / "output", "model"), dtype=torch.float32, pad=0)
-    assert again.config.id2label == {0: "blue", 1: "red"}
+    assert (run_dir / "output" / ADAPTER).is_file() and not (run_dir / "output/model.safetensors").exists()
+    between: tuple[tuple[str, ...], ...] = ((given.path,), ())
+    stacks = (tiny.given(run_dir / "output", "model", base=causal.path, between=some) for some in between)
+    read, left = (heads.load_task_model(one, dtype=torch.float32, pad=0)[0] for one in stacks)
+    assert read.config.id2label == {0: "blue", 1: "red"}
+    difference = read.model.get_parameter(place) - left.model.get_parameter(place)
+    assert torch.allclose(difference, merged.get_parameter(place) - base.get_parameter(place), atol=1e-6)
 
 
 def test_a_task_model_opens_with_transformers_alone(bert, tmp_path):
