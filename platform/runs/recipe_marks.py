@@ -244,9 +244,7 @@ MARKS = (
     _("What counts of a text beyond the length of the other one (LD-DPO); none counts all."),
     _("What is curated, and comes out."),
     _("What is made of a comparison; sigmoid is DPO, and robust DPO with flips."),
-    _(
-        "What is trained instead of the whole model: LoRA, LoRA on a base of 4 bits (needs a GPU), virtual tokens before the text, or their keys and values in every layer. Virtual tokens want a rate ten times higher."
-    ),
+    _("What is trained instead of the whole model: LoRA, LoRA on a base of 4 bits (needs a GPU), virtual tokens before the text, or their keys and values in every layer. Virtual tokens want a rate ten times higher."),
     _("What the model is used as."),
     _("What weights are stored as. bfloat16 takes half the room, and rounds what was merged."),
     _("Width at which the rate was tuned; it is scaled to this width. None takes it as it is."),

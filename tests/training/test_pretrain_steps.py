@@ -206,17 +206,31 @@ def test_a_gradient_far_outside_what_is_usual_is_a_jump():
     assert not position.is_spike(5.0, None)
 
 
-def test_jumps_are_left_out_and_after_several_the_run_goes_back_and_reads_on(given, tmp_path, monkeypatch):
+def let_jump(monkeypatch, *, since: int, until: int) -> None:
+    """Gradients of the rows of these steps are a hundred times as long."""
     true_gradient = steps.gradient
 
     def stormy(work):
         loss = true_gradient(work)
-        if 8 * 25 <= work.position.row < 8 * 28:
+        if 8 * since <= work.position.row < 8 * until:
             for weight in work.model.parameters():
                 weight.grad.mul_(100)
         return loss
 
     monkeypatch.setattr(steps, "gradient", stormy)
+
+
+def test_jumps_that_no_other_rows_end_are_borne(given, tmp_path, monkeypatch):
+    let_jump(monkeypatch, since=29, until=100)
+    fields = {"steps": 36, "eval_every": 10, "spikes": {"deviations": 20, "patience": 3}}
+    run_dir = finished(tmp_path / "run", given, **fields)
+    assert contract.read_manifest(run_dir)["metrics"]["steps_left_out"] == 3  # and the last four were taken
+    assert [one["code"] for one in tiny.events(run_dir, "warning")][:2] == ["step_left_out", "steep"]
+    assert not any("went back" in one["text"] for one in tiny.events(run_dir, "log"))
+
+
+def test_jumps_are_left_out_and_after_several_the_run_goes_back_and_reads_on(given, tmp_path, monkeypatch):
+    let_jump(monkeypatch, since=25, until=28)
     fields = {"steps": 34, "eval_every": 10, "spikes": {"deviations": 20, "patience": 3}}
     whole = finished(tmp_path / "whole", given, **fields)
     assert contract.read_manifest(whole)["metrics"]["steps_left_out"] == 3

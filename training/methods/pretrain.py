@@ -23,7 +23,6 @@ from functools import partial
 from typing import Any
 
 from training.context import RunContext, Stopped
-from training.contract import Failure
 from training.mechanics import checkpoints, models
 from training.mechanics.pretraining.architectures import check_first_loss
 from training.mechanics.pretraining.optimizers import share_at
@@ -37,9 +36,8 @@ from training.mechanics.trainers.refusals import refuse_poisoned
 from training.mechanics.trainers.settings import MOST_POINTS
 from training.recipes.pretrain import PretrainRecipe
 
-ALL = (
-    10**9
-)  # checkpoints that a stop leaves standing: none is taken away by it, lest a run go back elsewhere for having stopped
+# Checkpoints that a stop leaves standing: none is taken away by it, lest a run go back elsewhere for having stopped.
+ALL = 10**9
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -151,8 +149,31 @@ def left_out(work: Work, norm: float) -> bool:
     work.context.metric(position.step, steps_left_out=position.left_out)
     if position.in_a_row < spikes.patience:
         return False
+    if position.returns == MOST_RETURNS or checkpoint_step(work) >= position.step - position.in_a_row:
+        bear(work)
+        return False
     go_back(work)
     return True
+
+
+def checkpoint_step(work: Work) -> int:
+    """Of the last evaluation before this step."""
+    every = work.recipe.eval_every
+    return (work.position.step - 1) // every * every
+
+
+def bear(work: Work) -> None:
+    """Weights as they are now jump with whatever rows: leaving rows out would leave out all that come.
+
+    So what is usual is learned anew, from steps that are taken, clipped as ever.
+    """
+    position = work.position
+    position.norms, position.in_a_row = [], 0
+    work.context.warn(
+        "steep",
+        f"The jumps went on at step {position.step} with other rows, so they come from the weights: steps are taken again, "
+        f"their gradients clipped to {work.recipe.max_grad_norm:g}. A lower learning rate would be calmer.",
+    )
 
 
 def go_back(work: Work) -> None:
@@ -160,14 +181,7 @@ def go_back(work: Work) -> None:
 
     So it is the same one whether the run was stopped in between or not.
     """
-    position, every = work.position, work.recipe.eval_every
-    if position.returns == MOST_RETURNS:
-        raise Failure(
-            "spikes",
-            f"Gradients jumped again after the run had gone back {MOST_RETURNS} times; the last good checkpoint was kept.",
-            advice="Lower the learning rate, warm up for longer, or look at the rows of these steps.",
-        )
-    step = (position.step - 1) // every * every
+    position, step = work.position, checkpoint_step(work)
     folder = work.context.checkpoints / f"{checkpoints.PREFIX}{step}"
     if step and checkpoints.is_whole(folder):
         work.position = read_state(folder, model=work.model, optimizers=work.optimizers)
