@@ -39,8 +39,7 @@ class SftRecipe(Recipe):
 
     adapter: Literal["none", "lora", "qlora", "prompt", "prefix"] = Field(
         "none",
-        description="What is trained instead of the whole model: LoRA, LoRA on a base of 4 bits (needs a GPU), virtual"
-        " tokens before the text, or their keys and values in every layer. Virtual tokens want a rate ten times higher.",
+        description="LoRA, LoRA on a base of 4 bits (needs a GPU), or virtual tokens, which want a tenfold rate; none: all weights.",
     )
     lora: LoRA | None = Field(
         None, description="The settings of the adapters lora and qlora; told alone, it is the adapter lora."
