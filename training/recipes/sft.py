@@ -39,7 +39,8 @@ class SftRecipe(Recipe):
 
     adapter: Literal["none", "lora", "qlora", "prompt", "prefix"] = Field(
         "none",
-        description="LoRA, LoRA on a base of 4 bits (needs a GPU), or virtual tokens, which want a tenfold rate; none: all weights.",
+        description="LoRA, LoRA on a base of 4 bits (needs a GPU), or virtual tokens, which want a tenfold rate;"
+        " none: all weights.",
     )
     lora: LoRA | None = Field(
         None, description="The settings of the adapters lora and qlora; told alone, it is the adapter lora."
