@@ -30,17 +30,24 @@ COPIES = 1 if TINY else 8  # of the addresses: about 100 MB of text
 
 
 def main() -> None:
+    rates, told = beside_map()
+    bench.report("shards", ours=rates["ours"], peer=rates["peer"], at_least=1.0, tiny=TINY, **told)
+
+
+def beside_map() -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Tokens a second of each side, run by run; medians and peaks of memory."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder))
         found: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
         for number in range(RUNS):
             for side in found:
                 found[side].append(measured(side, Path(folder), number))
-    rates = {side: [one["tokens_per_second"] for one in runs] for side, runs in found.items()}
-    memory = {f"{side}_peak_mib": round(statistics.median(one["mib"] for one in runs)) for side, runs in found.items()}
-    told = {f"{side}_tokens_per_second": round(statistics.median(one)) for side, one in rates.items()}
     assert found["ours"][0]["tokens"] == found["peer"][0]["tokens"], "not the same tokens"
-    bench.report("shards", ours=rates["ours"], peer=rates["peer"], at_least=1.0, tiny=TINY, **told, **memory)
+    rates = {side: [one["tokens_per_second"] for one in runs] for side, runs in found.items()}
+    told = {f"{side}_tokens_per_second": round(statistics.median(one)) for side, one in rates.items()}
+    for side, runs in found.items():
+        told[f"{side}_peak_mib"] = round(statistics.median(one["mib"] for one in runs))
+    return rates, told
 
 
 def prepare(folder: Path) -> None:
