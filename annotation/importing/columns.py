@@ -7,12 +7,13 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from annotation.services.prompts import kind_of, needs_of, priority_of
+from annotation.models import Split
+from annotation.services.prompts import held_out, kind_of, needs_of, priority_of
 from annotation.services.texts import BadLine
 
 LONGEST_ID = 120
 OPTIONAL = frozenset(
-    {"id", "source", "kind", "language", "skill", "priority"}
+    {"id", "source", "kind", "language", "skill", "priority", "held_out"}
 )  # `source` is for the reader of the file
 
 
@@ -31,4 +32,6 @@ def optional_columns(record: Mapping[str, Any]) -> dict[str, Any]:
     found |= {name: value for name, value in needs_of(record).items() if value}
     if (priority := record.get("priority")) is not None:
         found["priority"] = priority_of(priority)
+    if held_out(record.get("held_out")):
+        found["split"] = Split.TEST
     return found

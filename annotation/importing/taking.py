@@ -115,7 +115,10 @@ class Taking:
             self.counts.known_prompts += 1
             return known
         made = Prompt(
-            campaign=self.campaign, content_hash=sha256, messages=row.messages, split=split_of(sha256), **row.fields
+            campaign=self.campaign,
+            content_hash=sha256,
+            messages=row.messages,
+            **({"split": split_of(sha256)} | row.fields),
         )
         new.prompts.append(made)
         self.prompts[sha256] = made.pk

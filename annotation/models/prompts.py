@@ -19,7 +19,9 @@ class Split(models.TextChoices):
 
 
 class Prompt(models.Model):
-    """A conversation that ends with a user's turn. Its split follows from its content, so that it is the same everywhere."""
+    """A conversation that ends with a user's turn. Its split follows from its content, so that it is the same everywhere;
+    who brings a prompt may hold it out besides, but never take it to train on where its content holds it out.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="prompts")

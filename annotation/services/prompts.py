@@ -13,7 +13,7 @@ from accounts.abilities import BadAbility, language_of, skill_of
 from accounts.errors import UserError
 from accounts.hints import hint
 from accounts.models import User
-from annotation.models import Campaign, Prompt
+from annotation.models import Campaign, Prompt, Split
 from annotation.services.texts import BadLine, complaint_about
 from audit.services import record
 from registry.services.schemas import ROLES, conversation_sha256, split_of
@@ -21,7 +21,7 @@ from registry.services.schemas import ROLES, conversation_sha256, split_of
 LONGEST_ID = 120
 LARGEST_PROMPT = 200_000  # characters
 LONGEST_KIND = 40
-FIELDS = {"prompt", "messages", "id", "source", "kind", "language", "skill", "priority"}
+FIELDS = {"prompt", "messages", "id", "source", "kind", "language", "skill", "priority", "held_out"}
 LOWEST_PRIORITY = 1000  # the larger the number, the later
 USUAL_PRIORITY = 50
 
@@ -38,7 +38,7 @@ class Added:
 
 def add_prompts(campaign: Campaign, *, rows: Iterable[dict[str, Any]], user: User | None) -> Added:
     """Rows are {"messages": [...]} or {"prompt": text or messages}, and may have an "id", a "language" and a "skill" that
-    raters need, and a "priority". Raises `BadPrompt`.
+    raters need, a "priority", and a "held_out" where their rankings are never to be trained on. Raises `BadPrompt`.
     """
     prompts = []
     for number, row in enumerate(rows, start=1):
@@ -66,7 +66,8 @@ def prompt_of(campaign: Campaign, row: Any) -> Prompt:
     kind = kind_of(row.get("kind", ""))
     sha256 = conversation_sha256(messages)
     return Prompt(
-        campaign=campaign, messages=messages, content_hash=sha256, split=split_of(sha256),
+        campaign=campaign, messages=messages, content_hash=sha256,
+        split=Split.TEST if held_out(row.get("held_out")) else split_of(sha256),
         external_id=str(row.get("id", ""))[:LONGEST_ID], kind=kind, **needs_of(row),
         priority=priority_of(row.get("priority")),
     )  # fmt: skip
@@ -102,6 +103,16 @@ def priority_of(given: Any) -> int:
         sentence = gettext("A priority is a whole number from 0, which goes first, to %(last)s.")
         raise BadLine(sentence % {"last": LOWEST_PRIORITY})
     return given
+
+
+def held_out(given: Any) -> bool:
+    """Whether its rankings are kept for tests by whoever brings it; a prompt that its content holds out stays held out.
+
+    Raises `BadLine`.
+    """
+    if given is not None and not isinstance(given, bool):
+        raise BadLine(gettext('A prompt\'s "held_out" is true or false.'))
+    return bool(given)
 
 
 def conversation(given: Any) -> list[dict[str, str]]:

@@ -76,12 +76,12 @@ class Snapshot:
     def judged(self, ranking: Ranking, *, texts: dict[str, str], split: str, number: int) -> Judged:
         """`number` counts the rankings of the split."""
         own = {name: texts[name] for name in names_of(ranking)}
-        tiers = ranking.tiers
+        tiers, strengths = ranking.tiers, ranking.strengths
         if self.shuffled_seed is not None and split == "train":
-            tiers = shuffled(tiers, texts=own, lot=f"{self.shuffled_seed} {number}")
+            tiers, strengths = shuffled(tiers, strengths, texts=own, seed=self.shuffled_seed, number=number)
         # What a reviewer settled is of no group: it stands in place of all rankings of its task. It is saved nowhere.
         group = "" if ranking._state.adding else self.groups.get(ranking.rater_id, "")
-        return Judged(ranking, tiers, own, pseudonym(self.name, ranking.rater_id), group)
+        return Judged(ranking, tiers, strengths, own, pseudonym(self.name, ranking.rater_id), group)
 
     def rows(self, split: str) -> Iterator[dict[str, Any]]:
         """Comparisons; those of a prompt weigh 1 in sum, shared equally by its rankings, and by the pairs of each."""
@@ -106,8 +106,8 @@ def freeze_snapshot(
     Where a reviewer settled the order of a task, that order stands in place of all rankings of the task.
 
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
-    nothing should be learned, judged on held-out rankings as people made them. Raises `NoRankings`, `NoComparisons`,
-    `NameTaken`.
+    nothing should be learned, judged on held-out rankings as people made them. The seeds 2n and 2n + 1 say the opposite of
+    each other. Raises `NoRankings`, `NoComparisons`, `NameTaken`.
     """
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True)
     settled = Adjudication.objects.filter(task__campaign=campaign, is_live=True)

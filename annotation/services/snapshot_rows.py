@@ -19,6 +19,7 @@ class Judged:
 
     ranking: Ranking
     tiers: list[list[str]]
+    strengths: list[int]  # between neighbouring tiers
     texts: dict[str, str]  # completion id -> text
     rater: str  # pseudonym
     rater_group: str = ""
@@ -38,7 +39,7 @@ class Judged:
         In the order of what the texts say: ids are random, and the order of rows decides which share a batch.
         """
         found = sorted(
-            comparisons(self.tiers, self.ranking.strengths),
+            comparisons(self.tiers, self.strengths),
             key=lambda pair: (self.texts[pair.better], self.texts[pair.worse]),
         )
         return [pair for pair in found if self.texts[pair.better].strip() != self.texts[pair.worse].strip()]
@@ -61,12 +62,19 @@ def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[st
     }
 
 
-def shuffled(tiers: list[list[str]], *, texts: dict[str, str], lot: str) -> list[list[str]]:
-    """The same tiers with other names in them, by lot: what it comes to follows from the texts, not from their random ids."""
+def shuffled(
+    tiers: list[list[str]], strengths: list[int], *, texts: dict[str, str], seed: int, number: int
+) -> tuple[list[list[str]], list[int]]:
+    """The same tiers with other names in them, by lot: what it comes to follows from the texts, not from their random ids.
+
+    The seeds 2n and 2n + 1 share a lot, and the odd one turns it upside down: each comparison of the one stands in the other
+    the other way round, so what a lot favours by luck cancels over the two, and what both do to a policy is a drift.
+    """
     names = sorted((name for tier in tiers for name in tier), key=lambda name: (texts[name], name))
-    random.Random(lot).shuffle(names)
+    random.Random(f"{seed // 2} {number}").shuffle(names)
     rest = iter(names)
-    return [sorted(next(rest) for _ in tier) for tier in tiers]
+    placed = [sorted(next(rest) for _ in tier) for tier in tiers]
+    return (placed[::-1], strengths[::-1]) if seed % 2 else (placed, strengths)
 
 
 def pseudonym(dataset: str, rater: int) -> str:
@@ -82,7 +90,7 @@ def ranking_row(judged: Judged) -> dict[str, Any]:
         "prompt": judged.prompt,
         "completions": [{"id": name, "text": text} for name, text in sorted(judged.texts.items())],
         "tiers": judged.tiers,
-        "strengths": ranking.strengths,
+        "strengths": judged.strengths,
         "rater": judged.rater,
         "rater_group": judged.rater_group,
         "seconds": ranking.seconds,

@@ -13,10 +13,13 @@ class Scale:
     name: str
     preset: str
     has_chat_model: bool
-    has_control: bool  # the same round on rankings whose order was shuffled: nothing may come of it
+    has_controls: (
+        bool  # the same round on rankings whose order was shuffled, and on their opposite: nothing may come of them
+    )
     num_corpus_rows: int | None
     num_prompts: int
     num_held_out: int
+    ranks_held_out: bool  # raters rank them too: what is held out by its content alone is a few prompts
     raters: int
     overlap: int
     noise: float  # standard deviation that a simulated rater adds to each utility, in units of the utility
@@ -27,10 +30,11 @@ TINY = Scale(
     name="tiny",
     preset="tiny",
     has_chat_model=False,
-    has_control=False,
+    has_controls=False,
     num_corpus_rows=400,
     num_prompts=24,
     num_held_out=8,
+    ranks_held_out=False,
     raters=1,  # of two it would be chance who ranks what: with one, the loop gives the same figures whenever it is run
     overlap=1,
     noise=0.1,
@@ -40,10 +44,11 @@ FULL = Scale(
     name="full",
     preset="demo",
     has_chat_model=True,
-    has_control=True,
+    has_controls=True,
     num_corpus_rows=None,
     num_prompts=96,
     num_held_out=32,
+    ranks_held_out=True,
     raters=4,
     overlap=2,
     noise=0.3,

@@ -25,11 +25,11 @@ from training.recipes import RECIPES
 CAMPAIGN = "Everyday questions"
 K = 4
 SEED = 0
-SHUFFLE_SEED = 1
+CONTROLS = {"shuffled": 2, "opposite": 3}  # seeds of one lot: each comparison of the one is turned round in the other
 
 
 def go(scale: Scale, *, tell: Callable[[str], None]) -> dict[str, Round]:
-    """Goes round the loop; the rounds by what they learned from: "people" and, at full scale, "shuffled".
+    """Goes round the loop; the rounds by what they learned from: "people" and, at full scale, the two controls.
 
     Raises `RunsFailed` where a run did not succeed.
     """
@@ -47,16 +47,16 @@ def go(scale: Scale, *, tell: Callable[[str], None]) -> dict[str, Round]:
     prompts = demo.prompts_dataset(admin, num_train=scale.num_prompts, num_held_out=scale.num_held_out)
     rounds = {"people": turn(campaign, scale, model=model, prompts=prompts, admin=admin)}
     work(tell)
-    if scale.has_control:
-        rounds["shuffled"] = turn(
-            campaign, scale, model=model, prompts=prompts, admin=admin, shuffled_seed=SHUFFLE_SEED
-        )
+    for control, seed in CONTROLS.items() if scale.has_controls else ():
+        rounds[control] = turn(campaign, scale, model=model, prompts=prompts, admin=admin, control=control, seed=seed)
         work(tell)
     return rounds
 
 
 def ranked_campaign(scale: Scale, *, model: ModelVersion, admin: User, tell: Callable[[str], None]) -> Campaign:
     rows = demo.read_prompts("prompts.jsonl")[: scale.num_prompts]
+    if scale.ranks_held_out:
+        rows += [{**row, "held_out": True} for row in demo.read_prompts("held_out.jsonl")[: scale.num_held_out]]
     campaign = demo.campaign_of(CAMPAIGN, rows=rows, raters=[], user=admin, overlap=scale.overlap)
     if not campaign.tasks.exists():
         request_completions(campaign, model=model, user=admin, recipe=generate_recipe(scale))
@@ -78,15 +78,16 @@ def turn(
     model: ModelVersion,
     prompts: DatasetVersion,
     admin: User,
-    shuffled_seed: int | None = None,
+    control: str = "",
+    seed: int | None = None,
 ) -> Round:
-    """Freezes the rankings and starts a round on them, or returns the one that was started before."""
-    name = "everyday-rankings" if shuffled_seed is None else "everyday-rankings-shuffled"
+    """Freezes the rankings, those for training shuffled by `seed`, and starts a round, or returns the one started before."""
+    name = f"everyday-rankings-{control}" if control else "everyday-rankings"
     known = Round.objects.filter(preferences__name=name).first()
     if known:
         return known
     snapshot = DatasetVersion.objects.filter(name=name).first()
-    preferences = snapshot or freeze_snapshot(campaign, name=name, user=admin, shuffled_seed=shuffled_seed)
+    preferences = snapshot or freeze_snapshot(campaign, name=name, user=admin, shuffled_seed=seed)
     return start_round(
         campaign,
         model=model,

@@ -12,6 +12,7 @@ from django.db.models import Count, Max, Min
 from annotation.models import Ranking
 from registry.models import DatasetVersion, ModelVersion
 from rlhf.loop.scale import Scale
+from rlhf.loop.steps import CONTROLS
 from rlhf.models import Round, Stage
 from runs.models import Run, RunState
 
@@ -102,7 +103,21 @@ def text(told: dict[str, Any]) -> str:
             f" {number(policy, 'utility_policy'):>7} {interval(policy, 'utility'):>24} {number(policy, 'utility_gain_sd'):>9}"
             f" {number(policy, 'kl'):>9} {arrow(policy, 'reward'):>16} {arrow(policy, 'length'):>14}"
         )
-    return "\n".join(lines)
+    return "\n".join(lines + controls(told["policies"]))
+
+
+def controls(policies: list[dict[str, Any]]) -> list[str]:
+    """A line a method: what the two controls gain on average. The luck of their lot is in it once with each sign."""
+    means = []
+    for method in EVALUATIONS.values():
+        gains = [
+            policy["utility_gain_sd"]
+            for policy in policies
+            if policy["method"] == method and policy["rankings"] in CONTROLS and "utility_gain_sd" in policy
+        ]
+        if len(gains) == len(CONTROLS):
+            means.append(f"{'both controls, ' + method:<20} {sum(gains) / len(gains):.2f} SD on average")
+    return ["", *means] if means else []
 
 
 def number(policy: dict[str, Any], name: str) -> str:

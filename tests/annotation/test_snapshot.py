@@ -11,6 +11,7 @@ from annotation.models import Completion, Ranking, RankingTask, TaskKind
 from annotation.services.assign import lease_next
 from annotation.services.campaigns import create_campaign
 from annotation.services.completions import save_tasks
+from annotation.services.prompts import BadPrompt, add_prompts
 from annotation.services.rank import correct_ranking, submit_ranking
 from annotation.services.snapshot import NoRankings, freeze_snapshot
 from registry.services.datasets import read_rows
@@ -103,6 +104,32 @@ def test_the_shuffled_control_changes_training_rows_alone_and_says_so(ranked):
     assert "Shuffled control" in control.card
     again = freeze_snapshot(ranked, name="again", user=None, shuffled_seed=7)
     assert orders(again, "train") == orders(control, "train")
+
+
+def test_two_seeds_of_a_lot_say_the_opposite_of_each_other(ranked):
+    def told(seed):
+        dataset = freeze_snapshot(ranked, name=f"control-{seed}", user=None, shuffled_seed=seed)
+        return [
+            (row["ranking_id"], row["chosen"][0]["content"], row["rejected"][0]["content"], row["margin"])
+            for row in rows_of(dataset)["train"]
+        ]
+
+    turned = {(ranking, worse, better, margin) for ranking, better, worse, margin in told(6)}
+    assert turned == set(told(7))
+    assert turned != set(told(9))  # another lot
+
+
+def test_a_prompt_that_is_held_out_by_hand_is_never_trained_on(ada):
+    campaign = a_campaign(raters=[ada], num_prompts=0, overlap=1)
+    rows = [{"prompt": f"By hand {i}?", "held_out": True} for i in range(20)]
+    add_prompts(campaign, rows=rows, user=None)
+    assert set(campaign.prompts.values_list("split", flat=True)) == {"test"}
+    with pytest.raises(BadPrompt, match="true or false"):
+        add_prompts(campaign, rows=[{"prompt": "What?", "held_out": "yes"}], user=None)
+    natural = [{"prompt": f"By content {i}?", "held_out": False} for i in range(60)]
+    add_prompts(campaign, rows=natural, user=None)
+    content = campaign.prompts.filter(messages__0__content__startswith="By content")
+    assert set(content.values_list("split", flat=True)) == {"train", "test"}  # "false" takes nothing out of the test
 
 
 def test_of_a_correction_only_the_newer_ranking_is_frozen(campaign, ada):
