@@ -46,11 +46,13 @@ FULL = Scale(
     has_chat_model=True,
     has_controls=True,
     num_corpus_rows=None,
-    num_prompts=96,
+    num_prompts=192,
     num_held_out=32,
     ranks_held_out=True,
     raters=4,
     overlap=2,
     noise=0.3,
+    # Twice the demo's prompts, so fewer readings of each: in its second epoch DPO learns its comparisons by heart.
+    changes={"reward": {"epochs": 2}, "dpo": {"epochs": 1}},
 )
 SCALES = {scale.name: scale for scale in (TINY, FULL)}

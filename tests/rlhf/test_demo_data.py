@@ -110,7 +110,7 @@ def test_lessons_know_who_spoke_when():
 # The questions
 
 
-@pytest.mark.parametrize(("name", "count"), [("prompts.jsonl", 96), ("held_out.jsonl", 32)])
+@pytest.mark.parametrize(("name", "count"), [("prompts.jsonl", 192), ("held_out.jsonl", 32)])
 def test_questions_end_with_a_user_turn_and_are_all_different(name, count):
     rows = read(name)
     assert len({row["id"] for row in rows}) == count == len(rows)
