@@ -1,7 +1,8 @@
 """PPO beside TRL's: rollouts of 32 episodes by turns, episodes a second, and how long each takes to the same reward.
 
 `make bench-ppo` trains SmolLM2-135M-Instruct by a LoRA in bfloat16; `MODEL=small make bench-ppo` a Llama of 3.2M parameters
-in full, from a random start, on a reward that can be earned: the share of capital letters. TRL 1.12.0, the last with a
+in full, from a random start, on a reward that can be earned: the share of capital letters; SEEDS=3 does so from three starts.
+TRL 1.12.0, the last with a
 PPOTrainer, is installed into a folder of its own below STEADYHAND_BENCH_HOME and runs in a process of its own.
 """
 
@@ -36,15 +37,35 @@ from training.recipes.ppo import PpoRecipe
 
 MODEL = os.environ.get("MODEL", "smollm")
 ROLLOUTS = int(os.environ.get("ROLLOUTS", {"smollm": "4", "small": "40"}[MODEL]))
+SEEDS = int(os.environ.get("SEEDS", "1"))
 RELEASE = "trl==1.12.0"
 
 
 def main() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    facts: dict[str, Any] = {"model": MODEL, "release": RELEASE, "episodes_a_rollout": EPISODES}
+    rates: dict[str, list[float]] = {"ours": [], "peer": []}
+    goals = []
+    for seed in range(SEEDS):
+        sides, found, limit = trained(seed)
+        for name, some in found.items():
+            rates[name] += some
+        goals.append(same_reward(*sides))
+        print(json.dumps({"seed": seed, **goals[-1]}), flush=True)
+    if MODEL == "small":  # the other's reward has a head of random numbers
+        facts |= {name: round(statistics.median(goal[name] for goal in goals), 2) for name in goals[0]}
+    told_rates = {f"{side}_episodes_per_second": round(statistics.median(some), 3) for side, some in rates.items()}
+    bench.report(
+        "ppo", ours=rates["ours"], peer=rates["peer"], at_least=2.0, **facts, seeds=SEEDS, **told_rates, **limit
+    )
+
+
+def trained(seed: int) -> tuple[tuple[Side, Side], dict[str, list[float]], dict[str, float]]:
+    """Both sides after all rollouts from one start, their rates, and the limit by products."""
     with tempfile.TemporaryDirectory() as folder:
-        house = build(Path(folder), MODEL)
-        ours, peer = Ours(house, Path(folder, "run")), Peer(house, Path(folder, "peer"))
+        house = build(Path(folder), MODEL, seed=seed)
+        ours, peer = Ours(house, Path(folder, "run"), seed=seed), Peer(house, Path(folder, "peer"))
         found = bench.rates({"ours": ours.rollout, "peer": peer.rollout}, warm_up=1, runs=ROLLOUTS)
         peer.end()
         told = list(ours.told)
@@ -52,13 +73,9 @@ def main() -> None:
         limit = limits.of_products("episode", ours.rollout, rate=rate, dtype=torch.bfloat16)
         ours.told = told  # the rollout that was counted was slowed by it
     for side in (ours, peer):
-        told = [f"{one['reward']:.2f} ({one['kl']:.2f})" for one in side.told[:: max(1, len(side.told) // 10)]]
-        print(f"{side.name}: reward (KL in nats) {', '.join(told)}")
-    facts: dict[str, Any] = {"model": MODEL, "release": RELEASE, "episodes_a_rollout": EPISODES}
-    if MODEL == "small":
-        facts |= same_reward(ours, peer)
-    told_rates = {f"{side}_episodes_per_second": round(statistics.median(rates), 3) for side, rates in found.items()}
-    bench.report("ppo", ours=found["ours"], peer=found["peer"], at_least=2.0, **facts, **told_rates, **limit)
+        shown = [f"{one['reward']:.2f} ({one['kl']:.2f})" for one in side.told[:: max(1, len(side.told) // 10)]]
+        print(f"{side.name}: reward (KL in nats) {', '.join(shown)}")
+    return (ours, peer), found, limit
 
 
 class Side(ABC):
@@ -85,7 +102,7 @@ class Side(ABC):
 class Ours(Side):
     name = "ours"
 
-    def __init__(self, house: House, folder: Path) -> None:
+    def __init__(self, house: House, folder: Path, *, seed: int) -> None:
         super().__init__()
         folder.mkdir()
         recipe = {
@@ -94,7 +111,7 @@ class Ours(Side):
             # As TRL has it: the price of KL stays, no score is cut, what did not end costs nothing.
             "target_kl": None, "reward_clip": 1e6, "missing_eos_penalty": 0.0,
         }  # fmt: skip
-        spec = Spec(run=folder.name, method="ppo", recipe=recipe, inputs=house.inputs, seed=0)
+        spec = Spec(run=folder.name, method="ppo", recipe=recipe, inputs=house.inputs, seed=seed)
         (folder / contract.SPEC).write_text(spec.dump())
         context = RunContext.open(folder)
         assert isinstance(context.recipe, PpoRecipe)

@@ -34,13 +34,13 @@ class House:
         return {**folders, **self.recipe, "episodes": EPISODES, "minibatch": MINIBATCH, "passes": PASSES}
 
 
-def build(folder: Path, name: str) -> House:
+def build(folder: Path, name: str, *, seed: int) -> House:
     lora = LoRA().model_dump() if name == "smollm" else None
     recipe = {
         "lora": lora, "bf16": True, "max_new_tokens": LENGTHS[name], "learning_rate": RATES[name],
-        "kl_coefficient": 0.05, "temperature": 1.0,
+        "kl_coefficient": 0.05, "temperature": 1.0, "seed": seed,
     }  # fmt: skip
-    model, reward = chat(folder) if name == "smollm" else small(folder)
+    model, reward = chat(folder) if name == "smollm" else small(folder, seed=seed)
     asked = [f"Tell me about the number {number}, and why it matters." for number in range(PROMPTS)]
     rows = [{"id": str(at), "messages": [tiny.user(words)]} for at, words in enumerate(asked)]
     prompts = tiny.write_dataset(folder / "prompts", rows)
@@ -58,9 +58,9 @@ def chat(folder: Path) -> tuple[Input, Input]:
     return model, as_input(folder / "reward")
 
 
-def small(folder: Path) -> tuple[Input, Input]:
+def small(folder: Path, *, seed: int) -> tuple[Input, Input]:
     """A policy that writes letters by lot, and a reward model of its size that counts capitals among them."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     words = tiny.tokenizer()
     config = LlamaConfig(
         vocab_size=len(words), hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=8,

@@ -60,7 +60,7 @@ def settings(asked: dict[str, Any]) -> PPOConfig:
     """Its defaults, but for what both sides have to share."""
     return PPOConfig(
         output_dir=asked["folder"], use_cpu=True, bf16=asked["bf16"], gradient_checkpointing=False, report_to="none",
-        disable_tqdm=True, save_strategy="no", logging_steps=1, num_sample_generations=0, seed=0,
+        disable_tqdm=True, save_strategy="no", logging_steps=1, num_sample_generations=0, seed=asked["seed"],
         per_device_train_batch_size=asked["episodes"], gradient_accumulation_steps=1,
         num_mini_batches=asked["episodes"] // asked["minibatch"], num_ppo_epochs=asked["passes"],
         local_rollout_forward_batch_size=asked["episodes"], total_episodes=asked["episodes"] * asked["rollouts"],
