@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rlhf.loop import table
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 180
 
@@ -57,3 +59,12 @@ def test_a_loop_that_is_started_again_in_its_home_does_nothing_twice(told):
     assert repeated["policies"] == facts["policies"]
     assert repeated["steps"] == facts["steps"]
     assert repeated["seconds"] < facts["seconds"] / 2
+
+
+def test_the_luck_of_a_lot_cancels_in_the_mean_of_both_controls():
+    def policy(rankings, method, gain):
+        return {"rankings": rankings, "method": method, "utility_gain_sd": gain}
+
+    told = [policy("people", "DPO", 0.9), policy("shuffled", "DPO", 0.3), policy("opposite", "DPO", -0.2)]
+    assert table.controls(told) == ["", "both controls, DPO   0.05 SD on average"]
+    assert table.controls(told[:2]) == []  # one of the two alone says nothing
