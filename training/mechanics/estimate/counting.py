@@ -61,7 +61,8 @@ def sizes(model: PreTrainedModel) -> tuple[int, int]:
     """Parameters that take part in products, and how many of them are trained."""
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     looked_up: Any = embedding.weight if embedding is not None else None
-    if head is not None and getattr(head, "weight", None) is looked_up:
+    # A trunk that is called by itself has its head applied outside, by a matrix of the embedding's size.
+    if model.base_model is model or (head is not None and getattr(head, "weight", None) is looked_up):
         looked_up = None
     every = [weight for weight in model.parameters() if weight is not looked_up]
     return sum(w.numel() for w in every), sum(w.numel() for w in every if w.requires_grad)

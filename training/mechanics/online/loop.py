@@ -252,7 +252,8 @@ class Loop(ABC, Generic[R]):
         with self.context.timed("checkpoints"):
             checkpoints.publish(
                 self.context.checkpoints,
-                state.number * (self.most_minibatches + 1) + state.passes.done,  # a finished rollout: one above its last
+                state.number * (self.most_minibatches + 1)
+                + state.passes.done,  # a finished rollout: one above its last
                 lambda folder: online_state.write(folder, state, actor=self.actor, optimizer=self.optimizer),
             )
 

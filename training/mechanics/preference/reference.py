@@ -85,9 +85,7 @@ def take(
     return Reference(dict(zip((key_of(text) for texts in fresh for text in texts), values, strict=True)))
 
 
-def probed(
-    fresh: Sequence[Sequence[Text]], read: Callable[[list[Text]], list[Tensor]], probe: Probe
-) -> Reference:
+def probed(fresh: Sequence[Sequence[Text]], read: Callable[[list[Text]], list[Tensor]], probe: Probe) -> Reference:
     """The first batches, which are trained on first, as they are; of the others zeros, which cost nothing."""
     loop = probe.loop("reference", total=sum(map(weight, fresh)), unit="batches")
     found: dict[Key, Tensor] = {}
