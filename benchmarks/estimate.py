@@ -145,7 +145,14 @@ def data(folder: Path) -> dict[str, Input]:
             line for i, row in enumerate(rows) for line in compared(row, f"{split}{i}", lot)
         ]
         sides.setdefault("labelled", {})[split] = [
-            {"id": str(i), "text": row["first"] + " " + row["second"], "label": row["label"]}
+            {
+                "id": str(i),
+                "text": row["first"] + " " + row["second"],
+                "question": "",
+                "label": row["label"],
+                "spans": [],
+                "group": "",
+            }
             for i, row in enumerate(rows)
         ]
     found = {name: dataset(folder / f"{name}-rows", side) for name, side in sides.items()}

@@ -168,7 +168,7 @@ def test_what_no_probe_can_tell_is_refused_with_a_reason(admin, method):
 def test_an_estimate_waits_for_no_other_run(admin, corpus, ada):
     words = a_tokenizer_run(corpus)
     answer = client_of(ada).post(
-        "/api/runs/",
+        "/api/v1/runs/",
         {"method": "pretrain", "inputs": {"tokenizer": str(words.pk), "corpus": "addresses"}, "estimate": True},
         content_type="application/json",
     )
