@@ -15,6 +15,7 @@ import platform
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -98,7 +99,8 @@ def work(run_dir: Path, *, began: float) -> int:
             advice="Lower batch_size or max_length, train an adapter with bf16, or choose a machine with more memory.",
         ) from error
     finally:
-        context.used(machine.used(began))
+        with suppress(OSError):  # a full disk, which is told already
+            context.used(machine.used(began))
     kind = "report" if context.probe is not None else context.recipe.output
     if kind == "model":
         metrics.setdefault("num_parameters", num_parameters(context.output))

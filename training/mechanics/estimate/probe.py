@@ -81,6 +81,7 @@ class Probe:
     variance: float = 0.0
     """Of the seconds owed."""
     depth: int = 0
+    """How many loops and timed parts we are in."""
     left_in: str = ""
     """The phase in which the probe ended, where it did not come to the method's end."""
     has_cut: bool = False
@@ -105,7 +106,9 @@ class Probe:
     def timed(self, what: str, *, units: float = 1) -> Iterator[None]:
         """What comes back at intervals, as an evaluation does; parts of it may be timed on their own again."""
         began = self.clock()
+        self.depth += 1
         yield
+        self.depth -= 1
         spent = self.clock() - began
         self.aside += spent
         self.costs[what] = spent * (1 / max(units, 1e-9))
