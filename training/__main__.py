@@ -14,12 +14,17 @@ import os
 import platform
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from training import contract
+from training import contract, machine
 from training.context import RunContext, Stopped
 from training.contract import Failure
+from training.mechanics.estimate import report
+from training.mechanics.estimate.probe import Probed
 
 USAGE = "usage: python -m training run RUN_DIR"
 
@@ -39,10 +44,12 @@ def main(argv: list[str]) -> int:
     os.environ.update(OFFLINE)
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
-    return run(Path(argv[1]).resolve())
+    return run(Path(argv[1]).resolve(), began=machine.process_began())
 
 
-def run(run_dir: Path) -> int:
+def run(run_dir: Path, *, began: float | None = None) -> int:
+    """Exit code. `began`: when the run's time began, by `time.monotonic()`."""
+    began = time.monotonic() if began is None else began
     with (run_dir / contract.LOCK).open("w") as lock:
         try:
             # Two trainers in one folder would tear each other's checkpoints; the kernel frees this lock with the process.
@@ -53,23 +60,25 @@ def run(run_dir: Path) -> int:
             return contract.EXIT_DONE  # done before: running a finished run again changes nothing
         (run_dir / contract.FAILURE).unlink(missing_ok=True)
         try:
-            return work(run_dir)
+            return work(run_dir, began=began)
         except Failure as failure:
             contract.write_failure(run_dir, failure)
             print(f"{failure.code}: {failure.sentence}", file=sys.stderr)
             return contract.EXIT_FAILED
 
 
-def work(run_dir: Path) -> int:
+def work(run_dir: Path, *, began: float) -> int:
     context = RunContext.open(run_dir)
+    if context.probe is not None:
+        context.probe.began = began
+        report.begin_anew(context)
 
     def ask_to_stop(signum: int, frame: FrameType | None) -> None:
         context.stop_requested = True
 
     signal.signal(signal.SIGTERM, ask_to_stop)
-    method = importlib.import_module(f"training.methods.{context.spec.method}")
     try:
-        metrics = method.run(context)
+        metrics = estimated(context) if context.probe is not None else method_of(context).run(context)
     except Stopped:
         context.log("Stopped on request; the checkpoint is kept.")
         return contract.EXIT_STOPPED
@@ -89,20 +98,45 @@ def work(run_dir: Path) -> int:
             "The run needs more memory than this machine has free; the last good checkpoint was kept.",
             advice="Lower batch_size or max_length, train an adapter with bf16, or choose a machine with more memory.",
         ) from error
-    recipe = type(context.recipe)
-    if recipe.output == "model":
+    finally:
+        with suppress(OSError):  # a full disk, which is told already
+            context.used(machine.used(began))
+    kind = "report" if context.probe is not None else context.recipe.output
+    if kind == "model":
         metrics.setdefault("num_parameters", num_parameters(context.output))
     context.end(metrics)
     contract.write_manifest(
         run_dir,
-        kind=recipe.output,
+        kind=kind,
         metrics=metrics,
         method=context.spec.method,
         seed=context.spec.seed,
         inputs={name: given.sha256 for name, given in context.spec.inputs.items()},
         versions=versions(),
+        used=machine.used(began),
     )
     return contract.EXIT_DONE
+
+
+def method_of(context: RunContext) -> Any:
+    return importlib.import_module(f"training.methods.{context.spec.method}")
+
+
+def estimated(context: RunContext) -> dict[str, Any]:
+    """Probes the method instead of doing its work; the figures of the estimate, whose report is all that is left."""
+    assert context.probe is not None
+    method = method_of(context)
+    counter = None
+    if "torch" in sys.modules and not getattr(context.recipe, "compiled", False):  # a compiled graph calls no hooks
+        counter = importlib.import_module("training.mechanics.estimate.counting").Counter(context.probe)
+    try:
+        method.run(context)
+    except Probed:
+        context.log(f"The probe ended in the phase {context.probe.left_in}: what would follow it is not known.")
+    finally:
+        if counter is not None:
+            counter.close()
+    return report.finish(context, context.probe)
 
 
 def num_parameters(folder: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from training import contract
 from training.contract import Failure, Input, Spec
 from training.mechanics.coach.seen import Finding
 from training.mechanics.coach.watch import Coach
+from training.mechanics.estimate.probe import Probe
 from training.recipes import RECIPES, Recipe
 
 
@@ -26,6 +28,7 @@ class RunContext:
     `warn` and `log`, polls `stop_requested`, keeps checkpoints under `checkpoints`, and writes what it
     made below `output`. The manifest is written by the caller, from what `run` returns: a dict of metrics.
     The coach reads along: what stands out among metrics and samples is told as a warning by itself.
+    Where what it costs is asked, there is a `probe`: loops are left early, and what they say of learning is not told.
     """
 
     dir: Path
@@ -34,6 +37,7 @@ class RunContext:
     events: contract.EventLog
     coach: Coach
     stop_requested: bool = False
+    probe: Probe | None = None
     _phase_began: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @classmethod
@@ -48,7 +52,8 @@ class RunContext:
             raise Failure("bad_recipe", f"The recipe is not one of {spec.method}: {error}") from error
         said = run_dir / contract.EVENTS
         coach = Coach.of(method=spec.method, recipe=recipe.model_dump(), events=contract.read_events(said))
-        return cls(run_dir, spec, recipe, contract.EventLog(said), coach)
+        probe = Probe() if spec.is_estimate else None
+        return cls(run_dir, spec, recipe, contract.EventLog(said), coach, probe=probe)
 
     @property
     def output(self) -> Path:
@@ -84,35 +89,54 @@ class RunContext:
             payload |= {"rate": round(rate, 3), "eta_s": round((total - step) / rate, 1)}
         self.events.emit("progress", payload)
         self.coach.progress(phase, step, total)
+        if self.probe is not None:
+            self.probe.passed(phase, step, total, is_paced=is_paced and unit != "phases")
+
+    def timed(self, what: str, *, units: float = 1) -> AbstractContextManager[None]:
+        """Around what comes back at intervals, so that an estimate may count it; nothing to a run."""
+        return nullcontext() if self.probe is None else self.probe.timed(what, units=units)
 
     def metric(self, step: int, **values: float) -> None:
         """Numbers of one step, drawn as curves by name; a number that is not finite is an error of the method."""
+        if self.probe is not None:
+            return
         self.events.emit("metric", {"step": step, "values": {k: float(v) for k, v in values.items()}})
         self.coach.add(step, values)
         for finding in self.coach.look():
             self.tell(finding)
 
     def sample(self, step: int, *, prompt: str, text: str, **more: Any) -> None:
+        if self.probe is not None:
+            return
         self.events.emit("sample", {"step": step, "prompt": prompt, "text": text, **more})
         self.coach.answered(step, prompt=prompt, text=text)
 
     def warn(self, code: str, sentence: str) -> None:
+        if self.probe is not None and self.probe.has_cut:
+            return
         self.coach.told.add(code)
         self.events.emit("warning", {"code": code, "sentence": sentence})
 
     def tell(self, finding: Finding) -> None:
         """A warning with its likely cause and what to try, once a run."""
-        if finding.code in self.coach.told:
+        if finding.code in self.coach.told or (self.probe is not None and self.probe.has_cut):
             return
         self.coach.told.add(finding.code)
         self.events.emit("warning", finding.as_payload(step=self.coach.seen.step))
 
     def end(self, metrics: dict[str, Any]) -> None:
         """The coach's last look, at the run's final metrics, and a word on what it looked at."""
+        if self.probe is not None:
+            return
         for finding in self.coach.end(metrics):
             self.tell(finding)
         if watched := self.coach.watched():
             self.events.emit("log", {"text": f"The coach looked at {', '.join(watched)}.", "watched": watched})
+
+    def used(self, used: dict[str, float]) -> None:
+        """What this attempt took of the machine, however it ended."""
+        gib = used["memory"] / 2**30
+        self.events.emit("log", {"text": f"It took {used['seconds']:.0f} s and {gib:.2f} GiB of memory.", "used": used})
 
     def log(self, text: str) -> None:
         self.events.emit("log", {"text": text})

@@ -5,7 +5,7 @@ A run's folder is the whole contract; the process that trains knows no database 
     spec.json        what to do (`Spec`): written by whoever starts the run, never changed
     events.jsonl     what happens (`EventLog`): one line an event, appended
     checkpoints/     where to go on (`training.mechanics.checkpoints`)
-    output/          what came of it
+    output/          what came of it; of an estimate, estimate.json alone
     failure.json     an expected failure (`Failure`)
     manifest.json    written last, by rename: its existence means that the run is done
 """
@@ -93,6 +93,8 @@ class Spec:
     seed: int = 0
     attempt: int = 1
     version: int = 1
+    is_estimate: bool = False
+    """What the run would cost is asked, and nothing is to be made: see `training.mechanics.estimate`."""
 
     def dump(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True)

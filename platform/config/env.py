@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shlex
 import sys
@@ -42,6 +43,10 @@ WEB_PROCESSES: int = read.int(
 )
 WEB_REQUESTS: int = read.int("STEADYHAND_WEB_REQUESTS", default=4)  # that one web process works on at once ...
 WEB_WAITING: int = read.int("STEADYHAND_WEB_WAITING", default=500)  # ... and that wait before the next is refused
+# What an hour of the machine that trains costs, for estimates: "2.40 EUR". Without a currency it is a bare number.
+PRICE_PER_HOUR: str = read.str("STEADYHAND_PRICE_PER_HOUR", default="")
+if PRICE_PER_HOUR and not re.fullmatch(r"\d{1,6}(\.\d{1,4})?( [A-Z]{3})?", PRICE_PER_HOUR):
+    raise environ.ImproperlyConfigured("STEADYHAND_PRICE_PER_HOUR must be a price such as 2.40 EUR.")
 TRAINING_THREADS: int = read.int("STEADYHAND_TRAINING_THREADS", default=len(os.sched_getaffinity(0)))
 
 

@@ -19,6 +19,7 @@ from runs import audience
 from runs.models import EventKind, Run, RunEvent, RunState
 from runs.serializers import RunDetailSerializer, RunEventSerializer, RunSerializer, StartSerializer
 from runs.services.control import request_cancel, resume_run
+from runs.services.estimate import ask_estimate
 from runs.services.inputs import find_input
 from runs.services.start import start_run
 from training.recipes import RECIPES
@@ -52,7 +53,11 @@ class RunsView(ListAPIView[Run]):
         given = checked(StartSerializer, request.data)
         inputs = {name: find_input(what) for name, what in given.pop("inputs").items()}
         context = audience.context_of(given.pop("campaign"))
-        run = start_run(given.pop("method"), inputs=inputs, user=person(request), context=context, **given)
+        if given.pop("estimate"):
+            del given["priority"]
+            run = ask_estimate(given.pop("method"), inputs=inputs, user=person(request), **given)
+        else:
+            run = start_run(given.pop("method"), inputs=inputs, user=person(request), context=context, **given)
         return Response(RunDetailSerializer(run).data, status=201)
 
 

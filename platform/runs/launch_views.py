@@ -19,8 +19,10 @@ from accounts.errors import UserError
 from accounts.models import Capability, User
 from registry.models import SILENT, Artifact, DatasetVersion, ModelRole, ModelVersion
 from runs import audience, recipe_form
+from runs.models import Run
 from runs.preflight import newest_preflight
 from runs.recipe_words import said
+from runs.services.estimate import ask_estimate
 from runs.services.start import start_run
 from runs.words import rows
 from training.recipes import RECIPES, Recipe
@@ -80,17 +82,7 @@ def launch(request: HttpRequest, method: str) -> HttpResponse:
     if posted:
         try:
             recipe.model_validate(values)
-            run = start_run(
-                method,
-                recipe=dict(values),
-                inputs=chosen_inputs(recipe, request.POST),
-                user=person(request),
-                preset=preset_name,
-                title=request.POST.get("title", "").strip(),
-                output_name=request.POST.get("output_name", "").strip(),
-                context=audience.context_of(request.POST.get(audience.FIELD, "")),
-            )
-            return redirect("run", run.pk)
+            return redirect("run", started(request, method, recipe, values=values, preset=preset_name).pk)
         except ValidationError as error:
             errors = recipe_form.errors_of(error)
         except UserError as error:
@@ -103,6 +95,7 @@ def launch(request: HttpRequest, method: str) -> HttpResponse:
         "sections": recipe_form.sections(recipe, values=values, preset=preset, errors=errors),
         "inputs": input_fields(recipe, source),
         "has_name": recipe.output != "report",
+        "can_estimate": not recipe.no_estimate,
         "checks_before": method == "sft",
         "before": newest_preflight(source) if method == "sft" else None,
         "groups": audience.groups() if "votes" in recipe.model_fields else [],
@@ -114,6 +107,18 @@ def launch(request: HttpRequest, method: str) -> HttpResponse:
     }
     status = problem.status if problem else (400 if errors else 200)
     return render(request, "runs/launch.html", context, status=status)
+
+
+def started(request: HttpRequest, method: str, recipe: type[Recipe], *, values: Mapping[str, Any], preset: str) -> Run:
+    """The run that was posted, or its estimate, by the button that was pressed. Raises `UserError`."""
+    post = request.POST
+    given: dict[str, Any] = {
+        "recipe": dict(values), "inputs": chosen_inputs(recipe, post), "user": person(request), "preset": preset,
+        "title": post.get("title", "").strip(), "output_name": post.get("output_name", "").strip(),
+    }  # fmt: skip
+    if "estimate" in post:
+        return ask_estimate(method, **given)
+    return start_run(method, **given, context=audience.context_of(post.get(audience.FIELD, "")))
 
 
 def person(request: HttpRequest) -> User:

@@ -134,7 +134,7 @@ class _Model:
 
 
 def measured_of(run: Run) -> Measured | None:
-    if run.method != "measure" or not has_report(run):
+    if run.method != "measure" or run.is_estimate or not has_report(run):
         return None
     folder = run.output.artifact.folder
     told = json.loads((folder / "report.json").read_text())
@@ -242,7 +242,7 @@ def answers_of(path: Path, models: list[_Model]) -> tuple[Answers, ...]:
 
 def confusions_of(run: Run) -> tuple[Confusion, ...]:
     """Of a fine-tuning on labels, or of each task model of a measurement, where labels are few enough to read."""
-    if run.state != RunState.SUCCEEDED:
+    if run.state != RunState.SUCCEEDED or run.is_estimate:
         return ()
     if run.method == "finetune":
         told = [(run.title, run.metrics.get("eval_confusion"))]

@@ -56,6 +56,10 @@ class Run(models.Model):
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
     output_name = models.CharField(max_length=120, blank=True)  # what the model or dataset that comes out is called
     context = models.JSONField(default=dict)  # what the starter needs back: {"campaign": ...}, {"round": ...}
+    is_estimate = models.BooleanField(default=False)  # a probe of what the run would cost: it makes a report alone
+    fingerprint = models.CharField(
+        max_length=64, blank=True
+    )  # of what is done to what: an estimate and its run share it
 
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -75,6 +79,9 @@ class Run(models.Model):
     last_seq = models.PositiveBigIntegerField(default=0)  # of our events
     copied_seq = models.PositiveBigIntegerField(default=0)  # of the folder's events, as far as they were copied
     metrics = models.JSONField(default=dict)  # of the manifest, once it succeeded
+    used = models.JSONField(
+        default=dict
+    )  # by its last attempt, however that ended: seconds, memory, gpu_memory in bytes
 
     failure_code = models.CharField(max_length=64, blank=True)
     failure = models.CharField(max_length=1000, blank=True)  # one sentence for a person
@@ -91,6 +98,7 @@ class Run(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["state", "priority", "queued_at"], name="run_next_in_the_queue"),
             models.Index(fields=["state", "lease_until"], name="run_with_a_dead_lease"),
+            models.Index(fields=["fingerprint", "is_estimate"], name="run_and_its_estimate"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(state__in=RunState.values), name="run_has_a_known_state"),

@@ -18,7 +18,7 @@ RECENT = datetime.timedelta(days=7)
 def runs(user: User) -> Panel:
     under_way = Run.objects.filter(state__in=[RunState.RUNNING, RunState.QUEUED]).order_by("-state", "priority", "pk")
     failed = Run.objects.filter(state=RunState.FAILED, finished_at__gte=timezone.now() - RECENT)
-    succeeded = Run.objects.filter(state=RunState.SUCCEEDED)
+    succeeded = Run.objects.filter(state=RunState.SUCCEEDED, is_estimate=False)
     context = {
         "under_way": list(under_way[:MOST]),
         "failed": list(failed.order_by("-finished_at", "pk")[:MOST]),

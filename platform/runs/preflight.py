@@ -64,7 +64,7 @@ def preflight_of(run: Run) -> Preflight | None:
 
 def newest_preflight(given: Mapping[str, str]) -> Before | None:
     """Of the artifacts that `given` names as model and instructions; None where it names none, or there was no look."""
-    runs = Run.objects.filter(method="preflight").exclude(state=RunState.CANCELLED)
+    runs = Run.objects.filter(method="preflight", is_estimate=False).exclude(state=RunState.CANCELLED)
     for name in INPUTS:
         try:
             runs = runs.filter(inputs__name=name, inputs__artifact=uuid.UUID(given.get(name, "")))

@@ -120,9 +120,10 @@ def take_over(claim: Claim, run: Run, artifact: Artifact, manifest: dict[str, An
         raise LeaseLost(f"Run {run.pk} is no longer held by {claim.worker}.")
     RunOutput.objects.create(run=done, artifact=artifact)
     RunInput.objects.filter(after=done, artifact__isnull=True).update(artifact=artifact)
-    make_version(done, artifact, tally=tally)
-    for hook in HOOKS[done.method]:
-        hook(done, artifact, manifest)
+    if not done.is_estimate:  # whose report is no output of the method
+        make_version(done, artifact, tally=tally)
+        for hook in HOOKS[done.method]:
+            hook(done, artifact, manifest)
     record("run.succeed", actor=done.created_by, target=done, artifact=artifact.sha256)
     if done.needed_by.exists():
         ring()

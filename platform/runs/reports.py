@@ -10,6 +10,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 
 from accounts.numbers import digits, whole
 from registry.models import ArtifactKind, DatasetVersion
+from runs.estimates import Estimate, estimate_of
 from runs.models import Run, RunState
 from runs.preflight import Preflight, preflight_of
 
@@ -65,9 +66,13 @@ class ProfileReport:
     template: str = "runs/profile_report.html"
 
 
-def report_of(run: Run) -> Report | ProfileReport | Preflight | None:
+def report_of(run: Run) -> Report | ProfileReport | Preflight | Estimate | None:
     """None for a run that made no report, or one of many models (`runs.measures`). Each is shown by its own `template`."""
-    if not has_report(run) or run.method == "measure":
+    if not has_report(run):
+        return None
+    if run.is_estimate:
+        return estimate_of(run)
+    if run.method == "measure":
         return None
     if run.method == "preflight":
         return preflight_of(run)

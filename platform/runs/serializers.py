@@ -28,7 +28,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         fields: ClassVar = [
             "id", "method", "title", "preset", "priority", "output_name", "state", "attempt", "max_attempts", "phase",
             "step", "total", "unit", "rate", "eta_s", "last_seq", "failure_code", "failure", "advice", "created_by",
-            "created_at", "queued_at", "started_at", "finished_at", "cancel_requested_at",
+            "created_at", "queued_at", "started_at", "finished_at", "cancel_requested_at", "is_estimate", "used",
         ]  # fmt: skip
 
 
@@ -81,6 +81,7 @@ class StartSerializer(StrictSerializer):
     output_name = serializers.RegexField(r"^[\w.\-]*\Z", max_length=120, default="", allow_blank=True)
     priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.NORMAL)
     seed = serializers.IntegerField(min_value=0, max_value=2**63 - 1, default=0)
+    estimate = serializers.BooleanField(default=False, help_text="only probe what the run would cost")
     campaign = serializers.CharField(
         max_length=120, default="", allow_blank=True, help_text="whose raters are asked, by a recipe that has votes"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs import compare_views, import_views, launch_views, preflight_views, views
+from runs import compare_views, estimate_views, import_views, launch_views, preflight_views, views
 
 urlpatterns = [
     path("runs/", views.run_list, name="runs"),
@@ -19,5 +19,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/events/", views.run_events, name="run_events"),
     path("runs/<uuid:run_id>/cancel/", views.run_cancel, name="run_cancel"),
     path("runs/<uuid:run_id>/resume/", views.run_resume, name="run_resume"),
+    path("runs/<uuid:run_id>/start-estimated/", estimate_views.start, name="run_start_estimated"),
+    path("runs/<uuid:run_id>/estimate-anew/", estimate_views.anew, name="run_estimate_anew"),
     path("runs/<uuid:run_id>/without-length/", views.run_without_length, name="run_without_length"),
 ]

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.access import requires
 from accounts.models import Capability, User
 from accounts.paging import page_of
-from runs import measures, pages, reports
+from runs import estimates, measures, pages, reports
 from runs.coach import coached
 from runs.curves import as_json, charts_of
 from runs.models import EventKind, Run, RunState
@@ -76,12 +76,14 @@ def live_part(run: Run) -> dict[str, Any]:
         "report": reports.report_of(run),
         "measured": measures.measured_of(run),
         "tables": measures.confusions_of(run),
+        "beside": estimates.beside_estimate(run),
+        "used": estimates.used_by(run),
         "coach": coached(run),
         "log": [
             pages.log_line(event)
             for event in events.filter(kind__in=[EventKind.LOG, EventKind.STATE, EventKind.WARNING])[:LOG_LINES]
         ],
-        "metrics": pages.final_metrics(run),
+        "metrics": [] if run.is_estimate else pages.final_metrics(run),
         "has_curves": events.filter(kind=EventKind.METRIC).exists(),
     }
 

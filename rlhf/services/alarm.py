@@ -103,7 +103,7 @@ def standing_of(gain: Gain | None, votes: Votes | None) -> Standing:
 
 def gain_of(policy: ModelVersion, *, reference: ModelVersion) -> Gain | None:
     """By the newest evaluation of the two that a reward model took part in."""
-    runs = Run.objects.filter(method="evaluate", state=RunState.SUCCEEDED)
+    runs = Run.objects.filter(method="evaluate", state=RunState.SUCCEEDED, is_estimate=False)
     for name, model in (("policy", policy), ("reference", reference)):
         given = Q(artifact=model.artifact_id)
         if model.run is not None:

@@ -22,7 +22,7 @@ from annotation.models import Campaign, Completion, Import, Ranking, RankingTask
 from annotation.services.ahead import lease_ahead
 from annotation.services.assign import lease_next
 from annotation.services.invitations import invite
-from registry.models import Alias, DatasetVersion, ModelVersion
+from registry.models import Alias, Artifact, DatasetVersion, ModelVersion
 from registry.services.artifacts import store_folder
 from registry.services.datasets import read_rows
 from registry.services.profiles import keep_profile
@@ -30,10 +30,12 @@ from rlhf.models import RoundState
 from rlhf.services.alarm import FEWEST
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
+from runs.services.estimate import ask_estimate, start_estimated
 from tests.accounts.people import person
 from tests.rlhf.conftest import finish
 from tests.rlhf.test_alarm import ranked
 from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
+from tests.runs.test_estimates import done
 from tests.runs.test_measures import a_measurement
 from tests.runs.test_pages import fail, metric, say, under_way
 from training.mechanics.coach.learning import repeated_text
@@ -93,6 +95,7 @@ def runs_of(grace: User) -> dict[str, str]:
         "done": reverse("run", args=[first]),
         "well": reverse("run", args=[decided.stages.first().run_id]),
         "measured": reverse("run", args=[a_measurement(grace).pk]),
+        **estimated({"model": given["model"].artifact, "preferences": given["preferences"].artifact}, grace),
         "compare": f"{reverse('runs_compare')}?run={first}&run={second}",
         "round at its gate": reverse("round", args=[decided.pk]),
         "round under way": reverse("round", args=[waiting.pk]),
@@ -100,6 +103,15 @@ def runs_of(grace: User) -> dict[str, str]:
         "lineage": reverse("lineage", args=["model", policies["ppo"].pk]),
         "dataset": reverse("dataset", args=[given["preferences"].pk]),
     }
+
+
+def estimated(given: dict[str, Artifact], grace: User) -> dict[str, str]:
+    """An estimate, and the run that it was of, by their addresses."""
+    estimate = done(ask_estimate("dpo", recipe={}, inputs=given, user=grace, output_name="policy-of-an-estimate"))
+    run = start_estimated(estimate, user=grace)
+    used = {"seconds": 5890.0, "memory": 3.3 * 2**30}
+    Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, attempt=1, used=used, finished_at=timezone.now())
+    return {"estimated": reverse("run", args=[estimate.pk]), "beside": reverse("run", args=[run.pk])}
 
 
 def profiled(dataset: DatasetVersion, run: Run) -> None:

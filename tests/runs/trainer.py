@@ -75,6 +75,10 @@ def refuse(context: RunContext, argument: str) -> dict[str, object]:
     raise Failure("no_rows", "The dataset has no row to train on.", advice="Rank a few tasks first.")
 
 
+def starve(context: RunContext, argument: str) -> dict[str, object]:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1099511627776 bytes.")
+
+
 def die(context: RunContext, argument: str) -> dict[str, object]:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError

@@ -9,6 +9,7 @@ from typing import Any
 
 from training import contract
 from training.context import RunContext, Stopped
+from training.mechanics.estimate.probe import ENOUGH, Probe, spread
 
 Row = dict[str, Any]
 Tell = Callable[[int], None]
@@ -41,6 +42,8 @@ def kept(
     `work` may tell how many of its places are done. Parts are files below `checkpoints/`. Raises `Stopped` between
     two parts, on request.
     """
+    if context.probe is not None:
+        return probed(context.probe, phase, batches, work, unit=unit)
     folder = context.checkpoints / phase.replace(" ", "-")
     folder.mkdir(exist_ok=True)
     total = sum(map(len, batches))
@@ -60,6 +63,34 @@ def kept(
         done += len(places)
     context.progress(phase, total, total, unit=unit)
     return found
+
+
+def probed(
+    probe: Probe, phase: str, batches: list[list[int]], work: Callable[[list[int], Tell], list[Row]], *, unit: str
+) -> list[Row]:
+    """What `work` gives for some of the places, to stand for all: enough to time it. A quarter of a part warms it up.
+
+    Where that took long, halves of parts are timed instead of whole ones, at the price of more batches that empty.
+    """
+    total = sum(map(len, batches))
+    found: list[Row] = []
+    loop = probe.loop(phase, total=total, unit=unit)
+    loop.warm_up = 1
+
+    def do(places: list[int]) -> None:
+        with loop.one(weight=len(places)):
+            found.extend(json.loads(json.dumps(work(places, lambda count: None))))
+
+    order = [batches[number] for number in spread(len(batches))]
+    if order:
+        do(order[0][: max(1, len(order[0]) // 4)])
+    is_slow = loop.is_enough() or 4 * loop.pace.seconds * len(found) > 2 * ENOUGH
+    for places in order:
+        do(places[: max(1, len(places) // 2)] if is_slow else places)
+        if loop.is_enough():
+            break
+    loop.leave()
+    return [found[place % len(found)] for place in range(total)]
 
 
 def teller(context: RunContext, phase: str, done: int, total: int, *, unit: str) -> Tell:

@@ -24,6 +24,7 @@ from typing import Any
 
 from training.context import RunContext, Stopped
 from training.mechanics import checkpoints, models
+from training.mechanics.estimate.probe import Probe
 from training.mechanics.pretraining.architectures import check_first_loss
 from training.mechanics.pretraining.optimizers import share_at
 from training.mechanics.pretraining.spikes import MOST_RETURNS
@@ -31,7 +32,16 @@ from training.mechanics.pretraining.state import read_state, write_state
 from training.mechanics.pretraining.step import one_step
 from training.mechanics.pretraining.sweep import choose_rate, start_anew
 from training.mechanics.pretraining.telling import judge, look
-from training.mechanics.pretraining.work import FEWEST, JUDGED, SHARDS, Work, prepare, shards, tokens_of
+from training.mechanics.pretraining.work import (
+    FEWEST,
+    JUDGED,
+    SHARDS,
+    Work,
+    full_length,
+    prepare,
+    shards,
+    tokens_of,
+)
 from training.mechanics.trainers.refusals import refuse_poisoned
 from training.mechanics.trainers.settings import MOST_POINTS
 from training.recipes.pretrain import PretrainRecipe
@@ -58,8 +68,12 @@ def run(context: RunContext) -> dict[str, Any]:
     if recipe.sweep:
         metrics["learning_rate"] = multiple * recipe.learning_rate
     if work.quick is not None:
-        held_out = shards(context, work.tokenizer, "test", most=max(FEWEST, read // JUDGED))
+        most = max(FEWEST, read // JUDGED)
+        held_out = shards(context, work.tokenizer, "test", most=most)
         metrics |= judge(work, held_out, step=recipe.steps)
+        if context.probe is not None:
+            judged = full_length(held_out, context.input("corpus"), split="test", most=most)
+            context.probe.owe("evaluation", total=work.tokens_to_judge + judged, unit="tokens")
     work.tokenizer.model_max_length = recipe.context
     models.publish_model(work.model, work.tokenizer, context.output)
     shutil.rmtree(context.dir / SHARDS)
@@ -81,6 +95,9 @@ def learn(work: Work) -> float:
     clock, told_at = time.monotonic(), work.position.step
     while work.position.step < recipe.steps:
         share = multiple * share_at(work.position.step, recipe)
+        if context.probe is not None:
+            probe_steps(work, context.probe)
+            break
         loss, norm, is_taken = one_step(work, share)
         step = work.position.step
         context.progress("training", step, recipe.steps)
@@ -105,6 +122,26 @@ def learn(work: Work) -> float:
     return multiple
 
 
+def probe_steps(work: Work, probe: Probe) -> None:
+    """Times steps until there were enough, and owes the rest of the training and what comes back in it."""
+    recipe = work.recipe
+    trials = len(recipe.sweep)
+    steps = recipe.steps + trials * recipe.sweep_steps
+    loop = probe.loop("training", total=steps, unit="steps")
+    while work.position.step < recipe.steps and not loop.is_enough():
+        if work.context.stop_requested:
+            raise Stopped
+        with loop.one():
+            one_step(work, share_at(work.position.step, recipe))
+        work.context.progress("training", work.position.step, recipe.steps)
+    loop.leave()
+    save(work)
+    looks = 1 + (recipe.steps - 1) // recipe.eval_every
+    work.tokens_to_judge += (looks + trials) * len(work.quick or ())
+    probe.owe("samples", total=looks)
+    probe.owe("checkpoints", total=math.ceil(recipe.steps / recipe.eval_every))
+
+
 def begin(work: Work) -> float:
     newest = checkpoints.newest(work.context.checkpoints)
     if newest is not None:
@@ -126,12 +163,13 @@ def begin(work: Work) -> float:
 def save(work: Work) -> None:
     step = work.position.step
     refuse_poisoned(work.model, step=step)
-    checkpoints.publish(
-        work.context.checkpoints,
-        step,
-        partial(write_state, model=work.model, optimizers=work.optimizers, position=work.position),
-        keep=2 if step % work.recipe.eval_every == 0 else ALL,
-    )
+    with work.context.timed("checkpoints"):
+        checkpoints.publish(
+            work.context.checkpoints,
+            step,
+            partial(write_state, model=work.model, optimizers=work.optimizers, position=work.position),
+            keep=2 if step % work.recipe.eval_every == 0 else ALL,
+        )
 
 
 # Spikes

@@ -26,6 +26,7 @@ class Endpoint(Recipe):
 class AskRecipe(CompletionsRecipe, Endpoint):
     summary: ClassVar[str] = "Ask an OpenAI-compatible endpoint for K completions of every prompt."
     inputs: ClassVar[dict[str, str]] = {"prompts": "dataset:prompts"}
+    no_estimate: ClassVar[str] = "An endpoint's pace and price are its own: asking it costs what is to be found out."
     presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"max_new_tokens": 24}, "demo": {}}
 
     max_new_tokens: int = Field(256, ge=1, le=32_768, description="A completion is cut here if it has not ended.")

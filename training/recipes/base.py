@@ -29,6 +29,8 @@ class Recipe(BaseModel):
     role: ClassVar[str] = ""
     """The role of the ModelVersion, or the kind of the DatasetVersion, that comes out; `SAME_ROLE` as the model's that
     goes in."""
+    no_estimate: ClassVar[str] = ""
+    """Why what a run of it costs can't be found out beforehand: a sentence, or ""."""
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Named sets of fields: "tiny" runs in seconds on a model of 0.1M parameters, "demo" in minutes on 2 cores."""
 

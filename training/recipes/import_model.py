@@ -15,6 +15,7 @@ class ImportModelRecipe(Recipe):
     inputs: ClassVar[dict[str, str]] = {"upload": "upload"}
     output: ClassVar[OutputKind] = "model"
     role: ClassVar[str] = "sft"
+    no_estimate: ClassVar[str] = "An import has no part that could stand for the whole; it takes seconds or minutes."
     presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {}, "demo": {}}
 
     role_of_model: Literal["base", "sft", "reward"] = Field("sft", description="What the model is used as.")

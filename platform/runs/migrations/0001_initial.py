@@ -33,6 +33,8 @@ class Migration(migrations.Migration):
                 ),
                 ("output_name", models.CharField(blank=True, max_length=120)),
                 ("context", models.JSONField(default=dict)),
+                ("is_estimate", models.BooleanField(default=False)),
+                ("fingerprint", models.CharField(blank=True, max_length=64)),
                 (
                     "state",
                     models.CharField(
@@ -63,6 +65,7 @@ class Migration(migrations.Migration):
                 ("last_seq", models.PositiveBigIntegerField(default=0)),
                 ("copied_seq", models.PositiveBigIntegerField(default=0)),
                 ("metrics", models.JSONField(default=dict)),
+                ("used", models.JSONField(default=dict)),
                 ("failure_code", models.CharField(blank=True, max_length=64)),
                 ("failure", models.CharField(blank=True, max_length=1000)),
                 ("advice", models.CharField(blank=True, max_length=1000)),
@@ -172,6 +175,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(fields=["state", "lease_until"], name="run_with_a_dead_lease"),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(fields=["fingerprint", "is_estimate"], name="run_and_its_estimate"),
         ),
         migrations.AddConstraint(
             model_name="run",

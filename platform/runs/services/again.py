@@ -15,7 +15,8 @@ SUFFIX = "-no-length"  # of the name of what the second run makes
 
 def can_lose_length(run: Run) -> bool:
     """A reward model that was trained and whose scores still hold what they rise by with the length of an answer."""
-    return run.method == "reward" and run.state == RunState.SUCCEEDED and not run.recipe.get("debias_length", False)
+    is_done = run.method == "reward" and run.state == RunState.SUCCEEDED and not run.is_estimate
+    return is_done and not run.recipe.get("debias_length", False)
 
 
 def without_length(run: Run, *, user: User) -> Run:

@@ -81,6 +81,8 @@ def copy_events(claim: Claim, said: list[Said]) -> None:
         return
     progress = next((event.payload for event in reversed(said) if event.kind == EventKind.PROGRESS), None)
     fields = {name: progress.get(name) for name in PROGRESS_FIELDS} if progress else {}
+    if used := next((event.payload["used"] for event in reversed(said) if "used" in event.payload), None):
+        fields["used"] = used
     with transaction.atomic():
         not_yet = claim.held.filter(copied_seq__lt=said[0].seq)
         if not not_yet.update(last_seq=F("last_seq") + len(said), copied_seq=said[-1].seq, **fields):

@@ -121,6 +121,8 @@ def kind_of(given: Given) -> str:
                     gettext("“%(title)s” has no output: it is %(state)s. Resume it first.")
                     % {"title": given.title, "state": given.state}
                 )
+            if given.is_estimate:
+                return ArtifactKind.REPORT
             role = role_of_output(given)
             return f"{RECIPES[given.method].output}:{role}" if role else RECIPES[given.method].output
         case _:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +16,7 @@ from accounts.errors import NotFound, UserError
 from accounts.hints import hint
 from accounts.models import User
 from audit.services import record
-from registry.models import DatasetVersion, ModelVersion
+from registry.models import Artifact, DatasetVersion, ModelVersion
 from registry.services.names import NameTaken, check_slug
 from runs.audience import checked_context
 from runs.models import EventKind, Priority, Run, RunEvent, RunInput, RunState
@@ -35,13 +37,14 @@ class NoReward(UserError):
 def start_run(
     method: str, *, recipe: dict[str, Any], inputs: Mapping[str, Given], user: User | None, title: str = "",
     output_name: str = "", priority: int = Priority.NORMAL, preset: str = "", context: dict[str, Any] | None = None,
-    seed: int = 0,
+    seed: int = 0, is_estimate: bool = False,
 ) -> Run:  # fmt: skip
     """Queues a run and rings for a worker once the caller's transaction commits.
 
     `recipe` overrides the fields of `preset`; all of it is stored with its defaults, so that the run can be repeated.
     An input that is a `Run` is its output, once it has succeeded. Raises `NotFound` ("no_method"), `BadRecipe`,
     `BadInput`, `NameTaken`, `NoReward`, and `NoAudience` where a run that asks people is told of none in its `context`.
+    For an estimate call `runs.services.estimate`, which knows what can't be estimated and what was before.
     """
     if method not in RECIPES:
         raise NotFound(
@@ -63,18 +66,33 @@ def start_run(
         run = Run.objects.create(
             method=method, title=(title or _title(method, output_name))[:200], recipe=fields,
             preset=preset, seed=seed, priority=priority, output_name=output_name, context=context,
-            created_by=user, queued_at=timezone.now(), last_seq=1,
+            created_by=user, queued_at=timezone.now(), last_seq=1, is_estimate=is_estimate,
+            fingerprint=fingerprint_of(method, fields, inputs, seed=seed),
         )  # fmt: skip
         RunInput.objects.bulk_create(_input(run, name, given) for name, given in inputs.items())
         payload = {"state": str(RunState.QUEUED), "because": "Started.", "attempt": 0}
         RunEvent.objects.create(run=run, seq=1, at=run.queued_at, kind=EventKind.STATE, payload=payload)
         record(
-            "run.start", actor=user, target=run, method=method, recipe=run.recipe, output_name=output_name,
-            inputs={name: str(given.pk) for name, given in inputs.items()},
+            "run.estimate" if is_estimate else "run.start", actor=user, target=run, method=method, recipe=run.recipe,
+            output_name=output_name, inputs={name: str(given.pk) for name, given in inputs.items()},
         )  # fmt: skip
         hint("runs")
         ring()
     return run
+
+
+def fingerprint_of(method: str, fields: dict[str, Any], inputs: Mapping[str, Given], *, seed: int) -> str:
+    """Of what is done to what; empty where an input does not exist yet."""
+    artifacts = {name: given if isinstance(given, Artifact) else made_by(given) for name, given in inputs.items()}
+    if None in artifacts.values():
+        return ""
+    told = [method, fields, {name: str(artifact.pk) for name, artifact in artifacts.items() if artifact}, seed]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def made_by(run: Run) -> Artifact | None:
+    output = getattr(run, "output", None)
+    return output.artifact if output is not None else None
 
 
 def check_recipe(method: str, fields: dict[str, Any], *, preset: str = "") -> Recipe:

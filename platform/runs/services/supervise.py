@@ -107,6 +107,7 @@ def write_spec(run: Run) -> None:
         inputs=spec_inputs(run),
         seed=run.seed,
         attempt=run.attempt,
+        is_estimate=run.is_estimate,
     )
     contract.write_atomically(run.folder / contract.SPEC, spec.dump())
 

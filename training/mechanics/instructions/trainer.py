@@ -32,6 +32,8 @@ BEFORE = {"loss": "eval_loss", "general_loss": "eval_general_loss"}
 class SftRun(RunTrainer, SFTTrainer):
     """`names` are the datasets', by number; `mixed` draws rows where there are several, `general` is read beside."""
 
+    evaluates_all_first = True
+
     def __init__(
         self,
         *args: Any,

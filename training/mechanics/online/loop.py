@@ -24,6 +24,7 @@ from torch import Tensor
 from training.context import RunContext, Stopped
 from training.mechanics import checkpoints, memory, models, randomness
 from training.mechanics.coach.policies import far_from_reference
+from training.mechanics.estimate.probe import Probe
 from training.mechanics.generation.chosen import refuse_no_vllm, sampler_of
 from training.mechanics.memory import Room
 from training.mechanics.online import state as online_state
@@ -127,13 +128,31 @@ class Loop(ABC, Generic[R]):
         if memory.is_scarce() and self.state.rollout is None:
             prompts, size = self.collector.prompts, self.recipe.minibatch_size
             self.actor.try_longest(longest(prompts, size, self.recipe.max_new_tokens))
+        if self.context.probe is not None:
+            self.probed(self.context.probe)
         while self.state.number < self.total and not self.is_far():
-            rollout = self.rollout()
-            self.pass_over(rollout)
-            self.finish(rollout)
-            if self.state.number % self.recipe.checkpoint_every == 0:
-                self.keep()
+            self.one_rollout()
         refuse_poisoned(self.actor.policy, step=self.state.number)
+
+    def one_rollout(self) -> None:
+        """A rollout, its passes, its figures, and a checkpoint where one is due."""
+        rollout = self.rollout()
+        self.pass_over(rollout)
+        self.finish(rollout)
+        if self.state.number % self.recipe.checkpoint_every == 0:
+            self.keep()
+
+    def probed(self, probe: Probe) -> None:
+        """Times rollouts until there were enough, and goes to the end of the run."""
+        loop = probe.loop("rollouts", total=self.total, unit="rollouts")
+        loop.warm_up = 1
+        while self.state.number < self.total and not loop.is_enough():
+            with loop.one():
+                self.one_rollout()
+        self.keep()
+        loop.leave()
+        probe.owe("checkpoints", total=self.total // self.recipe.checkpoint_every)
+        self.state.number = self.total
 
     def rollout(self) -> R:
         """A fresh one, or the one whose passes were interrupted."""
@@ -230,11 +249,13 @@ class Loop(ABC, Generic[R]):
         """A checkpoint of this very moment. Its number grows with every minibatch, in the middle of passes too."""
         refuse_poisoned(self.actor.policy, step=self.state.number)
         state = self.state
-        checkpoints.publish(
-            self.context.checkpoints,
-            state.number * (self.most_minibatches + 1) + state.passes.done,  # a finished rollout: one above its last
-            lambda folder: online_state.write(folder, state, actor=self.actor, optimizer=self.optimizer),
-        )
+        with self.context.timed("checkpoints"):
+            checkpoints.publish(
+                self.context.checkpoints,
+                state.number * (self.most_minibatches + 1)
+                + state.passes.done,  # a finished rollout: one above its last
+                lambda folder: online_state.write(folder, state, actor=self.actor, optimizer=self.optimizer),
+            )
 
     def tell_progress(self) -> None:
         size = self.recipe.batch_size

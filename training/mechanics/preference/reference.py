@@ -26,6 +26,7 @@ from torch import Tensor
 from training import contract
 from training.context import RunContext, Stopped
 from training.contract import Input
+from training.mechanics.estimate.probe import Probe
 from training.mechanics.shared_prefix import Ids, Text
 
 NAME = "reference.safetensors"
@@ -65,6 +66,8 @@ def take(
     """
     path = context.dir / NAME
     fresh = first_met(batches)
+    if context.probe is not None:
+        return probed(fresh, read, context.probe)
     values, done = kept(path, fingerprint=fingerprint)
     saved_at = time.monotonic()
     for number, texts in enumerate(fresh[done:], start=done):
@@ -80,6 +83,27 @@ def take(
     if done < len(fresh):
         keep(path, values, done=len(fresh), fingerprint=fingerprint)
     return Reference(dict(zip((key_of(text) for texts in fresh for text in texts), values, strict=True)))
+
+
+def probed(fresh: Sequence[Sequence[Text]], read: Callable[[list[Text]], list[Tensor]], probe: Probe) -> Reference:
+    """The first batches, which are trained on first, as they are; of the others zeros, which cost nothing."""
+    loop = probe.loop("reference", total=sum(map(weight, fresh)), unit="batches")
+    found: dict[Key, Tensor] = {}
+    for texts in fresh:
+        if loop.is_enough():
+            break
+        with loop.one(weight=weight(texts)):
+            values = read(list(texts)) if texts else []
+        found |= zip(map(key_of, texts), values, strict=True)
+    loop.leave(units=len(fresh))
+    of_sums = all(len(value) == 1 for value in found.values())
+    for text in (text for texts in fresh for text in texts):
+        found.setdefault(key_of(text), torch.zeros(1 if of_sums else len(text.ids) - text.num_prompt))
+    return Reference(found)
+
+
+def weight(texts: Sequence[Text]) -> int:
+    return sum(len(text.ids) for text in texts)
 
 
 def first_met(batches: Sequence[Sequence[Text]]) -> list[list[Text]]:

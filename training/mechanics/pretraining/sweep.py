@@ -25,7 +25,7 @@ FOUND = "sweep.json"
 def choose_rate(work: Work) -> float:
     """The multiple of the recipe's rates that came out best; leaves the work with fresh weights. 1 without a sweep."""
     recipe, path = work.recipe, work.context.dir / FOUND
-    if not recipe.sweep:
+    if not recipe.sweep or work.context.probe is not None:  # an estimate counts the trials' steps among the others
         return 1.0
     found: dict[str, float | None] = json.loads(path.read_text()) if path.exists() else {}
     for number, multiple in enumerate(recipe.sweep):

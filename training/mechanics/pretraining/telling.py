@@ -43,22 +43,31 @@ def judge(work: Work, held_out: Stream, *, step: int) -> dict[str, float]:
 def held_out_figures(work: Work, stream: Stream) -> dict[str, float]:
     recipe, told = work.recipe, partial(tell, work.context, "evaluating", "rows")
     size = recipe.batch_size // recipe.accumulation
-    if work.gaps is not None:
-        rows = work.gaps_of(stream)
-        return measure(
-            work.model, rows, batch_size=size, most=rows.rows.rows_per_pass, autocast=work.autocast, tell=told
+    with work.context.timed("evaluation", units=len(stream)):
+        if work.gaps is not None:
+            rows = work.gaps_of(stream)
+            return measure(
+                work.model, rows, batch_size=size, most=rows.rows.rows_per_pass, autocast=work.autocast, tell=told
+            )
+        bits = bits_per_byte(
+            work.model, stream, length=recipe.context, batch_size=size, autocast=work.autocast, tell=told
         )
-    bits = bits_per_byte(work.model, stream, length=recipe.context, batch_size=size, autocast=work.autocast, tell=told)
-    return {"eval_bits_per_byte": bits}
+        return {"eval_bits_per_byte": bits}
 
 
 def sample(work: Work, step: int) -> None:
     """Always with the same openings and seeds: what changes from step to step is the model."""
     if not work.openings:
         return
-    if work.gaps is not None:
-        fill_in(work, step)
-        return
+    with work.context.timed("samples"):
+        if work.gaps is not None:
+            fill_in(work, step)
+        else:
+            go_on(work, step)
+
+
+def go_on(work: Work, step: int) -> None:
+    """Held-out openings, and what the model would write behind them."""
     count = len(work.openings)
     answers = sampling.sample(
         work.model,

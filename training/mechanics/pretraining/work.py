@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from training.context import RunContext, Stopped
-from training.contract import Failure
+from training.contract import Failure, Input
 from training.mechanics import models
 from training.mechanics.corpus.packing import InOrder, Rows, Stream
 from training.mechanics.corpus.shards import open_shards
-from training.mechanics.corpus.texts import first_texts
+from training.mechanics.corpus.texts import first_texts, num_texts
 from training.mechanics.pretraining.architectures import add_mask_token, build_model
 from training.mechanics.pretraining.attention import pays
 from training.mechanics.pretraining.found_again import tensors
@@ -31,6 +31,7 @@ from training.recipes.pretrain import PretrainRecipe
 JUDGED = 10
 FEWEST, QUICK = 4_096, 16_384  # ... within these bounds; the evaluation at the end knows no upper one
 SAMPLES = 4
+PROBED = {"train": 1_000_000, "test": QUICK}  # tokens that an estimate reads of each split
 OPENING = 12  # tokens of a held-out text that a sample goes on from
 SHARDS = "shards"
 
@@ -57,6 +58,8 @@ class Work:
     short_rows: bool
     """Whether attention is that of `training.mechanics.pretraining.attention`."""
     position: Position = field(default_factory=Position)
+    tokens_to_judge: float = 0.0
+    """In an estimate: of all evaluations of the run."""
 
     @property
     def seed(self) -> int:
@@ -121,15 +124,27 @@ def compiled(trunk: Any) -> Any:
 
 def shards(context: RunContext, tokenizer: Any, split: str, *, most: int, seed: int | None = None) -> Stream:
     """In the run's own folder; a resumed run finds them there."""
-    return open_shards(
-        context.dir / SHARDS / f"{split}-{most}",
-        tokenizer=tokenizer,
-        given=context.input("corpus"),
-        split=split,
-        most=most,
-        seed=seed,
+    write = partial(
+        open_shards, tokenizer=tokenizer, given=context.input("corpus"), split=split, seed=seed,
         tell=partial(tell, context, "reading", "texts"),
-    )
+    )  # fmt: skip
+    folder = context.dir / SHARDS
+    if context.probe is None:
+        return write(folder / f"{split}-{most}", most=most)
+    some = min(most, PROBED[split])
+    loop = context.probe.loop("reading", total=0, unit="tokens")
+    loop.warm_up = 0
+    began = context.probe.clock()
+    stream = write(folder / f"{split}-{some}", most=some)
+    loop.add(context.probe.clock() - began, weight=len(stream))
+    loop.leave(total=full_length(stream, context.input("corpus"), split=split, most=most))
+    return stream
+
+
+def full_length(stream: Stream, corpus: Input, *, split: str, most: int) -> float:
+    """The tokens that a stream of at most `most` would have, by the length of the documents that were read."""
+    all_of_them = len(stream) * num_texts(corpus, split=split) / max(stream.num_documents, 1)
+    return max(len(stream), min(most + len(stream) / max(stream.num_documents, 1), all_of_them))
 
 
 def seed_of(context: RunContext, recipe: PretrainRecipe) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from training.context import RunContext, Stopped
 from training.mechanics import datasets
+from training.mechanics.estimate.probe import Probe, spread
 from training.mechanics.memory import Room
 from training.mechanics.models import RewardScale
 from training.mechanics.people.rankings import Group
@@ -69,16 +70,35 @@ class Scorer:
     def scores(self, texts: Sequence[Ids], *, answer_tokens: Sequence[int], phase: str) -> list[float]:
         """Raw scores, batch by batch of similar length. Raises `Stopped`."""
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        if self.context.probe is not None:
+            return self.probed(texts, answer_tokens, batches, phase=phase, probe=self.context.probe)
         found = [0.0] * len(texts)
-        for start in range(0, len(texts), self.batch_size):
+        for number, some in enumerate(batches):
             if self.context.stop_requested:
                 raise Stopped
-            self.context.progress(phase, start, len(texts), unit="texts")
-            some = order[start : start + self.batch_size]
-            parts = self.room.halve(some, partial(self.alone, texts, answer_tokens), ids=lambda i: texts[i])
-            for i, score in zip(some, [score for part in parts for score in part], strict=True):
+            self.context.progress(phase, number * self.batch_size, len(texts), unit="texts")
+            for i, score in zip(some, self.of_batch(texts, answer_tokens, some), strict=True):
                 found[i] = score
         return found
+
+    def of_batch(self, texts: Sequence[Ids], answer_tokens: Sequence[int], some: Sequence[int]) -> list[float]:
+        parts = self.room.halve(some, partial(self.alone, texts, answer_tokens), ids=lambda i: texts[i])
+        return [score for part in parts for score in part]
+
+    def probed(
+        self, texts: Sequence[Ids], answer_tokens: Sequence[int], batches: list[list[int]], *, phase: str, probe: Probe
+    ) -> list[float]:
+        """Of some batches, to time them; all others get scores of those."""
+        loop = probe.loop(phase, total=sum(map(len, texts)), unit="texts")
+        scores: list[float] = []
+        for number in spread(len(batches)):
+            with loop.one(weight=sum(len(texts[i]) for i in batches[number])):
+                scores += self.of_batch(texts, answer_tokens, batches[number])
+            if loop.is_enough():
+                break
+        loop.leave(units=len(texts))
+        return [scores[i % len(scores)] for i in range(len(texts))]
 
     def alone(self, texts: Sequence[Ids], answer_tokens: Sequence[int], some: Sequence[int]) -> list[float]:
         """Raw scores of `some` of the texts, none of which shares a beginning with another one."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,7 @@ from transformers.utils import logging as transformers_logging
 
 from training.context import RunContext, Stopped
 from training.mechanics import checkpoints, memory
+from training.mechanics.estimate.steps import ProbedSteps
 from training.mechanics.generation import sampling
 from training.mechanics.memory import Room, in_parts
 from training.mechanics.randomness import kept_randomness
@@ -65,6 +67,8 @@ class RunTrainer(Base):
     data_collator: Any
     all_held_out: Any = None
     """The whole held-out split; `eval_dataset` is the part of it that is evaluated while training."""
+    evaluates_all_first = False
+    """Whether the evaluation before the first step reads the whole held-out split."""
     ended_rate: float | None = None
     """The share of the last samples that ended by themselves."""
 
@@ -81,7 +85,8 @@ class RunTrainer(Base):
         self._evaluated: tuple[int, int, dict[str, float]] | None = None  # step, rows, metrics
         transformers_logging.disable_progress_bar()
         disable_progress_bars()
-        super().__init__(*args, **{**kwargs, "callbacks": [Reporter(context)]})
+        self.reporter = Reporter(context)
+        super().__init__(*args, **{**kwargs, "callbacks": [self.reporter]})
         self.remove_callback(PrinterCallback)  # the events say it
         if not self.eval_dataset:
             context.warn("no_held_out", "There is no held-out row: nothing will tell how well this model generalises.")
@@ -125,10 +130,15 @@ class RunTrainer(Base):
             refuse_incomplete(newest)
             self.load_own_state(json.loads((newest / OWN_STATE).read_text()))
             self.context.log(f"Resuming from {newest.name}.")
+        if self.context.probe is not None:
+            self.reporter.probed = ProbedSteps(self.context.probe, self)
         self.train(resume_from_checkpoint=str(newest) if newest else None)
         # The trainer returns in the same way from a stop as from the end.
-        if self.state.global_step < self.state.max_steps:
-            raise Stopped
+        if self.context.stop_requested or self.reporter.probed is None:
+            if self.state.global_step < self.state.max_steps:
+                raise Stopped
+        else:
+            self.reporter.probed.leave()
         refuse_poisoned(self.model, step=self.state.global_step)
 
     # Checkpoints
@@ -136,7 +146,8 @@ class RunTrainer(Base):
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         refuse_poisoned(self.model, step=self.state.global_step)
         self.store_flos()
-        checkpoints.publish(self.context.checkpoints, self.state.global_step, self.write_checkpoint, keep=2)
+        with self.context.timed("checkpoints"):
+            checkpoints.publish(self.context.checkpoints, self.state.global_step, self.write_checkpoint, keep=2)
         if self.eval_dataset is None and not self.context.stop_requested:
             with kept_randomness():
                 self.show_samples()
@@ -154,6 +165,8 @@ class RunTrainer(Base):
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         parts = self.room.parts
+        if self.reporter.probed is not None:
+            self.reporter.probed.read(inputs)
         loss = self.step_in_room(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise not_finite("The loss", self.state.global_step + 1)
@@ -182,7 +195,7 @@ class RunTrainer(Base):
 
     def try_longest(self, model: nn.Module) -> None:
         """Once an attempt; see `Room.try_longest`."""
-        if self._has_tried_longest or not memory.is_scarce():
+        if self._has_tried_longest or not (memory.is_scarce() or self.context.probe):
             return
         self._has_tried_longest = True
         rows = [self.train_dataset[row] for row in self.batches.longest]
@@ -200,9 +213,14 @@ class RunTrainer(Base):
             finally:
                 model.zero_grad(set_to_none=True)
 
-        with kept_randomness():
+        with kept_randomness(), self.tried_longest():
             self.room.try_longest(read, [text.ids for text in batch["source"].texts])
         model.train(was_training)
+
+    def tried_longest(self) -> AbstractContextManager[None]:
+        """An estimate has it tried for the memory that it takes, where the run would not."""
+        probe = self.context.probe
+        return nullcontext() if probe is None or memory.is_scarce() else probe.not_counted()
 
     def read_in_parts(self, read: Callable[[dict[str, Any]], T], batch: dict[str, Any]) -> list[T]:
         """In the room's parts; of an evaluation, whose forward pass is all there is, in as many as it takes."""
@@ -230,7 +248,8 @@ class RunTrainer(Base):
         self.begin_held_out()
         try:
             with kept_randomness():
-                metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+                with self.context.timed("evaluation", units=len(self.eval_dataset)):
+                    metrics: dict[str, float] = super().evaluate(*args, **kwargs)
                 self.show_samples()
         except (StopNow, Stopped):  # the latter from sampling
             if self.is_in_train and self.state.global_step > 0:
@@ -242,9 +261,13 @@ class RunTrainer(Base):
     def evaluate_all(self) -> dict[str, float]:
         """Evaluates the whole held-out split, unless the last step of training has just done so."""
         self.eval_dataset = self.all_held_out
-        if self._evaluated and self._evaluated[:2] == (self.state.global_step, len(self.eval_dataset)):
+        if self._evaluated and not self.needs_evaluation():
             return drawn(self._evaluated[2])
         return drawn(self.evaluate())
+
+    def needs_evaluation(self) -> bool:
+        """Whether nobody has evaluated the whole held-out split as the model is now."""
+        return not self._evaluated or self._evaluated[:2] != (self.state.global_step, len(self.all_held_out))
 
     def end_metrics(self) -> dict[str, Any]:
         """Of the whole held-out split, and of the last samples: where nothing is held out they are drawn now."""
@@ -257,7 +280,8 @@ class RunTrainer(Base):
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         output: Any = super().evaluation_loop(*args, **{**kwargs, "metric_key_prefix": metric_key_prefix})
-        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in self.held_out().items()})
+        with self.context.timed("figures"):
+            output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in self.held_out().items()})
         return output
 
     def show_samples(self) -> None:
@@ -266,18 +290,19 @@ class RunTrainer(Base):
             return
         self.context.progress("samples", 0, len(self.show.prompts), unit="samples")
         count = len(self.show.prompts)
-        answers = sampling.sample(
-            self.accelerator.unwrap_model(self.model),
-            self.processing_class,
-            self.show.prompts,
-            seeds=list(range(count)),
-            temperatures=[self.show.temperature] * count,
-            top_p=1.0,
-            max_new_tokens=self.show.max_new_tokens,
-            batch_size=count,
-            stop_requested=lambda: self.context.stop_requested,
-            room=self.room,
-        )
+        with self.context.timed("samples"):
+            answers = sampling.sample(
+                self.accelerator.unwrap_model(self.model),
+                self.processing_class,
+                self.show.prompts,
+                seeds=list(range(count)),
+                temperatures=[self.show.temperature] * count,
+                top_p=1.0,
+                max_new_tokens=self.show.max_new_tokens,
+                batch_size=count,
+                stop_requested=lambda: self.context.stop_requested,
+                room=self.room,
+            )
         step = self.state.global_step
         for prompt, answer in zip(self.show.texts, answers, strict=True):
             self.context.sample(step, prompt=prompt, text=answer.text, ended=answer.ended)

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from training.context import RunContext
+from training.mechanics.estimate.steps import ProbedSteps
 from training.mechanics.trainers.refusals import not_finite
 
 # Of the speed of one process, not of the model: they would be drawn as curves of one point.
@@ -24,6 +25,7 @@ class Reporter(TrainerCallback):
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
+        self.probed: ProbedSteps | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -32,6 +34,9 @@ class Reporter(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.context.progress("training", state.global_step, state.max_steps)
+        if self.probed is not None and self.probed.step_ended():
+            control.should_save = control.should_training_stop = True
+            control.should_evaluate = False  # the evaluation at the end is timed
         if self.context.stop_requested and state.global_step < state.max_steps:
             control.should_save = True
             control.should_evaluate = False  # whoever stops us waits for the checkpoint alone

@@ -13,6 +13,7 @@ from accounts.errors import UserError
 from runs import audience
 from runs.commands import RunCommand
 from runs.models import Priority
+from runs.services.estimate import ask_estimate
 from runs.services.inputs import Given, find_input
 from runs.services.start import start_run
 from training.recipes import RECIPES
@@ -32,15 +33,18 @@ class Command(RunCommand):
         )  # fmt: skip
         parser.add_argument("--name", default="", help="what the model or dataset that comes out is called")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--estimate", action="store_true", help="only probe what the run would cost")
         parser.add_argument("--campaign", default="", help="whose raters are asked, by a recipe that has votes")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        run = start_run(
-            options["method"], recipe=fields_of(options), inputs=inputs_of(options["input"]),
-            user=acting_user(options["username"]), output_name=options["name"], preset=options["preset"],
-            seed=options["seed"], priority=Priority.NORMAL,
-            context=audience.context_of(options["campaign"]),
-        )  # fmt: skip
+        given: dict[str, Any] = {
+            "recipe": fields_of(options), "inputs": inputs_of(options["input"]), "user": acting_user(options["username"]),
+            "output_name": options["name"], "preset": options["preset"], "seed": options["seed"],
+        }  # fmt: skip
+        if options["estimate"]:
+            return self.finish(ask_estimate(options["method"], **given), **options)
+        context = audience.context_of(options["campaign"])
+        run = start_run(options["method"], **given, priority=Priority.NORMAL, context=context)
         return self.finish(run, **options)
 
 
