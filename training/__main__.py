@@ -16,10 +16,12 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from training import contract
 from training.context import RunContext, Stopped
 from training.contract import Failure
+from training.ranks import Ranks
 
 USAGE = "usage: python -m training run RUN_DIR"
 
@@ -53,21 +55,38 @@ def run(run_dir: Path) -> int:
             return contract.EXIT_DONE  # done before: running a finished run again changes nothing
         (run_dir / contract.FAILURE).unlink(missing_ok=True)
         try:
-            return work(run_dir)
+            return in_one_or_several(run_dir)
         except Failure as failure:
             contract.write_failure(run_dir, failure)
             print(f"{failure.code}: {failure.sentence}", file=sys.stderr)
             return contract.EXIT_FAILED
 
 
-def work(run_dir: Path) -> int:
+def in_one_or_several(run_dir: Path) -> int:
     context = RunContext.open(run_dir)
+    parallel = getattr(context.recipe, "parallel", None)
+    if parallel is None or parallel.processes == 1:
+        return work(run_dir, context.ranks)
+    context.events.close()
+    import_method(context)  # once, for all of them
+    together: Any = importlib.import_module("training.processes")  # torch, which the environment above must precede
+    code: int = together.run_together(run_dir, work, parallel)
+    return code
+
+
+def import_method(context: RunContext) -> Any:
+    return importlib.import_module(f"training.methods.{context.spec.method}")
+
+
+def work(run_dir: Path, ranks: Ranks) -> int:
+    context = RunContext.open(run_dir, ranks)
 
     def ask_to_stop(signum: int, frame: FrameType | None) -> None:
-        context.stop_requested = True
+        context.ask_to_stop()
 
     signal.signal(signal.SIGTERM, ask_to_stop)
-    method = importlib.import_module(f"training.methods.{context.spec.method}")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # as `run_together` has blocked it
+    method = import_method(context)
     try:
         metrics = method.run(context)
     except Stopped:
@@ -89,6 +108,8 @@ def work(run_dir: Path) -> int:
             "The run needs more memory than this machine has free; the last good checkpoint was kept.",
             advice="Lower batch_size or max_length, train an adapter with bf16, or choose a machine with more memory.",
         ) from error
+    if not ranks.is_first:
+        return contract.EXIT_DONE
     recipe = type(context.recipe)
     if recipe.output == "model":
         metrics.setdefault("num_parameters", num_parameters(context.output))

@@ -27,11 +27,11 @@ from training.mechanics import checkpoints, models
 from training.mechanics.pretraining.architectures import check_first_loss
 from training.mechanics.pretraining.optimizers import share_at
 from training.mechanics.pretraining.spikes import MOST_RETURNS
-from training.mechanics.pretraining.state import read_state, write_state
+from training.mechanics.pretraining.state import read_state, whole_tensors, write_state
 from training.mechanics.pretraining.step import one_step
 from training.mechanics.pretraining.sweep import choose_rate, start_anew
 from training.mechanics.pretraining.telling import judge, look
-from training.mechanics.pretraining.work import FEWEST, JUDGED, SHARDS, Work, prepare, shards, tokens_of
+from training.mechanics.pretraining.work import FEWEST, JUDGED, SHARDS, Work, prepare, readable, shards, tokens_of
 from training.mechanics.trainers.refusals import refuse_poisoned
 from training.mechanics.trainers.settings import MOST_POINTS
 from training.recipes.pretrain import PretrainRecipe
@@ -61,8 +61,10 @@ def run(context: RunContext) -> dict[str, Any]:
         held_out = shards(context, work.tokenizer, "test", most=max(FEWEST, read // JUDGED))
         metrics |= judge(work, held_out, step=recipe.steps)
     work.tokenizer.model_max_length = recipe.context
-    models.publish_model(work.model, work.tokenizer, context.output)
-    shutil.rmtree(context.dir / SHARDS)
+    made = readable(work)
+    if context.ranks.is_first:
+        models.publish_model(made.model, work.tokenizer, context.output)
+        shutil.rmtree(context.dir / SHARDS)
     return metrics
 
 
@@ -83,6 +85,7 @@ def learn(work: Work) -> float:
         share = multiple * share_at(work.position.step, recipe)
         loss, norm, is_taken = one_step(work, share)
         step = work.position.step
+        context.agree_to_stop()
         context.progress("training", step, recipe.steps)
         if step % every == 0:
             now = time.monotonic()
@@ -115,9 +118,10 @@ def begin(work: Work) -> float:
         if step % work.recipe.eval_every == 0 and step < work.recipe.steps:
             look(work, step)  # which whoever was killed behind that checkpoint may not have come to
         return multiple
-    if work.context.stop_requested:
+    if work.context.agree_to_stop():
         raise Stopped
-    check_first_loss(work.model)
+    fresh = readable(work)
+    work.context.on_first(lambda: check_first_loss(fresh.model))
     multiple = choose_rate(work)
     look(work, 0)
     return multiple
@@ -126,12 +130,16 @@ def begin(work: Work) -> float:
 def save(work: Work) -> None:
     step = work.position.step
     refuse_poisoned(work.model, step=step)
-    checkpoints.publish(
-        work.context.checkpoints,
-        step,
-        partial(write_state, model=work.model, optimizers=work.optimizers, position=work.position),
-        keep=2 if step % work.recipe.eval_every == 0 else ALL,
-    )
+    ranks = work.context.ranks
+    tensors = whole_tensors(work.model, work.optimizers, keep=ranks.is_first)
+    if ranks.is_first:
+        checkpoints.publish(
+            work.context.checkpoints,
+            step,
+            partial(write_state, tensors=tensors, position=work.position),
+            keep=2 if step % work.recipe.eval_every == 0 else ALL,
+        )
+    ranks.wait()
 
 
 # Spikes
