@@ -56,6 +56,7 @@ class Together(Base):
     context: RunContext
     model: Any
     args: Any
+    data_collator: Any
     processing_class: Any
     whole_weights: dict[str, Any]
     """Of weights that are cut, on the first process, while a checkpoint is written."""
@@ -68,17 +69,19 @@ class Together(Base):
     # Rows
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        loader: Any = super().get_train_dataloader()
-        if self.ranks.world > 1:
-            read_all(loader)
-            loader.collate_fn = Share(loader.collate_fn, self.ranks)
-        return loader  # type: ignore[no-any-return]
+        if self.ranks.world == 1:
+            return super().get_train_dataloader()
+        collate, self.data_collator = self.data_collator, Share(self.data_collator, self.ranks)
+        loader = super().get_train_dataloader()
+        self.data_collator = collate
+        read_all(loader)
+        return loader
 
     def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader[Any]:
-        loader: Any = super().get_eval_dataloader(*args, **kwargs)
+        loader = super().get_eval_dataloader(*args, **kwargs)
         if self.ranks.world > 1:
             read_all(loader)
-        return loader  # type: ignore[no-any-return]
+        return loader
 
     def draw_anew(self) -> None:
         """What is drawn by lot in this step is a process's own."""
