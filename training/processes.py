@@ -106,6 +106,8 @@ def be_one(parent: int, run_dir: Path, ranks: Several, meeting: Path, work: Work
     told = {"RANK": ranks.rank, "LOCAL_RANK": ranks.rank, "WORLD_SIZE": ranks.world, "LOCAL_WORLD_SIZE": ranks.world}
     os.environ.update({name: str(value) for name, value in told.items()})
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if not torch.cuda.is_available():
+        torch.set_num_threads(max(1, torch.get_num_threads() // ranks.world))
     try:
         ranks.join(meeting)
         code = work(run_dir, ranks)
@@ -113,6 +115,6 @@ def be_one(parent: int, run_dir: Path, ranks: Several, meeting: Path, work: Work
     except Failure as failure:
         if not (run_dir / contract.FAILURE).exists():  # the first one's is the cause
             contract.write_failure(run_dir, failure)
-        print(f"{failure.code}: {failure.sentence}", file=sys.stderr)
+        sys.stderr.write(f"{failure.code}: {failure.sentence}\n")
         code = contract.EXIT_FAILED
     sys.exit(code)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 
 from tests.training import tiny, together
 from tests.training.test_parallel_steps import CLOSE, SHORT
@@ -22,29 +20,12 @@ PATIENCE = 60
 LONG = SHORT | {"steps": 24, "eval_every": 8}
 
 
-def weights(run_dir: Path) -> dict:
-    return load_file(run_dir / "output/model.safetensors")
-
-
-def apart(one: Path, other: Path) -> float:
-    first, second = weights(one), weights(other)
-    return max((first[name] - second[name]).abs().max().item() for name in first)
-
-
 def once_at(run_dir: Path, step: int, process) -> None:
     patience = time.monotonic() + PATIENCE
     while max(tiny.curve(run_dir, "loss"), default=0) < step:
         assert time.monotonic() < patience
         assert process.is_alive()
         time.sleep(0.005)
-
-
-def copy_of(run_dir: Path, name: str, recipe: dict, given: dict) -> Path:
-    """What was done so far, under another recipe."""
-    folder = run_dir.with_name(name)
-    tiny.make_run(folder, "pretrain", recipe, given)
-    shutil.copytree(run_dir / "checkpoints", folder / "checkpoints")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -71,33 +52,37 @@ def stopped(given, tmp_path_factory):
     return run_dir
 
 
-def test_all_stop_at_one_step_and_go_on_in_the_bits_of_a_run_that_nobody_stopped(stopped, given, tmp_path):
-    newest = checkpoints.newest(stopped / "checkpoints")
+def last_step(run_dir: Path) -> int:
+    newest = checkpoints.newest(run_dir / "checkpoints")
     assert newest is not None
-    assert checkpoints.step_of(newest) == max(tiny.curve(stopped, "loss")) < LONG["steps"]
-    resumed = copy_of(stopped, "by-two", together.in_two(LONG), given)
+    return checkpoints.step_of(newest)
+
+
+def test_all_stop_at_one_step_and_go_on_in_the_bits_of_a_run_that_nobody_stopped(stopped, given, tmp_path):
+    step = last_step(stopped)
+    assert step == max(tiny.curve(stopped, "loss")) < LONG["steps"]
+    resumed = together.begun(stopped, "by-two", together.in_two(LONG), step=step)
     whole = tiny.make_run(tmp_path / "whole", "pretrain", together.in_two(LONG), given)
     assert together.finish_all(tmp_path / "together", [resumed, whole]) == contract.EXIT_DONE
-    assert apart(resumed, whole) == 0.0
+    assert together.apart(resumed, whole) == 0.0
 
 
-def test_what_two_have_begun_one_ends(stopped, given, alone):
-    resumed = copy_of(stopped, "by-one", LONG, given)
+def test_what_two_have_begun_one_ends(stopped, alone):
+    resumed = together.begun(stopped, "by-one", LONG, step=last_step(stopped))
     assert tiny.finish(resumed) == contract.EXIT_DONE
     rest = tiny.curve(resumed, "loss")
     assert rest
     assert max(abs(loss - tiny.curve(alone, "loss")[step]) for step, loss in rest.items()) < CLOSE
-    assert apart(resumed, alone) < 10 * CLOSE
+    assert together.apart(resumed, alone) < 10 * CLOSE
 
 
-def test_what_one_has_begun_two_end_with_weights_that_are_cut(given, alone, tmp_path):
-    begun = copy_of(alone, "by-two", together.in_two(LONG, "fsdp"), given)
-    shutil.rmtree(begun / "checkpoints/checkpoint-24")
+def test_what_one_has_begun_two_end_with_weights_that_are_cut(alone, tmp_path):
+    begun = together.begun(alone, "by-two", together.in_two(LONG, "fsdp"), step=16)
     assert together.finish_all(tmp_path / "together", [begun]) == contract.EXIT_DONE
     rest = tiny.curve(begun, "loss")
     assert min(rest) == 17
     assert max(abs(loss - tiny.curve(alone, "loss")[step]) for step, loss in rest.items()) < CLOSE
-    assert apart(begun, alone) < 10 * CLOSE
+    assert together.apart(begun, alone) < 10 * CLOSE
 
 
 def test_where_one_is_killed_the_others_end_soon_and_one_sentence_says_so(given, tmp_path):

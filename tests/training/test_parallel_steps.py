@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from tests.training import tiny, together
@@ -24,6 +23,7 @@ MASKED = {"architecture": "bert", "accumulation": 2, "masking": {"next_sentence"
 SFT = RECIPES["sft"].presets["tiny"] | {
     "epochs": 2, "batch_size": 3, "eval_every": 4, "max_length": 96, "packing": False, "sample_tokens": 2,
 }  # fmt: skip
+LORA = {"lora": {"r": 4, "alpha": 8, "dropout": 0.2}}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def runs(tmp_path_factory):
             run_dir = tiny.make_run(folder / f"{name}-{strategy}", method, together.in_two(recipe, strategy), needs)
             made[name, strategy] = run_dir
             ahead.append(run_dir)
-    assert together.finish_all(folder / "together", ahead) == contract.EXIT_DONE
+    made["lora", "ddp"] = tiny.make_run(folder / "lora-ddp", "sft", together.in_two(SFT | LORA), taught)
+    assert together.finish_all(folder / "together", [*ahead, made["lora", "ddp"]]) == contract.EXIT_DONE
     return made
 
 
@@ -55,9 +56,7 @@ def test_each_step_of_two_processes_is_that_of_one(runs, name, strategy):
     alone, shared = runs[name, "alone"], runs[name, strategy]
     assert together.gap(alone, shared, "loss") < CLOSE
     assert together.gap(alone, shared, "grad_norm") < CLOSE
-    weights = [load_file(run_dir / "output/model.safetensors") for run_dir in (alone, shared)]
-    assert weights[0].keys() == weights[1].keys()
-    assert max((weights[0][key] - weights[1][key]).abs().max().item() for key in weights[0]) < 10 * CLOSE
+    assert together.apart(alone, shared) < 10 * CLOSE
 
 
 @pytest.mark.parametrize("strategy", together.STRATEGIES)
@@ -80,3 +79,22 @@ def test_one_process_tells_and_the_output_is_an_ordinary_model(runs, strategy):
     model = AutoModelForCausalLM.from_pretrained(run_dir / "output")
     assert model.config.architectures == ["LlamaForCausalLM"]
     assert math.isfinite(sum(weight.abs().sum().item() for weight in model.parameters()))
+
+
+def test_sft_goes_on_from_a_checkpoint_in_the_same_bits_by_two_and_to_rounding_by_one(runs, tmp_path):
+    """Dropout is drawn by each process anew in each step: it is part of the bits."""
+    same = {
+        (name, strategy): together.begun(runs[name, strategy], f"{name}-{strategy}-again", recipe, step=4)
+        for name, strategy, recipe in (
+            ("sft", "fsdp", together.in_two(SFT, "fsdp")),
+            ("lora", "ddp", together.in_two(SFT | LORA)),
+        )
+    }
+    by_two = together.begun(runs["sft", "alone"], "alone-by-two", together.in_two(SFT, "fsdp"), step=4)
+    assert together.finish_all(tmp_path / "together", [*same.values(), by_two]) == contract.EXIT_DONE
+    for key, again in same.items():
+        assert together.apart(runs[key], again) == 0.0
+    assert together.apart(runs["sft", "alone"], by_two) < 10 * CLOSE
+    by_one = together.begun(runs["sft", "fsdp"], "fsdp-by-one", SFT, step=4)
+    assert tiny.finish(by_one) == contract.EXIT_DONE
+    assert together.apart(runs["sft", "alone"], by_one) < 10 * CLOSE

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from tests.training import tiny
 from training import __main__ as program
@@ -49,3 +51,19 @@ def gap(one: Path, other: Path, name: str) -> float:
     assert first.keys() == second.keys()
     assert first
     return max(abs(first[step] - second[step]) for step in first)
+
+
+def apart(one: Path, other: Path) -> float:
+    """The largest difference between two outputs' weights."""
+    first, second = (load_file(next((run_dir / contract.OUTPUT).glob("*.safetensors"))) for run_dir in (one, other))
+    assert first.keys() == second.keys()
+    return max((first[name] - second[name]).abs().max().item() for name in first)
+
+
+def begun(run_dir: Path, name: str, recipe: dict[str, Any], *, step: int) -> Path:
+    """What another run had done by a checkpoint, to be gone on with under another recipe."""
+    spec = contract.read_spec(run_dir)
+    folder = tiny.make_run(run_dir.with_name(name), spec.method, recipe, spec.inputs)
+    checkpoint = f"checkpoints/checkpoint-{step}"
+    shutil.copytree(run_dir / checkpoint, folder / checkpoint)
+    return folder

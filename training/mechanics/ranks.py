@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 from training.contract import Failure
 from training.ranks import Ranks
 
-TIMEOUT = timedelta(hours=1)  # of waiting for the others: the first one evaluates alone. Who has died is noticed at once
+TIMEOUT = timedelta(hours=1)  # of waiting for the others: the first one evaluates alone. A death is noticed at once
 
 
 class Several(Ranks):
