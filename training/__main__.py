@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +26,7 @@ from training.context import RunContext, Stopped
 from training.contract import Failure
 from training.mechanics.estimate import report
 from training.mechanics.estimate.probe import Probed
+from training.ranks import Ranks
 
 USAGE = "usage: python -m training run RUN_DIR"
 
@@ -60,25 +62,48 @@ def run(run_dir: Path, *, began: float | None = None) -> int:
             return contract.EXIT_DONE  # done before: running a finished run again changes nothing
         (run_dir / contract.FAILURE).unlink(missing_ok=True)
         try:
-            return work(run_dir, began=began)
+            return in_one_or_several(run_dir, began=began)
         except Failure as failure:
             contract.write_failure(run_dir, failure)
             print(f"{failure.code}: {failure.sentence}", file=sys.stderr)
             return contract.EXIT_FAILED
 
 
-def work(run_dir: Path, *, began: float) -> int:
+def in_one_or_several(run_dir: Path, *, began: float) -> int:
     context = RunContext.open(run_dir)
+    parallel = getattr(context.recipe, "parallel", None)
+    if parallel is None or parallel.processes == 1:
+        return work(run_dir, context.ranks, began=began)
+    if context.probe is not None:
+        raise Failure(
+            "no_estimate",
+            "A run in several processes can't be probed: each would leave its loops at another moment.",
+            advice="Estimate the same recipe with one process: its FLOPs and its memory are those of each, or more.",
+        )
+    context.events.close()
+    import_method(context)  # once, for all of them
+    together: Any = importlib.import_module("training.processes")  # torch, which the environment above must precede
+    code: int = together.run_together(run_dir, partial(work, began=began), parallel)
+    return code
+
+
+def import_method(context: RunContext) -> Any:
+    return importlib.import_module(f"training.methods.{context.spec.method}")
+
+
+def work(run_dir: Path, ranks: Ranks, *, began: float) -> int:
+    context = RunContext.open(run_dir, ranks)
     if context.probe is not None:
         context.probe.began = began
         report.begin_anew(context)
 
     def ask_to_stop(signum: int, frame: FrameType | None) -> None:
-        context.stop_requested = True
+        context.ask_to_stop()
 
     signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # as `run_together` has blocked it
     try:
-        metrics = estimated(context) if context.probe is not None else method_of(context).run(context)
+        metrics = estimated(context) if context.probe is not None else import_method(context).run(context)
     except Stopped:
         context.log("Stopped on request; the checkpoint is kept.")
         return contract.EXIT_STOPPED
@@ -101,6 +126,8 @@ def work(run_dir: Path, *, began: float) -> int:
     finally:
         with suppress(OSError):  # a full disk, which is told already
             context.used(machine.used(began))
+    if not ranks.is_first:
+        return contract.EXIT_DONE
     kind = "report" if context.probe is not None else context.recipe.output
     if kind == "model":
         metrics.setdefault("num_parameters", num_parameters(context.output))
@@ -118,14 +145,10 @@ def work(run_dir: Path, *, began: float) -> int:
     return contract.EXIT_DONE
 
 
-def method_of(context: RunContext) -> Any:
-    return importlib.import_module(f"training.methods.{context.spec.method}")
-
-
 def estimated(context: RunContext) -> dict[str, Any]:
     """Probes the method instead of doing its work; the figures of the estimate, whose report is all that is left."""
     assert context.probe is not None
-    method = method_of(context)
+    method = import_method(context)
     counter = None
     if "torch" in sys.modules and not getattr(context.recipe, "compiled", False):  # a compiled graph calls no hooks
         counter = importlib.import_module("training.mechanics.estimate.counting").Counter(context.probe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from training.contract import Failure, Input, Spec
 from training.mechanics.coach.seen import Finding
 from training.mechanics.coach.watch import Coach
 from training.mechanics.estimate.probe import Probe
+from training.ranks import Ranks
 from training.recipes import RECIPES, Recipe
 
 
@@ -34,26 +36,42 @@ class RunContext:
     dir: Path
     spec: Spec
     recipe: Recipe
-    events: contract.EventLog
+    events: contract.EventLog | contract.Unheard
     coach: Coach
     stop_requested: bool = False
+    """Of several processes: whether all have agreed to stop, since all must do so behind the same step."""
     probe: Probe | None = None
+    ranks: Ranks = field(default_factory=Ranks)
+    is_asked_to_stop: bool = False
+    """This process was, and the others may not know yet."""
+    _acts_alone: bool = True
     _phase_began: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, run_dir: Path) -> RunContext:
-        """Raises `Failure` ("no_spec", "no_method", "bad_recipe") for a folder that can't be run."""
+    def open(cls, run_dir: Path, ranks: Ranks | None = None) -> RunContext:
+        """Raises `Failure` ("no_spec", "no_method", "one_process", "bad_recipe") for a folder that can't be run.
+
+        Of several processes the first one tells what happens.
+        """
+        ranks = ranks or Ranks()
         spec = contract.read_spec(run_dir)
         if spec.method not in RECIPES:
             raise Failure("no_method", f"There is no method called {spec.method!r}.")
+        if "parallel" in spec.recipe and "parallel" not in RECIPES[spec.method].model_fields:
+            raise Failure(
+                "one_process",
+                f"The method {spec.method} works in one process alone.",
+                advice="Leave `parallel` out of its recipe.",
+            )
         try:
             recipe = RECIPES[spec.method].model_validate(spec.recipe)
         except ValueError as error:
             raise Failure("bad_recipe", f"The recipe is not one of {spec.method}: {error}") from error
         said = run_dir / contract.EVENTS
         coach = Coach.of(method=spec.method, recipe=recipe.model_dump(), events=contract.read_events(said))
+        log = contract.EventLog(said) if ranks.is_first else contract.Unheard()
         probe = Probe() if spec.is_estimate else None
-        return cls(run_dir, spec, recipe, contract.EventLog(said), coach, probe=probe)
+        return cls(run_dir, spec, recipe, log, coach, probe=probe, ranks=ranks, _acts_alone=ranks.world == 1)
 
     @property
     def output(self) -> Path:
@@ -66,6 +84,34 @@ class RunContext:
         folder = self.dir / contract.CHECKPOINTS
         folder.mkdir(exist_ok=True)
         return folder
+
+    # Several processes
+
+    def ask_to_stop(self) -> None:
+        self.is_asked_to_stop = True
+        self.stop_requested |= self._acts_alone
+
+    def agree_to_stop(self) -> bool:
+        """Whether any process was asked to stop; each must come here at the same point of its work."""
+        if self.ranks.world > 1:
+            self.stop_requested = self.ranks.any(self.is_asked_to_stop)
+        return self.stop_requested
+
+    def on_first(self, work: Callable[[], object]) -> None:
+        """Has the first process do something that is no matter of the others, who wait for it. Raises `Stopped` in all."""
+        if self.ranks.world == 1:
+            work()
+            return
+        if self.ranks.is_first:
+            self._acts_alone, self.stop_requested = True, self.is_asked_to_stop
+            try:
+                work()
+            except Stopped:
+                self.is_asked_to_stop = True
+            finally:
+                self._acts_alone = False
+        if self.agree_to_stop():
+            raise Stopped
 
     def input(self, name: str) -> Input:
         try:

@@ -117,5 +117,5 @@ def test_a_corpus_too_large_for_a_table_reads_each_row_once_a_pass(corpus, tmp_p
 def test_of_several_processes_each_reads_rows_of_its_own_and_together_all(corpus, tmp_path, world):
     stream = opened(tmp_path, corpus)
     alone = Rows(stream, length=32, seed=1).batch_BT(0, 6 * world)
-    ranks = [Rows(stream, length=32, seed=1, rank=rank, world=world).batch_BT(0, 6) for rank in range(world)]
+    ranks = [Rows(stream, length=32, seed=1, rank=rank, world=world).batch_BT(0, 6 * world) for rank in range(world)]
     assert (np.stack(ranks, axis=1).reshape(alone.shape) == alone).all()

@@ -211,15 +211,15 @@ def add_lora(model: Any, lora: LoRA, *, task: Literal["causal", "reward"]) -> An
 # Into a folder
 
 
-def publish_model(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Writes the model and its tokenizer; of an adapter its own weights alone."""
+def publish_model(model: Any, tokenizer: Any, folder: Path, *, state: dict[str, Any] | None = None) -> None:
+    """Writes the model and its tokenizer; of an adapter its own weights alone. `state` where the model's own is not whole."""
     if isinstance(model, PeftModel):
         model.save_pretrained(str(folder))
         (folder / "README.md").unlink(missing_ok=True)  # peft's blank form
         forget_base_path(folder / ADAPTER_CONFIG)
     else:
         say_tokens(model, tokenizer)
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
     refuse_pickles(folder)
 

@@ -28,7 +28,7 @@ from training.mechanics.estimate.probe import Probe
 from training.mechanics.pretraining.architectures import check_first_loss
 from training.mechanics.pretraining.optimizers import share_at
 from training.mechanics.pretraining.spikes import MOST_RETURNS
-from training.mechanics.pretraining.state import read_state, write_state
+from training.mechanics.pretraining.state import read_state, whole_tensors, write_state
 from training.mechanics.pretraining.step import one_step
 from training.mechanics.pretraining.sweep import choose_rate, start_anew
 from training.mechanics.pretraining.telling import judge, look
@@ -39,6 +39,7 @@ from training.mechanics.pretraining.work import (
     Work,
     full_length,
     prepare,
+    readable,
     shards,
     tokens_of,
 )
@@ -75,8 +76,10 @@ def run(context: RunContext) -> dict[str, Any]:
             judged = full_length(held_out, context.input("corpus"), split="test", most=most)
             context.probe.owe("evaluation", total=work.tokens_to_judge + judged, unit="tokens")
     work.tokenizer.model_max_length = recipe.context
-    models.publish_model(work.model, work.tokenizer, context.output)
-    shutil.rmtree(context.dir / SHARDS)
+    made = readable(work)
+    if context.ranks.is_first:
+        models.publish_model(made.model, work.tokenizer, context.output)
+        shutil.rmtree(context.dir / SHARDS)
     return metrics
 
 
@@ -100,6 +103,7 @@ def learn(work: Work) -> float:
             break
         loss, norm, is_taken = one_step(work, share)
         step = work.position.step
+        context.agree_to_stop()
         context.progress("training", step, recipe.steps)
         if step % every == 0:
             now = time.monotonic()
@@ -152,9 +156,10 @@ def begin(work: Work) -> float:
         if step % work.recipe.eval_every == 0 and step < work.recipe.steps:
             look(work, step)  # which whoever was killed behind that checkpoint may not have come to
         return multiple
-    if work.context.stop_requested:
+    if work.context.agree_to_stop():
         raise Stopped
-    check_first_loss(work.model)
+    fresh = readable(work)
+    work.context.on_first(lambda: check_first_loss(fresh.model))
     multiple = choose_rate(work)
     look(work, 0)
     return multiple
@@ -163,13 +168,17 @@ def begin(work: Work) -> float:
 def save(work: Work) -> None:
     step = work.position.step
     refuse_poisoned(work.model, step=step)
+    ranks = work.context.ranks
+    tensors = whole_tensors(work.model, work.optimizers, keep=ranks.is_first)
     with work.context.timed("checkpoints"):
-        checkpoints.publish(
-            work.context.checkpoints,
-            step,
-            partial(write_state, model=work.model, optimizers=work.optimizers, position=work.position),
-            keep=2 if step % work.recipe.eval_every == 0 else ALL,
-        )
+        if ranks.is_first:
+            checkpoints.publish(
+                work.context.checkpoints,
+                step,
+                partial(write_state, tensors=tensors, position=work.position),
+                keep=2 if step % work.recipe.eval_every == 0 else ALL,
+            )
+    ranks.wait()
 
 
 # Spikes

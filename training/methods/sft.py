@@ -60,7 +60,7 @@ def run(context: RunContext) -> dict[str, Any]:
         "held_out_rows": sum(len(source.held_out) for source in sources),
         **trainer.end_metrics(),
     }
-    models.publish_model(trainer.model, tokenizer, context.output)
+    trainer.publish()
     return metrics
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.recipes.base import OutputKind, Recipe
+from training.recipes.parallel import Parallel, uneven
 
 MASKED = ("bert", "modernbert")
 
@@ -125,6 +126,7 @@ class PretrainRecipe(Recipe):
     seed: int = Field(0, ge=0, description="Of the weights and of the order of the data.")
     masking: Masking | None = Field(None, description="Of BERT and ModernBERT: which tokens are to be found again.")
     spikes: Spikes | None = Field(Spikes(), description="Leave out steps whose gradient is far outside what is usual.")
+    parallel: Parallel | None = Field(None, description="Several processes share each step.")
 
     @classmethod
     def role_of(cls, recipe: Mapping[str, Any]) -> str:
@@ -152,6 +154,16 @@ class PretrainRecipe(Recipe):
     def parts_are_equal(self) -> PretrainRecipe:
         if self.batch_size % self.accumulation:
             raise ValueError("accumulation must divide batch_size")
+        if uneven(self.parallel, self.batch_size // self.accumulation):
+            raise ValueError("processes must divide batch_size / accumulation")
+        return self
+
+    @model_validator(mode="after")
+    def what_is_cut_can_be(self) -> PretrainRecipe:
+        if self.parallel and self.parallel.strategy == "fsdp" and self.optimizer == "muon":
+            raise ValueError("Muon moves whole matrices, which fsdp cuts: choose adamw, or the strategy ddp")
+        if self.parallel and self.compiled:
+            raise ValueError("compiled is for one process: leave it off, or leave parallel off")
         return self
 
     @model_validator(mode="after")

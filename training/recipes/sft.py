@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from training.recipes.base import OutputKind, Recipe
 from training.recipes.lora import LoRA
+from training.recipes.parallel import Parallel
 
 NOT_ONE_EACH = "There is one weight a dataset of instructions, in the order of the inputs, or none."
 
@@ -76,6 +77,7 @@ class SftRecipe(Recipe):
     )
     bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
     seed: int = Field(0, ge=0, description="Of the order of the data, and of a fresh adapter.")
+    parallel: Parallel | None = Field(None, description="Several processes share each step.")
 
     @model_validator(mode="before")
     @classmethod
@@ -88,6 +90,14 @@ class SftRecipe(Recipe):
     def lora_has_an_adapter(self) -> Self:
         if self.lora is not None and self.is_virtual:
             raise ValueError("lora has the settings of the adapters lora and qlora, not of virtual tokens")
+        return self
+
+    @model_validator(mode="after")
+    def what_is_cut_can_be(self) -> Self:
+        if self.parallel and self.adapter == "qlora":
+            raise ValueError("qlora works in one process alone: choose the adapter lora, or leave parallel off")
+        if self.parallel and self.parallel.strategy == "fsdp" and self.adapter != "none":
+            raise ValueError("fsdp cuts whole models: for an adapter choose the strategy ddp")
         return self
 
     @model_validator(mode="after")

@@ -90,7 +90,8 @@ class Rows:
 
     So the position of a run is the number of rows it has read, and a resumed run reads on where it stopped without a
     loader's state. Each pass over the stream is shuffled anew and cut at another offset, so that no token is always
-    the first of its row. Of several processes each reads every `world`-th row, from its `rank` on: together all, none twice.
+    the first of its row. Of several processes each reads every `world`-th row of a batch, from its `rank` on: together all,
+    none twice, and the same ones however many they are.
     """
 
     def __init__(self, stream: Stream, *, length: int, seed: int, rank: int = 0, world: int = 1) -> None:
@@ -111,14 +112,16 @@ class Rows:
         return int(lot.integers(self.length)), permuted(self.rows_per_pass, lot)
 
     def row(self, number: int) -> Ints:
-        number = number * self.world + self.rank
         offset, place = self._plan(number // self.rows_per_pass)
         start = offset + place(number % self.rows_per_pass) * self.length
         return self.stream.read(start, start + self.length)
 
+    def share(self, first: int, count: int) -> range:
+        """Of the rows `first` to `first + count - 1`, those that this process reads."""
+        return range(first + self.rank, first + count, self.world)
+
     def batch_BT(self, first: int, count: int) -> Ints:
-        """The rows `first` to `first + count - 1`."""
-        return np.stack([self.row(number) for number in range(first, first + count)])
+        return np.stack([self.row(number) for number in self.share(first, count)])
 
 
 def windows(stream: Stream, *, length: int, count: int) -> Iterator[tuple[Ints, Ints]]:
@@ -143,6 +146,9 @@ class InOrder:
     def __init__(self, stream: Stream, *, length: int, seed: int) -> None:
         self.stream, self.length, self.seed = stream, min(length, len(stream)), seed
         self.rows_per_pass = len(stream) // self.length if self.length else 0
+
+    def share(self, first: int, count: int) -> range:
+        return range(first, first + count)
 
     def row(self, number: int) -> Ints:
         return self.stream.read(number * self.length, (number + 1) * self.length)

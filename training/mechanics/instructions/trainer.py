@@ -65,13 +65,12 @@ class SftRun(RunTrainer, SFTTrainer):
         part_B = inputs.pop("part")
         if not self.model.training:
             return self.held_out_loss(model, inputs, part_B)
-        seen = self._total_train_tokens
-        packed = "position_ids" in inputs
+        seen, is_blank = self._total_train_tokens, not (inputs["labels"] != IGNORED).any()
+        tokens = inputs["input_ids"].numel() if "position_ids" in inputs else int(inputs["attention_mask"].sum())
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
-        if packed:
-            # TRL counts a packed batch as the one sequence that it would have made of it.
-            self._total_train_tokens = seen + inputs["input_ids"].numel()
-            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        # TRL counts a packed batch as the one sequence that it would have made of it.
+        self._total_train_tokens = seen + int(self.ranks.total(0 if is_blank else tokens))
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss
 
     # Held-out conversations

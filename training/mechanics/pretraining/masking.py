@@ -81,7 +81,7 @@ class MaskedRows:
     salt: int = 0
 
     def batch(self, first: int, count: int) -> Gaps:
-        made = [self.one(number) for number in range(first, first + count)]
+        made = [self.one(number) for number in self.rows.share(first, count)]
         length = len(made[0][0])
         places = [place + i * length for i, (_, _, place, _, _) in enumerate(made)]
         with_next = self.masking.next_sentence

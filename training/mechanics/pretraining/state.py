@@ -17,20 +17,28 @@ from torch import Tensor, nn
 from training.contract import Failure
 from training.mechanics.pretraining.optimizers import Optimizers
 from training.mechanics.pretraining.spikes import Position
+from training.mechanics.ranks import like, whole
 
 TENSORS = "state.safetensors"
 POSITION = "position.json"
 MOMENTS = {torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"), torch.optim.Muon: ("momentum_buffer",)}
 
 
-def write_state(folder: Path, *, model: nn.Module, optimizers: Optimizers, position: Position) -> None:
+def whole_tensors(model: nn.Module, optimizers: Optimizers, *, keep: bool) -> dict[str, Tensor]:
+    """Weights and moments; of what is cut each process must ask for them, though not all keep them."""
     tensors: dict[str, Tensor] = {}
     for name, weight in model.named_parameters():  # a tied weight is named once
-        tensors[f"weight/{name}"] = weight.detach().contiguous()
+        tensors[f"weight/{name}"] = whole(weight.detach())
         for optimizer in optimizers:
             for moment, value in optimizer.state.get(weight, {}).items():
-                tensors[f"{moment}/{name}"] = value.contiguous()
-    save_file(tensors, str(folder / TENSORS))
+                tensors[f"{moment}/{name}"] = whole(value)
+        if not keep:
+            tensors.clear()
+    return tensors
+
+
+def write_state(folder: Path, *, tensors: dict[str, Tensor], position: Position) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(folder / TENSORS))
     (folder / POSITION).write_text(json.dumps(position.as_plain()))
 
 
@@ -50,9 +58,9 @@ def read_state(folder: Path, *, model: nn.Module, optimizers: Optimizers) -> Pos
                 advice="Delete that checkpoint's folder: the run then resumes from the one before, or from the start.",
             )
         with torch.no_grad():
-            weight.copy_(tensors[keys[0]])
+            weight.copy_(like(weight, tensors[keys[0]]))
         optimizer.state[weight] = {
-            moment: tensors[key] if moment == "step" else tensors[key].to(weight.device)
+            moment: tensors[key] if moment == "step" else like(weight, tensors[key])
             for moment, key in zip(moments, keys[1:], strict=True)
         }
     return Position(**json.loads((folder / POSITION).read_text()))

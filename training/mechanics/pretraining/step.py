@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
-import torch
 from torch import Tensor, nn
 
 from training.mechanics.pretraining.attention import short_rows
-from training.mechanics.pretraining.losses import causal_loss, masked_loss
 from training.mechanics.pretraining.optimizers import set_rates
 from training.mechanics.pretraining.work import Work
+from training.mechanics.ranks import unsynchronised, whole
 from training.mechanics.trainers.refusals import not_finite
 
 
@@ -25,7 +25,7 @@ def one_step(work: Work, share: float) -> tuple[float, float, bool]:
     position.step, position.row = position.step + 1, position.row + recipe.batch_size
     if not math.isfinite(loss):
         raise not_finite("The loss", position.step)
-    norm = nn.utils.clip_grad_norm_(work.model.parameters(), recipe.max_grad_norm).item()
+    norm = whole(nn.utils.clip_grad_norm_(work.model.parameters(), recipe.max_grad_norm)).item()
     if not math.isfinite(norm):
         raise not_finite("The norm of the gradient", position.step)
     is_taken = not position.is_spike(norm, recipe.spikes)
@@ -40,27 +40,20 @@ def one_step(work: Work, share: float) -> tuple[float, float, bool]:
 
 
 def gradient(work: Work) -> float:
-    """Adds up the gradients of the step's parts; the mean loss over all of them, in nats a token."""
-    recipe = work.recipe
+    """Adds up the gradients of the step's parts; the mean loss over all of them, in nats a token, of all processes."""
+    recipe, ranks = work.recipe, work.context.ranks
     size = recipe.batch_size // recipe.accumulation
     parts = [work.batch(work.position.row + i * size, size) for i in range(recipe.accumulation)]
     # A mean over the step, not over each part: parts of a masked model have more or fewer gaps.
-    count = max(1, sum(num_targets(part) for part in parts))
+    count = max(1, int(ranks.total(sum(num_targets(part) for part in parts))))
     nats = 0.0
-    for part in parts:
-        with work.autocast(), short_rows(work.model, on=work.short_rows):
-            loss, told = part_loss(work, part, count)
-        loss.backward()
+    for number, part in enumerate(parts, start=1):
+        with nullcontext() if number == len(parts) else unsynchronised(work.part_loss):
+            with work.autocast(), short_rows(work.model, on=work.short_rows):
+                loss, told = work.part_loss(part, count)
+            (loss * ranks.world).backward()  # gradients are means over processes
         nats += told.item()
-    return nats / count
-
-
-def part_loss(work: Work, part: dict[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
-    dtype = torch.bfloat16 if work.recipe.bf16 else torch.float32
-    z = work.recipe.z_loss
-    if work.gaps is None:
-        return causal_loss(work.model, work.trunk, part, z=z, count=count, dtype=dtype)
-    return masked_loss(work.model, work.trunk, part, z=z, count=count, dtype=dtype, rows=work.recipe.batch_size)
+    return ranks.total(nats) / count
 
 
 def num_targets(part: dict[str, Tensor]) -> int:

@@ -10,6 +10,8 @@ import math
 from statistics import fmean
 from typing import Any
 
+import torch
+
 from training import contract
 from training.contract import Failure
 from training.mechanics.pretraining.architectures import build_model
@@ -17,7 +19,8 @@ from training.mechanics.pretraining.optimizers import build_optimizers, share_at
 from training.mechanics.pretraining.spikes import Position
 from training.mechanics.pretraining.step import one_step
 from training.mechanics.pretraining.telling import held_out_figures
-from training.mechanics.pretraining.work import Work, tell
+from training.mechanics.pretraining.work import Work, readable, tell
+from training.mechanics.ranks import like
 
 FOUND = "sweep.json"
 
@@ -34,7 +37,8 @@ def choose_rate(work: Work) -> float:
             start_anew(work)
             found[str(multiple)] = result = try_rate(work, multiple)
             work.context.log(f"{multiple:g} times the rate: {named(work, result)} after {recipe.sweep_steps} steps.")
-            contract.write_atomically(path, json.dumps(found))
+            if work.context.ranks.is_first:
+                contract.write_atomically(path, json.dumps(found))
     start_anew(work)
     good = {float(multiple): result for multiple, result in found.items() if result is not None}
     if not good:
@@ -56,6 +60,7 @@ def try_rate(work: Work, multiple: float) -> float | None:
     try:
         while work.position.step < steps:
             losses.append(one_step(work, multiple * share_at(work.position.step, short))[0])
+            work.context.agree_to_stop()
             tell(work.context, "trying a rate", "steps", work.position.step, steps)
     except Failure as failure:
         if failure.code != "not_finite":
@@ -63,7 +68,10 @@ def try_rate(work: Work, multiple: float) -> float | None:
         return None
     if work.quick is None:
         return fmean(losses[-10:])
-    result = figure_of(held_out_figures(work, work.quick))
+    seen = readable(work)
+    results: list[float] = []
+    work.context.on_first(lambda: results.append(figure_of(held_out_figures(seen, seen.quick))))
+    result = work.context.ranks.of_first(sum(results))
     return result if math.isfinite(result) else None
 
 
@@ -82,6 +90,8 @@ def named(work: Work, result: float | None) -> str:
 def start_anew(work: Work) -> None:
     """The weights of step 0, no moments, and the first row."""
     fresh: Any = build_model(work.recipe, tokenizer=work.tokenizer, seed=work.seed)
-    work.model.load_state_dict(fresh.state_dict())
+    with torch.no_grad():
+        for weight, given in zip(work.model.parameters(), fresh.parameters(), strict=True):
+            weight.copy_(like(weight, given))
     work.optimizers = build_optimizers(work.model, work.recipe)
     work.position = Position()

@@ -11,20 +11,34 @@ from training.mechanics.corpus.packing import Stream
 from training.mechanics.generation import sampling
 from training.mechanics.pretraining.found_again import baselines, measure, tensors
 from training.mechanics.pretraining.losses import masked_states
-from training.mechanics.pretraining.work import OPENING, SAMPLES, Work, tell
+from training.mechanics.pretraining.work import OPENING, SAMPLES, Work, readable, tell
 
 SAMPLE_TOKENS = 64
 
 
 def look(work: Work, step: int) -> None:
-    """Held-out figures on a part of the text, and what the model would write now."""
+    """Held-out figures on a part of the text, and what the model would write now: told by the first process alone."""
+    seen = readable(work)
+    work.context.on_first(partial(look_alone, seen, step))
+
+
+def look_alone(work: Work, step: int) -> None:
     if work.quick is not None:
         work.context.metric(step, **held_out_figures(work, work.quick))
     sample(work, step)
 
 
 def judge(work: Work, held_out: Stream, *, step: int) -> dict[str, float]:
-    """The final numbers, over all held-out text, beside those of counting: a model that it beats has learned no order."""
+    """The final numbers, over all held-out text, beside those of counting: a model that it beats has learned no order.
+
+    Found by the first process alone.
+    """
+    seen, found = readable(work), dict[str, float]()
+    work.context.on_first(lambda: found.update(judge_alone(seen, held_out, step=step)))
+    return found
+
+
+def judge_alone(work: Work, held_out: Stream, *, step: int) -> dict[str, float]:
     vocab_size = work.model.config.vocab_size
     found = held_out_figures(work, held_out)
     if work.gaps is not None:

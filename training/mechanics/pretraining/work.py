@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,9 @@ from training.mechanics.pretraining.attention import pays
 from training.mechanics.pretraining.found_again import tensors
 from training.mechanics.pretraining.masking import MaskedRows, Words
 from training.mechanics.pretraining.optimizers import Optimizers, build_optimizers
+from training.mechanics.pretraining.part import PartLoss
 from training.mechanics.pretraining.spikes import Position
+from training.mechanics.ranks import spread, whole_state
 from training.recipes.pretrain import PretrainRecipe
 
 # Judging costs a small part of learning: held-out tokens a tenth of those learned since the last evaluation ...
@@ -44,8 +46,8 @@ class Work:
     recipe: PretrainRecipe
     tokenizer: Any
     model: Any
-    trunk: Any
-    """The model below its head, compiled if that was asked for."""
+    part_loss: Any
+    """What a loss goes back from: the model, its head's loss with it, spread over the processes."""
     optimizers: Optimizers
     train: Stream
     rows: Rows
@@ -66,7 +68,7 @@ class Work:
         return seed_of(self.context, self.recipe)
 
     def batch(self, first: int, count: int) -> dict[str, Tensor]:
-        """Rows `first` to `first + count - 1`, on the model's device."""
+        """This process's share of the rows `first` to `first + count - 1`, on the model's device."""
         if self.gaps is not None:
             return tensors(self.gaps.batch(first, count), self.model.device)
         return {"input_ids": torch.from_numpy(self.rows.batch_BT(first, count)).to(self.model.device)}
@@ -85,9 +87,12 @@ def prepare(context: RunContext, recipe: PretrainRecipe) -> Work:
     seed = seed_of(context, recipe)
     # In an order by lot, and no more than will be read: a short run on a large corpus starts at once.
     train = shards(context, tokenizer, "train", most=tokens_of(recipe, recipe.steps) + 2 * recipe.context, seed=seed)
-    rows = Rows(train, length=recipe.context, seed=seed)
+    ranks = context.ranks
+    rows = Rows(train, length=recipe.context, seed=seed, rank=ranks.rank, world=ranks.world)
     device = models.device()
     model = build_model(recipe, tokenizer=tokenizer, seed=seed).to(device)
+    trunk = compiled(model.base_model) if recipe.compiled else model.base_model
+    part_loss = spread(PartLoss(model, trunk, recipe), ranks)
     quick = min(QUICK, max(FEWEST, tokens_of(recipe, recipe.eval_every) // JUDGED))
     texts = first_texts(context.input("corpus"), split="test", count=SAMPLES)
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
@@ -97,7 +102,7 @@ def prepare(context: RunContext, recipe: PretrainRecipe) -> Work:
         recipe=recipe,
         tokenizer=tokenizer,
         model=model,
-        trunk=compiled(model.base_model) if recipe.compiled else model.base_model,
+        part_loss=part_loss,
         optimizers=build_optimizers(model, recipe),
         train=train,
         rows=rows,
@@ -109,6 +114,19 @@ def prepare(context: RunContext, recipe: PretrainRecipe) -> Work:
         short_rows=pays(architecture=recipe.architecture, context=recipe.context, device=device, bf16=recipe.bf16),
         autocast=partial(torch.autocast, device.type, dtype=torch.bfloat16) if recipe.bf16 else nullcontext,
     )
+
+
+def readable(work: Work) -> Work:
+    """For the first process alone: a model that can be read by itself, with weights as they are now. Each must ask for it."""
+    ranks = work.context.ranks
+    if not ranks.is_cut:
+        return work
+    state = whole_state(work.model, keep=ranks.is_first)
+    if not ranks.is_first:
+        return work
+    model = build_model(work.recipe, tokenizer=work.tokenizer, seed=work.seed).to(work.model.device)
+    model.load_state_dict(state)
+    return replace(work, model=model)
 
 
 def compiled(trunk: Any) -> Any:
@@ -123,14 +141,17 @@ def compiled(trunk: Any) -> Any:
 
 
 def shards(context: RunContext, tokenizer: Any, split: str, *, most: int, seed: int | None = None) -> Stream:
-    """In the run's own folder; a resumed run finds them there."""
+    """In the run's own folder; a resumed run finds them there, and so do the processes behind the first one."""
     write = partial(
         open_shards, tokenizer=tokenizer, given=context.input("corpus"), split=split, seed=seed,
         tell=partial(tell, context, "reading", "texts"),
     )  # fmt: skip
     folder = context.dir / SHARDS
     if context.probe is None:
-        return write(folder / f"{split}-{most}", most=most)
+        opened = partial(write, folder / f"{split}-{most}", most=most)
+        if context.ranks.world > 1:
+            context.on_first(opened)
+        return opened()
     some = min(most, PROBED[split])
     loop = context.probe.loop("reading", total=0, unit="tokens")
     loop.warm_up = 0

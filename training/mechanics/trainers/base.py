@@ -36,6 +36,7 @@ from training.mechanics.randomness import kept_randomness
 from training.mechanics.trainers.refusals import OWN_STATE, not_finite, refuse_incomplete, refuse_poisoned
 from training.mechanics.trainers.reporter import Reporter, StopNow, drawn
 from training.mechanics.trainers.samples import Show
+from training.mechanics.trainers.together import Together
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,7 +50,7 @@ else:
 T = TypeVar("T")
 
 
-class RunTrainer(Base):
+class RunTrainer(Together, Base):
     """Mixed in before a trainer of TRL: `class Dpo(RunTrainer, DPOTrainer)`.
 
     A method overrides `held_out` (numbers over the whole held-out split), `begin_held_out` and `check_first_loss`,
@@ -123,7 +124,7 @@ class RunTrainer(Base):
 
     def train_to_the_end(self) -> None:
         """Trains from the newest good checkpoint, if there is one. Raises `Stopped` where it stopped short."""
-        if self.context.stop_requested:
+        if self.context.agree_to_stop():
             raise Stopped
         newest = checkpoints.newest(self.context.checkpoints)
         if newest is not None:
@@ -146,17 +147,18 @@ class RunTrainer(Base):
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         refuse_poisoned(self.model, step=self.state.global_step)
         self.store_flos()
+        self.gather_whole()
         with self.context.timed("checkpoints"):
-            checkpoints.publish(self.context.checkpoints, self.state.global_step, self.write_checkpoint, keep=2)
+            if self.ranks.is_first:
+                checkpoints.publish(self.context.checkpoints, self.state.global_step, self.write_checkpoint, keep=2)
+        self.ranks.wait()
         if self.eval_dataset is None and not self.context.stop_requested:
             with kept_randomness():
                 self.show_samples()
 
     def write_checkpoint(self, folder: Path) -> None:
         """Everything that `_load_from_checkpoint` and its siblings of transformers read, into a staged folder."""
-        self.save_model(str(folder), _internal_call=True)
-        (folder / "training_args.bin").unlink()  # a pickle that nobody reads: the recipe says it all
-        self._save_optimizer_and_scheduler(str(folder))
+        self.write_model(folder)
         self._save_rng_state(str(folder))
         self.state.save_to_json(str(folder / "trainer_state.json"))
         (folder / OWN_STATE).write_text(json.dumps(self.own_state()))
@@ -167,6 +169,7 @@ class RunTrainer(Base):
         parts = self.room.parts
         if self.reporter.probed is not None:
             self.reporter.probed.read(inputs)
+        self.draw_anew()
         loss = self.step_in_room(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise not_finite("The loss", self.state.global_step + 1)
@@ -237,7 +240,7 @@ class RunTrainer(Base):
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         # Called between the backward pass and the optimizer's step: the last moment at which the weights are good.
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
         if not math.isfinite(float(norm)):
             raise not_finite("The norm of the gradient", self.state.global_step + 1)
         return norm

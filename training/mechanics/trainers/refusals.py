@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from training.contract import Failure
+from training.mechanics.ranks import own_part
 
 NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
 OWN_STATE = "method_state.json"
@@ -37,5 +38,5 @@ def refuse_incomplete(folder: Path) -> None:
 def refuse_poisoned(model: nn.Module, *, step: int) -> None:
     """Raises `Failure("not_finite")` for a weight that training made infinite or NaN."""
     for name, weight in model.named_parameters():
-        if weight.requires_grad and not torch.isfinite(weight).all():
+        if weight.requires_grad and not torch.isfinite(own_part(weight)).all():
             raise not_finite(f"The weight {name}", step)

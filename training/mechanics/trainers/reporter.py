@@ -37,7 +37,7 @@ class Reporter(TrainerCallback):
         if self.probed is not None and self.probed.step_ended():
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False  # the evaluation at the end is timed
-        if self.context.stop_requested and state.global_step < state.max_steps:
+        if self.context.agree_to_stop() and state.global_step < state.max_steps:
             control.should_save = True
             control.should_evaluate = False  # whoever stops us waits for the checkpoint alone
             control.should_training_stop = True
@@ -45,7 +45,7 @@ class Reporter(TrainerCallback):
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self.context.stop_requested:
+        if self.context.agree_to_stop():
             raise StopNow
 
     def on_log(

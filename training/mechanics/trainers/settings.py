@@ -53,6 +53,7 @@ def settings(
         "logging_steps": max(1, math.ceil(steps / MOST_POINTS)),
         "logging_nan_inf_filter": False,
         "dataloader_num_workers": 0,
+        "ddp_find_unused_parameters": False,  # there are none
         "report_to": "none",
         "disable_tqdm": True,
         "remove_unused_columns": False,
