@@ -285,7 +285,7 @@ def test_the_longest_rows_are_tried_before_the_first_step_and_nothing_is_left_of
     whole = tiny.same_run(run_dir, tmp_path / "whole")
     RUN[method](tiny.open_run(whole))
     monkeypatch.setattr(memory, "is_scarce", lambda: True)
-    failed = tight(monkeypatch, tokens=120, way="back")
+    failed = tight(monkeypatch, tokens=60, way="back")
     RUN[method](tiny.open_run(run_dir))
     (told,) = warnings_of(run_dir, "out_of_memory")
     assert failed and told["step"] == 0

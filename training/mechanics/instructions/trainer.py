@@ -96,7 +96,7 @@ class SftRun(RunTrainer, SFTTrainer):
     def held_out_loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         """Read dataset by dataset: a batch where one ends and the next begins is read twice, in halves."""
 
-        def read() -> list[tuple[int, Tensor, Tensor]]:
+        def read() -> list[tuple[int, Any, Tensor]]:
             return [found for some in self.cut_batch(inputs) for found in self.read_held_out(model, some)]
 
         found = self.room.fit(read, texts_in(inputs), undo=self.undoing(model))

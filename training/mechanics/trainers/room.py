@@ -57,8 +57,9 @@ class InRoom(Base):
 
     def read_alone(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         """What the loss is taken of, for the way back alone: the loss itself, where there is nothing less to read."""
-        loss: Tensor = self.compute_loss(model, inputs)
-        return loss
+        loss: Any = self.compute_loss(model, inputs)
+        found: Tensor = loss
+        return found
 
     def cut_batch(self, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """In the room's parts, whose losses add up to the loss of all; a batch with a `source` is cut where it is read."""
@@ -68,6 +69,7 @@ class InRoom(Base):
 
     def step_in_room(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> Tensor:
         """Raises `Failure("out_of_memory")`."""
+        model.train()  # as the step will, which may come behind an evaluation: what is cut and undone turns on it
         self.try_longest(model)
         take = partial(super().training_step, model)
 
