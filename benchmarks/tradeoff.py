@@ -41,9 +41,10 @@ TITLES = {"none": "all weights", "lora": "LoRA", "qlora": "QLoRA", "prompt": "pr
 TRAINED = {"epochs": 1, "batch_size": 16, "max_length": 256, "eval_every": 10_000, "bf16": True}
 MEASURED = {"rows": max(HELD_OUT, TEXTS), "max_length": 512, "max_new_tokens": 64, "batch_size": 16, "bf16": True}
 COLUMNS = (
-    "trained", "minutes", "cpu min", "peak GiB", "loss before", "loss", "ROUGE-L", "exact", "ended", "general before",
-    "general", "forgotten (95 %)",
+    "trained", "minutes", "cpu min", "peak GiB", "held-out loss", "change", "ROUGE-L", "exact", "ended", "general, bits a byte",
+    "forgotten (95 %)",
 )  # fmt: skip
+MEASURED_BEFORE = ("loss", "rouge_l", "exact_match", "ended", "general")
 
 Row = dict[str, Any]
 
@@ -148,24 +149,25 @@ def facts_of(side: Side) -> Row:
 
 
 def table(sides: list[Side]) -> None:
-    first = facts_of(sides[0])
+    told = [facts_of(side) for side in sides]
     print(
         f"\n{len(sides)} ways to teach {TALKS} conversations, measured on {HELD_OUT} held out and {TEXTS} general texts\n"
     )
     print(line_of("", list(COLUMNS)) + "\n" + "|---" * (len(COLUMNS) + 1) + "|")
-    print(line_of("before", ["0", "", "", "", "", f"{first['loss_before']:.3f}", f"{first['rouge_l_before']:.3f}",
-                             f"{first['exact_match_before']:.3f}", f"{first['ended_before']:.2f}", "",
-                             f"{first['general_before']:.3f}", ""]))  # fmt: skip
-    for side in sides:
-        found = facts_of(side)
+    first = {name: told[0][f"{name}_before"] for name in MEASURED_BEFORE}
+    print(line_of("before", ["0", "", "", "", f"{first['loss']:.3f}", "", *quality(first), ""]))
+    for side, found in zip(sides, told, strict=True):
         low, high = found["forgetting_low"], found["forgetting_high"]
         ends = f" ({low:+.3f} to {high:+.3f})" if low is not None else ""
         print(line_of(TITLES[side.adapter], [
             f"{found['trained']:,}", f"{found['minutes']:.1f}", f"{found['cpu_minutes']:.1f}", f"{found['peak_gib']:.2f}",
-            f"{found['loss_before']:.3f}", f"{found['loss']:.3f}", f"{found['rouge_l']:.3f}", f"{found['exact_match']:.3f}",
-            f"{found['ended']:.2f}", f"{found['general_before']:.3f}", f"{found['general']:.3f}",
+            f"{found['loss']:.3f}", f"{found['loss'] / found['loss_before'] - 1:+.0%}", *quality(found),
             f"{found['forgetting']:+.3f}{ends}",
         ]))  # fmt: skip
+
+
+def quality(found: Row) -> list[str]:
+    return [f"{found[name]:.3f}" for name in ("rouge_l", "exact_match", "ended", "general")]
 
 
 def line_of(name: str, cells: list[str]) -> str:
