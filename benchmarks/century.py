@@ -12,28 +12,27 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmarks import bench
+from benchmarks.program import dataset, output, run, say
 from rlhf.demo import corpus
 from training import contract
-from training.contract import Input, Spec
-from training.recipes import RECIPES
 
 TINY = os.environ.get("TINY") == "1"
 HELD_OUT = 0.2  # of the addresses
 SHORTEST = 120  # characters of a paragraph
 CENTURIES = {17: "18th", 18: "19th", 19: "20th", 20: "21st"}
-TOLD = 20  # seconds between two lines of progress
+SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
+LABELLED = pa.schema(
+    [(name, pa.list_(SPAN) if name == "spans" else pa.string())
+     for name in ("id", "text", "question", "label", "spans", "group")]
+)  # fmt: skip
 
 Row = dict[str, Any]
 
@@ -48,22 +47,22 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
-        labelled = dataset(folder / "labelled", train, test)
+        labelled = dataset(folder / "labelled", train, test, schema=LABELLED)
         texts = dataset(folder / "texts", *(
             [{"id": row["id"], "text": row["text"], "source": row["group"]} for row in side] for side in (train, test)
         ))  # fmt: skip
         preset = "tiny" if TINY else "demo"
-        words = output(run(folder, "tokenizer", {}, {"corpus": texts}, preset=preset), "tokenizer")
+        words = output(run(folder / "tokenizer", "tokenizer", {}, {"corpus": texts}, preset=preset).folder, "tokenizer")
         steps = int(os.environ.get("STEPS", "20" if TINY else "1200"))
         base = run(
-            folder, "pretrain", {"steps": steps, "warmup_steps": min(40, steps // 2)}, {"tokenizer": words, "corpus": texts},
-            preset=preset,
-        )  # fmt: skip
+            folder / "pretrain", "pretrain", {"steps": steps, "warmup_steps": min(40, steps // 2)},
+            {"tokenizer": words, "corpus": texts}, preset=preset,
+        ).folder  # fmt: skip
         recipe: Row = {"task": "classification", "epochs": float(os.environ.get("EPOCHS", "1" if TINY else "3"))}
         if rank := os.environ.get("LORA"):
             recipe["lora"] = {"r": int(rank)}
-        tuned = run(folder, "finetune", recipe, {"model": output(base, "model"), "labelled": labelled}, preset=preset)
-        metrics = contract.read_manifest(tuned)["metrics"]
+        given = {"model": output(base, "model"), "labelled": labelled}
+        metrics = run(folder / "finetune", "finetune", recipe, given, preset=preset).metrics
         bits = contract.read_manifest(base)["metrics"]
     report(metrics, bits, seconds=round(time.monotonic() - began))
 
@@ -86,62 +85,6 @@ def is_held_out(group: str) -> bool:
     return corpus.share(group) < HELD_OUT
 
 
-# Runs
-
-
-def dataset(folder: Path, train: list[Row], test: list[Row]) -> Input:
-    (folder / "data").mkdir(parents=True)
-    schema = LABELLED if "label" in train[0] else None
-    for split, rows in (("train", train), ("test", test)):
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / f"data/{split}-00000-of-00001.parquet")
-    return given(folder, "dataset")
-
-
-SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
-LABELLED = pa.schema(
-    [(name, pa.list_(SPAN) if name == "spans" else pa.string())
-     for name in ("id", "text", "question", "label", "spans", "group")]
-)  # fmt: skip
-
-
-def given(folder: Path, kind: str) -> Input:
-    return Input(str(folder), kind, contract.tree_sha256(contract.folder_files(folder)), name=folder.name)
-
-
-def output(run_dir: Path, kind: str) -> Input:
-    return given(run_dir / contract.OUTPUT, kind)
-
-
-def run(home: Path, method: str, changes: Row, inputs: dict[str, Input], *, preset: str) -> Path:
-    """A finished run of the real program; what it is at is told every `TOLD` seconds."""
-    folder = home / method
-    folder.mkdir()
-    recipe = {**RECIPES[method].presets[preset], **changes}
-    (folder / contract.SPEC).write_text(Spec(run=method, method=method, recipe=recipe, inputs=inputs, seed=0).dump())
-    process = subprocess.Popen([sys.executable, "-m", "training", "run", str(folder)], stderr=subprocess.DEVNULL)
-    try:
-        while process.poll() is None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=TOLD)
-            tell(folder, method)
-    finally:
-        process.terminate()
-        process.wait()
-    if process.returncode:
-        failure = folder / contract.FAILURE
-        sys.exit(f"{method} ended with {process.returncode}: {failure.read_text() if failure.exists() else ''}")
-    return folder
-
-
-def tell(folder: Path, method: str) -> None:
-    if (folder / contract.EVENTS).exists():
-        told = [
-            event["payload"] for event in contract.read_events(folder / contract.EVENTS) if event["kind"] == "progress"
-        ]
-        if told:
-            say(f"{method}: {told[-1]['phase']} {told[-1]['step']}/{told[-1]['total']} {told[-1]['unit']}")
-
-
 def report(metrics: Row, bits: Row, *, seconds: int) -> None:
     def row(name: str, key: str) -> str:
         low, high = (metrics[f"{key}accuracy_{end}"] for end in ("low", "high"))
@@ -160,10 +103,6 @@ def report(metrics: Row, bits: Row, *, seconds: int) -> None:
         "tiny": TINY,
     }  # fmt: skip
     print(json.dumps(line))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

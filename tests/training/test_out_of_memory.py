@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaModel
 
-from tests.training import tiny
+from tests.training import labelled, tiny
 from tests.training.tiny_reward import ppo_inputs
 from training import contract
 from training.context import RunContext, Stopped
@@ -22,14 +22,20 @@ from training.mechanics.generation import engine, sampling
 from training.mechanics.memory import Room
 from training.mechanics.online.rollout import Prompt, longest
 from training.mechanics.ppo.model import Actor
-from training.methods import dpo, grpo, kto, online_dpo, ppo, reward, rloo
+from training.mechanics.trainers.base import RunTrainer
+from training.methods import dpo, finetune, grpo, kto, online_dpo, ppo, reward, rloo, sft
 from training.recipes import RECIPES
 
 CPU = "[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
-RUN = {module.__name__.rpartition(".")[2]: module.run for module in (dpo, grpo, kto, online_dpo, ppo, reward, rloo)}
+METHODS = (dpo, finetune, grpo, kto, online_dpo, ppo, reward, rloo, sft)
+RUN = {module.__name__.rpartition(".")[2]: module.run for module in METHODS}
 ONLINE = {"episodes": 24, "batch_size": 8, "minibatch_size": 8, "max_new_tokens": 6, "epochs": 2}
 GROUPS = ("rloo", "grpo", "online_dpo")
 OFFLINE = {"epochs": 1, "batch_size": 8, "eval_every": 4, "max_length": 96, "sample_tokens": 4}
+OF_ROWS: dict[str, dict[str, Any]] = {
+    "sft": {}, "sft unpacked": {"packing": False, "sample_tokens": 0}, "finetune": {"class_weights": True, "beside_words": False},
+    "finetune answers": {"task": "answers"},
+}  # fmt: skip
 
 
 def tight(monkeypatch: pytest.MonkeyPatch, *, tokens: int, way: str) -> list[int]:
@@ -56,15 +62,26 @@ def tight(monkeypatch: pytest.MonkeyPatch, *, tokens: int, way: str) -> list[int
     return failed
 
 
-def made(folder: Path, method: str) -> Path:
+def made(folder: Path, named: str) -> Path:
     folder.mkdir()
-    if method in ("dpo", "kto", "reward"):
+    method = named.split()[0]
+    inputs: dict[str, Input]
+    changes: dict[str, Any]
+    if named in OF_ROWS:
+        rows = tiny.instruction_rows if method == "sft" else labelled.of_one_colour
+        rows = labelled.asked if "answers" in named else rows
+        inputs = {
+            "model": tiny.write_model(folder / "model"),
+            "instructions" if method == "sft" else "labelled": tiny.write_dataset(folder / "data", rows(20), rows(12)),
+        }
+        changes = OFFLINE | OF_ROWS[named]
+    elif method in ("dpo", "kto", "reward"):
         rankings, rows = tiny.ranked(12)
-        inputs: dict[str, Input] = {
+        inputs = {
             "model": tiny.write_model(folder / "model"),
             "preferences": tiny.write_dataset(folder / "data", rows, tiny.ranked(4, first=40)[1], rankings=rankings),
         }
-        changes: dict[str, Any] = OFFLINE
+        changes = OFFLINE
     else:
         inputs, changes = ppo_inputs(folder), ONLINE
     recipe = RECIPES[method].presets["tiny"] | changes
@@ -99,6 +116,35 @@ def test_a_run_whose_batches_do_not_fit_ends_in_the_weights_of_one_whose_batches
     assert "did not fit into memory" in told["sentence"] and told["severity"] == "note"
     for name in ("loss", "policy_loss", "num_tokens"):
         assert tiny.curve(cut, name) == pytest.approx(tiny.curve(whole, name), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("named", "way"),
+    [("sft", "back"), ("sft unpacked", "there"), ("finetune", "there"), ("finetune answers", "back")],
+)
+def test_rows_that_do_not_fit_are_read_in_parts_whose_gradients_add_up_to_those_of_all(
+    named, way, tmp_path, monkeypatch
+):
+    """Gradients, and not weights: what AdamW makes of one that is nearly 0 turns on its last bit."""
+    whole, cut = made(tmp_path / "whole", named), made(tmp_path / "cut", named)
+    real, first = RunTrainer._get_grad_norm, []
+
+    def get_grad_norm(self: RunTrainer, model: Any, grad_norm: Any = None) -> Any:
+        if self.state.global_step == 0:
+            first.append({name: weight.grad.clone() for name, weight in model.named_parameters()})
+        return real(self, model, grad_norm)
+
+    monkeypatch.setattr(RunTrainer, "_get_grad_norm", get_grad_norm)
+    RUN[named.split()[0]](tiny.open_run(whole))
+    failed = tight(monkeypatch, tokens=60, way=way)
+    RUN[named.split()[0]](tiny.open_run(cut))
+    assert failed
+    expected, found = first
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-6)
+    assert len(warnings_of(cut, "out_of_memory")) >= 1
+    for name in ("loss", "eval_loss", "num_tokens"):
+        assert tiny.curve(cut, name) == pytest.approx(tiny.curve(whole, name), abs=1e-2)
 
 
 def test_where_one_text_alone_does_not_fit_the_run_ends_with_the_longest_ones_length_and_words(tmp_path, monkeypatch):
@@ -231,6 +277,20 @@ def test_the_longest_batch_tells_before_the_first_step_in_how_many_parts_to_read
     expected = weights_of(whole)
     for name, weight in weights_of(run_dir).items():
         torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["sft", "finetune"])
+def test_the_longest_rows_are_tried_before_the_first_step_and_nothing_is_left_of_it(method, tmp_path, monkeypatch):
+    run_dir = made(tmp_path / method, method)
+    whole = tiny.same_run(run_dir, tmp_path / "whole")
+    RUN[method](tiny.open_run(whole))
+    monkeypatch.setattr(memory, "is_scarce", lambda: True)
+    failed = tight(monkeypatch, tokens=60, way="back")
+    RUN[method](tiny.open_run(run_dir))
+    (told,) = warnings_of(run_dir, "out_of_memory")
+    assert failed and told["step"] == 0
+    for name in ("loss", "num_tokens"):
+        assert tiny.curve(run_dir, name) == pytest.approx(tiny.curve(whole, name), abs=1e-2)
 
 
 def test_the_longest_minibatch_of_a_policy_is_of_the_longest_prompts_and_none_ends(tmp_path):

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
@@ -14,7 +15,7 @@ from trl.trainer.utils import add_fused_lm_head
 from tests.training import tiny
 from training.contract import Failure
 from training.mechanics.shared_prefix import Reader
-from training.mechanics.trainers.head import add_compact_head
+from training.mechanics.trainers.head import PIECE, add_compact_head, label_scores
 from training.mechanics.trainers.judgement import accuracy, calibration_error, ceiling, interval, length_accuracy
 from training.mechanics.trainers.pairs import GroupBatches, PairCollator, scale_weights
 
@@ -149,3 +150,22 @@ def test_the_compact_head_gives_the_log_probabilities_of_the_whole_one(language_
     torch.testing.assert_close(found.log_probs, expected)
     assert found.loss.item() == pytest.approx(-expected.sum().item() / 4, rel=1e-5)
     assert found.entropy[0, 1].item() == pytest.approx(-(logits[0, 1].exp() * logits[0, 1]).sum().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_the_heads_own_way_back_is_that_of_the_plain_formula_whatever_each_token_counts(has_bias):
+    torch.manual_seed(0)
+    head = nn.Linear(8, 30, bias=has_bias).double()
+    hidden, labels = torch.randn(PIECE + 3, 8).double().requires_grad_(), torch.randint(30, (PIECE + 3,))
+    weights = [hidden, *head.parameters()]
+    counts = torch.randn(PIECE + 3).double()
+    expected = torch.autograd.grad(-(F.cross_entropy(head(hidden), labels, reduction="none") * counts).sum(), weights)
+    log_probs, entropies, is_top1 = label_scores(head, hidden, labels)
+    torch.testing.assert_close(torch.autograd.grad((log_probs * counts).sum(), weights), expected)
+    assert not entropies.requires_grad
+    with torch.no_grad():
+        log_probs_NV = head(hidden).log_softmax(-1)
+        torch.testing.assert_close(entropies, -(log_probs_NV.exp() * log_probs_NV).sum(-1))
+        assert (is_top1 == (log_probs_NV.argmax(-1) == labels)).all()
+        none = label_scores(head, hidden[:0], labels[:0])
+    assert [len(values) for values in none] == [0, 0, 0]

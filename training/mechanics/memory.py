@@ -69,13 +69,14 @@ class Room:
         """What `work` comes to, which reads `texts` (token ids) in `parts`: in as many as it takes.
 
         `undo` brings back what half of the work has changed, before it is done in more parts. Raises
-        `Failure("out_of_memory")` where one text at a time is too much.
+        `Failure("out_of_memory")` where one text at a time is too much. Of several processes none can read in more parts
+        than the others, who would wait for it: there the error is raised as it came.
         """
         while True:
             try:
                 return work()
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                if not is_out_of_memory(error) or (self.context is not None and self.context.ranks.world > 1):
                     raise
             release()
             if self.parts >= len(texts):

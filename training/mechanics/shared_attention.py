@@ -87,9 +87,11 @@ def see(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, scale: float
     backward pass through SDPA takes more than twice as long (torch 2.13)."""
     if query.device.type != "cpu" or mask.numel() > FEW_SCORES:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
-    scores_HTT = torch.baddbmm(mask.expand(query.shape[1], -1, -1), query[0], key[0].transpose(1, 2), alpha=scale)
+    # Squeezed, not taken by an index, whose way back fills a row of zeros first.
+    query_HTD, key_HTD, value_HTD = (states.squeeze(0) for states in (query, key, value))
+    scores_HTT = torch.baddbmm(mask.expand(len(query_HTD), -1, -1), query_HTD, key_HTD.transpose(1, 2), alpha=scale)
     shares_HTT = F.dropout(scores_HTT.softmax(dim=-1, dtype=torch.float32).to(value.dtype), dropout)
-    return torch.bmm(shares_HTT, value[0]).unsqueeze(0)
+    return torch.bmm(shares_HTT, value_HTD).unsqueeze(0)
 
 
 AttentionInterface.register(NAME, attend)

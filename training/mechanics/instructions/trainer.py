@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ from training.mechanics.instructions.talks import IGNORED, Example
 from training.mechanics.randomness import kept_randomness
 from training.mechanics.trainers.base import RunTrainer
 from training.mechanics.trainers.head import add_compact_head
+from training.mechanics.trainers.room import cut_rows, texts_in
 from training.mechanics.trainers.samples import Show
 from training.recipes.sft import SftRecipe
 
@@ -62,9 +65,9 @@ class SftRun(RunTrainer, SFTTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        part_B = inputs.pop("part")
         if not self.model.training:
-            return self.held_out_loss(model, inputs, part_B)
+            return self.held_out_loss(model, inputs)
+        inputs.pop("part")
         seen, is_blank = self._total_train_tokens, not (inputs["labels"] != IGNORED).any()
         tokens = inputs["input_ids"].numel() if "position_ids" in inputs else int(inputs["attention_mask"].sum())
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
@@ -73,19 +76,45 @@ class SftRun(RunTrainer, SFTTrainer):
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss
 
+    # Memory
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        # Of the whole batch, whatever part of it is read: what is then summed is a mean over all.
+        count = num_labels(inputs) if num_items_in_batch is None else num_items_in_batch
+        return super().training_step(model, inputs, count)
+
+    def cut_batch(self, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        return cut_rows(inputs, self.room.parts)
+
+    def longest_rows(self) -> Sequence[int]:
+        """As many of the longest rows as a batch has: packs are all about as long as a row may be."""
+        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        longest = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+        return longest[: self.args.per_device_train_batch_size]
+
     # Held-out conversations
 
-    def held_out_loss(self, model: nn.Module, inputs: dict[str, Tensor], part_B: Tensor) -> Tensor:
+    def held_out_loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         """Read dataset by dataset: a batch where one ends and the next begins is read twice, in halves."""
-        total, count = torch.zeros((), device=part_B.device), 0
+
+        def read() -> list[tuple[int, Any, Tensor]]:
+            return [found for some in self.cut_batch(inputs) for found in self.read_held_out(model, some)]
+
+        found = self.room.fit(read, texts_in(inputs), undo=self.undoing(model))
+        for part, nll, labels in found:
+            self.nll[part] += nll.item()
+            self.num_labels[part] += int(labels)
+        nlls, labels = (torch.stack(values).sum() for values in list(zip(*found, strict=True))[1:])
+        return nlls / labels.clamp(min=1)
+
+    def read_held_out(self, model: nn.Module, inputs: dict[str, Any]) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The number of each dataset in the batch, with its nats and how many tokens they are of."""
+        part_B = inputs["part"]
         for part in part_B.unique().tolist():
-            some = {name: values[part_B == part] for name, values in inputs.items()}
-            labels = int((some["labels"][:, 1:] != IGNORED).sum())
+            some = {name: values[part_B == part] for name, values in inputs.items() if name != "part"}
+            labels = num_labels(some)
             loss = super().compute_loss(model, some)  # type: ignore[no-untyped-call]
-            self.nll[part] += loss.item() * labels
-            self.num_labels[part] += labels
-            total, count = total + loss * labels, count + labels
-        return total / max(count, 1)
+            yield part, loss * labels, labels
 
     def begin_held_out(self) -> None:
         self.nll.clear()
@@ -126,14 +155,22 @@ class SftRun(RunTrainer, SFTTrainer):
         rows, size = list(as_dataset(texts)), self.args.per_device_eval_batch_size
         nll, count = 0.0, 0
         for start in range(0, len(rows), size):
-            batch = self._prepare_inputs(self.data_collator(rows[start : start + size]))
-            del batch["part"]
-            with self.compute_loss_context_manager():
-                read = self.model(**batch, use_cache=False, fused_lm_head=True)
-            nll -= read.log_probs.sum().item()
-            count += int((batch["labels"][:, 1:] != IGNORED).sum())
+            batch: Any = self._prepare_inputs(self.data_collator(rows[start : start + size]))
+            nll += sum(self.room.fit(partial(self.read_general, batch), texts_in(batch), undo=lambda: None))
+            count += int(num_labels(batch))
         self.model.train(was_training)
         return nll / count
+
+    def read_general(self, batch: dict[str, Any]) -> list[float]:
+        """In nats, part by part."""
+        found = []
+        for some in self.cut_batch(batch):
+            with self.compute_loss_context_manager():
+                read = self.model(
+                    **{name: some[name] for name in some if name != "part"}, use_cache=False, fused_lm_head=True
+                )
+            found.append(-read.log_probs.sum().item())
+        return found
 
     # Before and after
 
@@ -178,6 +215,11 @@ class SftRun(RunTrainer, SFTTrainer):
         rows = len(self.train_dataset)
         epochs, steps = divmod(int(self.state.global_step), math.ceil(rows / size))
         return epochs * rows + min(steps * size, rows)
+
+
+def num_labels(batch: dict[str, Any]) -> Tensor:
+    count: Tensor = (batch["labels"][:, 1:] != IGNORED).sum()
+    return count
 
 
 def some_of_each(rows: Dataset, *, most: int) -> Dataset:

@@ -104,7 +104,7 @@ class Reader:
 
     def scores(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         """Logits in float32: (B, L), (B, T, L), or (B, T, 2) of the first and the last token of an answer."""
-        read = model(**{name: value for name, value in batch.items() if name != "labels"})
+        read = model(**{name: value for name, value in batch.items() if name not in ("labels", "share")})
         if self.rule.task == "answers":
             return torch.stack([read.start_logits, read.end_logits], dim=-1).float()
         logits: Tensor = read.logits
@@ -121,6 +121,12 @@ class Reader:
                 return (
                     F.cross_entropy(scores[..., 0], labels[:, 0]) + F.cross_entropy(scores[..., 1], labels[:, 1])
                 ) / 2
+
+    def total(self, labels: Tensor, *, weights_L: Tensor | None = None) -> Tensor:
+        """What the sums of `loss` are divided by."""
+        told = labels if self.rule.task == "entities" else labels[:, 0]
+        told = told[told != IGNORED]
+        return weights_L[told].sum() if weights_L is not None else torch.tensor(float(len(told)), device=labels.device)
 
     def say(self, scores: Tensor, examples: Sequence[Example]) -> list[Said]:
         """`scores` of a batch of `examples`, without their pads."""

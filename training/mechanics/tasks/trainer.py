@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from training.mechanics.tasks.reading import IGNORED, Example, Reader, Said
 from training.mechanics.tasks.rows import Row
 from training.mechanics.trainers.base import RunTrainer
 from training.mechanics.trainers.pairs import GroupBatches
+from training.mechanics.trainers.room import cut_rows, texts_in
 from training.recipes.finetune import FinetuneRecipe
 
 DRAWN = ("score", "accuracy", "f1", "f1_macro", "precision", "recall", "exact_match", "ece")
@@ -67,11 +68,27 @@ class FinetuneRun(RunTrainer, Trainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         scores = self.reader.scores(model, inputs)
-        weights = self.class_weights.to(scores.device) if self.class_weights is not None and model.training else None
+        weights = self.weights_of_labels() if model.training else None
         loss = self.reader.loss(scores, inputs["labels"], weights_L=weights)
         if model.training:
             self.num_tokens += int(inputs["attention_mask"].sum())
+            loss = loss * inputs.get("share", 1.0)
         return (loss, {"scores": scores}) if return_outputs else loss
+
+    def weights_of_labels(self) -> Tensor | None:
+        return None if self.class_weights is None else self.class_weights.to(self.accelerator.device)
+
+    def cut_batch(self, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """`share` of a part is what its mean counts in the mean over all; one without a label counts nothing."""
+        if self.room.parts == 1 or not self.model.training:
+            yield from cut_rows(inputs, self.room.parts)
+            return
+        weights = self.weights_of_labels()
+        total = self.reader.total(inputs["labels"].to(self.accelerator.device), weights_L=weights)
+        for part in cut_rows(inputs, self.room.parts):
+            share = self.reader.total(part["labels"].to(self.accelerator.device), weights_L=weights) / total
+            if share > 0:
+                yield {**part, "share": share}
 
     # Evaluation
 
@@ -83,10 +100,15 @@ class FinetuneRun(RunTrainer, Trainer):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         assert self.eval_dataset is not None
         batch: Any = self._prepare_inputs(inputs)
-        with torch.no_grad():
-            loss, read = self.compute_loss(model, batch, return_outputs=True)
+
+        def read() -> Tensor:
+            return torch.cat([self.reader.scores(model, part) for part in self.cut_batch(batch)])
+
+        with torch.no_grad(), self.compute_loss_context_manager():
+            scores = self.room.fit(read, texts_in(batch), undo=lambda: None)
+            loss = self.reader.loss(scores, batch["labels"])
         done = len(self.said)
-        self.said += self.reader.say(read["scores"], self.eval_dataset[done : done + len(batch["labels"])])
+        self.said += self.reader.say(scores, self.eval_dataset[done : done + len(batch["labels"])])
         count = int((batch["labels"] != IGNORED).sum())
         if count:
             self.nats += loss.item() * count

@@ -16,25 +16,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import disable_progress_bars
-from transformers import IntervalStrategy, PrinterCallback, Trainer
+from transformers import IntervalStrategy, PrinterCallback
 from transformers.utils import logging as transformers_logging
 
 from training.context import RunContext, Stopped
-from training.mechanics import checkpoints, memory
+from training.mechanics import checkpoints
 from training.mechanics.estimate.steps import ProbedSteps
 from training.mechanics.generation import sampling
-from training.mechanics.memory import Room, in_parts
+from training.mechanics.memory import Room
 from training.mechanics.randomness import kept_randomness
 from training.mechanics.trainers.refusals import OWN_STATE, not_finite, refuse_incomplete, refuse_poisoned
 from training.mechanics.trainers.reporter import Reporter, StopNow, drawn
+from training.mechanics.trainers.room import InRoom
 from training.mechanics.trainers.samples import Show
 from training.mechanics.trainers.together import Together
 
@@ -43,14 +41,8 @@ if TYPE_CHECKING:
 
     from training.mechanics.trainers.pairs import GroupBatches
 
-    Base = Trainer
-else:
-    Base = object  # mixed into a trainer of TRL, which comes behind it in the order of methods
 
-T = TypeVar("T")
-
-
-class RunTrainer(Together, Base):
+class RunTrainer(InRoom, Together):
     """Mixed in before a trainer of TRL: `class Dpo(RunTrainer, DPOTrainer)`.
 
     A method overrides `held_out` (numbers over the whole held-out split), `begin_held_out` and `check_first_loss`,
@@ -74,15 +66,13 @@ class RunTrainer(Together, Base):
     """The share of the last samples that ended by themselves."""
 
     batches: GroupBatches
-    """Which rows are a batch, where a trainer's texts can be read in parts: they then stand in it as its `source`."""
-    _metrics: Any  # of TRL's trainer behind this mixin
+    """Which rows are a batch, where they are told and not drawn."""
 
     def __init__(self, *args: Any, context: RunContext, show: Show, **kwargs: Any) -> None:
         # Before the trainer's own `__init__`, which prepares the data and may need them.
         self.context = context
         self.show = show
         self.room = Room(context, kwargs["processing_class"])
-        self._has_tried_longest = False
         self._evaluated: tuple[int, int, dict[str, float]] | None = None  # step, rows, metrics
         transformers_logging.disable_progress_bar()
         disable_progress_bars()
@@ -115,10 +105,6 @@ class RunTrainer(Together, Base):
     def load_own_state(self, state: dict[str, Any]) -> None:
         self._total_train_tokens = state["num_tokens"]
         self.room.load(state["room"])
-
-    def read_alone(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
-        """What the loss is taken of, read in the room's parts, where a method can do so; it tells and counts nothing."""
-        raise NotImplementedError
 
     # Start and end
 
@@ -177,66 +163,6 @@ class RunTrainer(Together, Base):
         if self.state.global_step == 0 and not (self.args.bf16 and self.room.parts > parts):
             self.check_first_loss(loss.item())
         return loss
-
-    # Memory
-
-    def step_in_room(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> Tensor:
-        """Raises `Failure("out_of_memory")`."""
-        step = partial(super().training_step, model, inputs, num_items_in_batch)
-        if "source" not in inputs:
-            return step()
-        self.try_longest(model)
-        before, told = self.own_state(), {name: len(values) for name, values in self._metrics["train"].items()}
-
-        def undo() -> None:
-            model.zero_grad(set_to_none=True)  # no gradients are accumulated over steps
-            self.load_own_state(before | {"room": self.room.state()})
-            for name, values in self._metrics["train"].items():
-                del values[told.get(name, 0) :]
-
-        return self.room.fit(step, [text.ids for text in inputs["source"].texts], undo=undo)
-
-    def try_longest(self, model: nn.Module) -> None:
-        """Once an attempt; see `Room.try_longest`."""
-        if self._has_tried_longest or not (memory.is_scarce() or self.context.probe):
-            return
-        self._has_tried_longest = True
-        rows = [self.train_dataset[row] for row in self.batches.longest]
-        batch: Any = self._prepare_inputs(self.data_collator(rows))
-        was_training = model.training
-        model.train()
-        if self.args.activation_checkpointing:  # as training will switch it on
-            self.accelerator.unwrap_model(model).activation_checkpointing_enable()
-
-        def read() -> None:
-            try:
-                with self.accelerator.autocast():
-                    found = self.read_alone(model, batch)
-                found.float().sum().backward()
-            finally:
-                model.zero_grad(set_to_none=True)
-
-        with kept_randomness(), self.tried_longest():
-            self.room.try_longest(read, [text.ids for text in batch["source"].texts])
-        model.train(was_training)
-
-    def tried_longest(self) -> AbstractContextManager[None]:
-        """An estimate has it tried for the memory that it takes, where the run would not."""
-        probe = self.context.probe
-        return nullcontext() if probe is None or memory.is_scarce() else probe.not_counted()
-
-    def read_in_parts(self, read: Callable[[dict[str, Any]], T], batch: dict[str, Any]) -> list[T]:
-        """In the room's parts; of an evaluation, whose forward pass is all there is, in as many as it takes."""
-
-        def reading() -> list[T]:
-            if self.room.parts == 1:
-                return [read(batch)]
-            texts, reader = batch["source"].texts, self.data_collator.reader
-            return list(in_parts(read, texts, parts=self.room.parts, reader=reader, device=self.accelerator.device))
-
-        if torch.is_grad_enabled():
-            return reading()
-        return self.room.fit(reading, [text.ids for text in batch["source"].texts], undo=lambda: None)
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         # Called between the backward pass and the optimizer's step: the last moment at which the weights are good.

@@ -22,6 +22,7 @@ from transformers.utils.generic import ModelOutput
 from trl.trainer.utils import FusedCausalLMOutput
 
 CHUNK = 512  # positions projected at once: bounds what stands in memory beside the saved logits
+PIECE = 128  # those whose logits lie in a core's cache
 
 # Models that change their logits after the projection keep TRL's head, which knows how.
 CHANGED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier", "lm_head_multiplier")
@@ -52,36 +53,87 @@ def add_compact_head(model: PreTrainedModel, *, statistics: bool) -> None:
 
 
 def score(head: nn.Module, hidden_BTD: Tensor, labels_BT: Tensor, *, statistics: bool) -> FusedCausalLMOutput:
-    """Shapes: B sequences, T positions (the last one dropped), D width, N positions with a label; logits are NV."""
+    """Shapes: B sequences, T positions (the last one dropped), D width, N positions with a label."""
     mask_BT = labels_BT != -100
-    chunks = zip(hidden_BTD[mask_BT].split(CHUNK), labels_BT[mask_BT].split(CHUNK), strict=True)
-    parts = [score_chunk(head, hidden, labels, statistics=statistics) for hidden, labels in chunks]
+    log_probs_N, entropy_N, is_top1_N = label_scores(head, hidden_BTD[mask_BT], labels_BT[mask_BT])
 
-    def spread(values: tuple[Tensor, ...]) -> Tensor:
-        flat = torch.cat(values)
+    def spread(flat: Tensor) -> Tensor:
         return flat.new_zeros(mask_BT.shape).masked_scatter(mask_BT, flat)
 
-    log_probs, entropies, top1 = zip(*parts, strict=True)
-    log_probs_BT = spread(log_probs)
+    log_probs_BT = spread(log_probs_N)
     return FusedCausalLMOutput(
         loss=-log_probs_BT.sum() / mask_BT.sum().clamp(min=1),
         log_probs=log_probs_BT,
-        entropy=spread(entropies) if statistics else None,
-        is_top1=spread(top1) if statistics else None,
+        entropy=spread(entropy_N) if statistics else None,
+        is_top1=spread(is_top1_N) if statistics else None,
         label_mask=mask_BT,
     )
 
 
-def score_chunk(
-    head: nn.Module, hidden_ND: Tensor, labels_N: Tensor, *, statistics: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    logits_NV = head(hidden_ND).float()
-    log_probs_N = -F.cross_entropy(logits_NV, labels_N, reduction="none")
-    if not statistics:
-        return log_probs_N, log_probs_N, log_probs_N
-    with torch.no_grad():
-        entropy_N = torch.distributions.Categorical(logits=logits_NV, validate_args=False).entropy()
-        return log_probs_N, entropy_N, logits_NV.argmax(dim=-1) == labels_N
+def label_scores(head: Any, hidden_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each label its log-probability, the entropy where it stands, and whether it is the likeliest."""
+    device = hidden_ND.device.type
+    is_cast = torch.is_autocast_enabled(device)
+    hidden_ND = hidden_ND.to(torch.get_autocast_dtype(device) if is_cast else head.weight.dtype)
+    with torch.autocast(device, enabled=False):
+        found: tuple[Tensor, Tensor, Tensor] = LabelScores.apply(  # type: ignore[no-untyped-call]
+            hidden_ND, head.weight, head.bias, labels_N, torch.is_grad_enabled()
+        )
+    return found
+
+
+class LabelScores(torch.autograd.Function):
+    """The logits are read once, a piece that a core's cache holds at a time; kept is their slope alone, which is the softmax
+    less 1 at the label. A position's own slope on the way back is a factor of its row, so it can be put in later.
+
+    Shapes: N positions, D width, V tokens of the vocabulary.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, labels_N: Tensor, keeps: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        head_VD = weight_VD.to(hidden_ND.dtype)
+        bias_V = bias_V.to(hidden_ND.dtype) if bias_V is not None else None
+        slope_NV = hidden_ND.new_empty(len(hidden_ND) if keeps else 0, len(head_VD))
+        found = []
+        for start in range(0, len(hidden_ND), PIECE):
+            some = slice(start, start + PIECE)
+            found.append(score_piece(F.linear(hidden_ND[some], head_VD, bias_V), labels_N[some], into=slope_NV[some]))
+        log_probs, entropies, top1 = zip(*found, strict=True) if found else ((), (), ())
+        none = hidden_ND.new_empty(0, dtype=torch.promote_types(hidden_ND.dtype, torch.float32))
+        told = torch.cat([*log_probs, none]), torch.cat([*entropies, none]), torch.cat([*top1, none.bool()])
+        ctx.mark_non_differentiable(*told[1:])
+        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, slope_NV)
+        return told
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_ND, weight_VD, bias_V, slope_NV = ctx.saved_tensors
+        factor_N1 = -slopes[0][:, None]  # of a log-probability the slope is the label's 1 less the softmax
+        asks = ctx.needs_input_grad
+        to_hidden = to_weight = to_bias = None
+        if asks[0]:
+            to_hidden = (slope_NV @ weight_VD.to(slope_NV.dtype)) * factor_N1.to(slope_NV.dtype)
+        if asks[1]:
+            to_weight = (slope_NV.T @ (hidden_ND * factor_N1).to(slope_NV.dtype)).to(weight_VD.dtype)
+        if asks[2] and bias_V is not None:
+            to_bias = (slope_NV * factor_N1).sum(dim=0).to(bias_V.dtype)
+        return to_hidden, to_weight, to_bias, None, None
+
+
+def score_piece(logits_NV: Tensor, labels_N: Tensor, *, into: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Writes the slope into `into`, where there is room. At the label it is written from the logarithm: 8 bits would not
+    hold the difference of a probability near 1."""
+    wide = torch.promote_types(logits_NV.dtype, torch.float32)
+    log_probs_NV = torch.log_softmax(logits_NV, dim=-1, dtype=wide)
+    found_N1 = log_probs_NV.gather(1, labels_N[:, None])
+    probs_NV = log_probs_NV.exp()
+    entropy_N = -torch.bmm(probs_NV[:, None], log_probs_NV[:, :, None]).flatten()
+    if len(into):
+        into.copy_(probs_NV).scatter_(1, labels_N[:, None], found_N1.expm1().to(into.dtype))
+    entropy_N.nan_to_num_(0.0)  # of a token that a model rules out, 0 times its logarithm
+    return found_N1.squeeze(1), entropy_N, log_probs_NV.argmax(dim=-1) == labels_N
 
 
 def add_text_log_probs(model: PreTrainedModel) -> None:
