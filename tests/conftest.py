@@ -25,6 +25,12 @@ def folders_of_its_own(settings, tmp_path):
     }
 
 
+@pytest.fixture(autouse=True)
+def quick_hashing(settings):
+    """A hash that resists guessing takes a fifth of a second, and most tests of pages make people."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings():
     """SQLite in a file, as in production: threads that share one in memory fail on each other's locks and never wait."""
