@@ -28,7 +28,6 @@ PRICE_PER_HOUR = env.PRICE_PER_HOUR
 HINTS_BY_SQLITE = not env.REDIS_URL and env.DATABASE_URL.startswith("sqlite")
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -31,6 +31,7 @@ REFUSALS = (
     gettext_noop("masking is for the architectures bert and modernbert"),
     gettext_noop("next_sentence is for the architecture bert"),
     gettext_noop("sweep must be multiples above 0 and up to 1000"),
+    gettext_noop("discopop_tau is for the loss discopop"),
     gettext_noop("estimated flips are for the losses sigmoid and robust, beside which no other takes them"),
     gettext_noop("exo_pair needs a label_smoothing above 0, such as 0.001"),
     gettext_noop("f_alpha_divergence_coef is for the f_divergence_type alpha_divergence"),

@@ -8,11 +8,6 @@ from accounts.models import Role, User
 from tests.accounts.people import person
 
 
-@pytest.fixture(autouse=True)
-def quick_hashing(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def ada(db) -> User:
     return person(Role.RATER)

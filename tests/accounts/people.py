@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from django.contrib.auth.hashers import get_hasher, make_password
 from django.test import Client
 
 from accounts.models import Role, User
@@ -11,11 +14,17 @@ NAMES = {Role.RATER: "ada", Role.REVIEWER: "rita", Role.RESEARCHER: "rex", Role.
 
 
 def person(role: str, *, name: str = "", is_simulated: bool = False) -> User:
-    """An account with PASSWORD; hashing is what takes the time, so log in by `client_of` where the login isn't the point."""
-    user = User(username=name or NAMES[Role(role)], role=role, is_simulated=is_simulated)
-    user.set_password(PASSWORD)
-    user.save()
-    return user
+    """An account with PASSWORD; checking it is what takes the time, so log in by `client_of` where the login isn't the point."""
+    password = hashed(get_hasher().algorithm)
+    return User.objects.create(
+        username=name or NAMES[Role(role)], role=role, is_simulated=is_simulated, password=password
+    )
+
+
+@cache
+def hashed(algorithm: str) -> str:
+    """PASSWORD by the hasher of now: once for all who have it."""
+    return make_password(PASSWORD)
 
 
 def client_of(user: User, **options: bool) -> Client:

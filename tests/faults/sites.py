@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -26,7 +27,7 @@ from training import contract
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "tests" / "runs" / "trainer.py"
 PATHS = f"sys.path[:0] = [{str(ROOT)!r}]; sys.path.append({str(ROOT / 'platform')!r})"
-SET_UP = f"import sys; {PATHS}; import django; django.setup();"
+SET_UP = f"import gc, sys; gc.disable(); {PATHS}; import django; django.setup();"
 TIMES = {"HEARTBEAT_S": "0.3", "LEASE_S": "2", "CANCEL_GRACE_S": "2"}
 
 
@@ -144,6 +145,13 @@ class Site:
                 worker.kill()
             worker.wait()
         self.workers.clear()
+
+
+def on_sqlite(home: Path, migrated: Path, **options: Any) -> Site:
+    """A product in this folder, its tables copied from another home."""
+    for name in ("db.sqlite3", "secret.key"):
+        shutil.copy(migrated / name, home / name)
+    return Site(home, f"sqlite:///{home / 'db.sqlite3'}", **options)
 
 
 def is_running(pid: int) -> bool:

@@ -38,6 +38,7 @@ WRONG = [
     ("dpo", {"loss": "ipo", "flips": "estimated"}),
     ("dpo", {"loss": "bco_pair", "f_divergence_type": "forward_kl"}),
     ("dpo", {"f_alpha_divergence_coef": 0.3}),
+    ("dpo", {"discopop_tau": 0.1}),
     ("dpo", {"loss": "aot", "use_weighting": True}),
     ("reward", {"heads": 3, "groups": "estimated"}),
     ("reward", {"num_groups": 3, "groups": "campaign"}),

@@ -67,6 +67,7 @@ class Both:
         self.theirs.loss_weights = list(self.ours.recipe.losses.values())
         self.theirs.label_smoothing = self.ours.recipe.label_smoothing
         self.theirs.ld_alpha = self.ours.recipe.ld_alpha
+        self.theirs.args.discopop_tau = self.ours.recipe.discopop_tau
         for name in ("f_divergence_type", "f_alpha_divergence_coef", "use_weighting"):
             setattr(self.theirs, name, getattr(self.ours.recipe, name))
         found = []
@@ -119,6 +120,7 @@ def held_equal(both: Both, **changes: Any) -> None:
     plain = {
         "loss": "sigmoid", "more_losses": (), "label_smoothing": 0.0, "ld_alpha": None, "beta": 0.1,
         "f_divergence_type": "reverse_kl", "f_alpha_divergence_coef": 0.5, "use_weighting": False,
+        "discopop_tau": 0.05,
     }  # fmt: skip
     ours, theirs, our_gradient, their_gradient = both.compared(**plain | changes)
     torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=1e-6)
@@ -139,6 +141,11 @@ def test_each_loss_and_its_gradient_are_those_of_trl_on_the_same_pairs(both, nam
 @pytest.mark.parametrize("name", ["ipo", "discopop", "sigmoid_norm"])
 def test_so_they_are_with_other_betas(both, name, beta):
     held_equal(both, loss=name, beta=beta)
+
+
+@pytest.mark.parametrize("tau", [0.01, 1.0])
+def test_so_they_are_however_gradually_discopop_changes(both, tau):
+    held_equal(both, loss="discopop", discopop_tau=tau)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
@@ -273,12 +280,14 @@ def test_a_text_that_the_policy_samples_itself_weighs_about_1():
         {"f_alpha_divergence_coef": 0.3}, {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 1.5},
         {"use_weighting": True, "loss": "aot"}, {"use_weighting": True, "more_losses": ("aot_unpaired:1",)},
         {"more_losses": ("sigmoid:1",)}, {"flips": "estimated", "more_losses": ("aot:1",)}, {"ld_alpha": 1.5},
+        {"discopop_tau": 0.1}, {"discopop_tau": 0.0, "loss": "discopop"},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_recipe_whose_fields_do_not_fit_together_is_refused(wrong):
     with pytest.raises(
         ValueError,
-        match=r"exo_pair needs|label_smoothing is for|estimated flips|more_losses are|less than|f_\w+ is for|use_weighting",
+        match=r"exo_pair needs|label_smoothing is for|estimated flips|more_losses are|less than|f_\w+ is for|use_weighting"
+        r"|discopop_tau is for|greater than",
     ):
         DpoRecipe.model_validate(wrong)

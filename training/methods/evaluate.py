@@ -3,49 +3,31 @@
 Both models answer each prompt S times, from the seeds of `sampling.seeds_of`, the same lots for both. The KL is
 that of whole completions, in nats, by the policy's own samples: the mean of log policy(y|x) - log reference(y|x), both
 at the temperature of sampling and by the same arithmetic, so equal models give exactly 0. Intervals are bootstrapped
-over prompts (`prompt_statistics`). Models are in memory one after the other.
+over prompts (`prompt_statistics`). How models are asked is in `measures.sides`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from training import contract
 from training.context import RunContext
-from training.contract import Failure, Input
-from training.mechanics import datasets, models, scoring
+from training.contract import Failure
+from training.mechanics import datasets
 from training.mechanics.generation import sampling
-from training.mechanics.memory import Room
-from training.mechanics.parts import BATCHES, Tell, batches_by_length, kept
+from training.mechanics.measures.sides import SIDES, Answers, Job, answer_and_score, score_rewards
 from training.mechanics.prompt_statistics import Sides, compare, finite, gain_in_sd, mean_with_error, win_rate
 from training.recipes.evaluate import EvaluateRecipe
 from training.recipes.utility import brief
 
 UTILITIES: dict[str, Callable[[str], float]] = {"brief": brief}
-SIDES = ("policy", "reference")
 SHOWN = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One answer to be sampled, of either side."""
-
-    prompt_id: str
-    messages: list[datasets.Message]
-    index: int
-    seed: int
-
-
-Answers = dict[str, list[dict[str, Any]]]
-"""By side, one row a job: ids, text and ended of its `Sample`."""
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -78,88 +60,6 @@ def plan(context: RunContext, recipe: EvaluateRecipe) -> list[Job]:
     ]
 
 
-# Answers
-
-
-def answer_and_score(context: RunContext, recipe: EvaluateRecipe, jobs: list[Job]) -> tuple[Answers, list[float]]:
-    """The answers of both sides, and for each of the policy's log policy - log reference."""
-    answers: Answers = {}
-    logprobs: dict[str, list[dict[str, Any]]] = {}
-    for side in SIDES:
-        given = context.input(side)
-        tokenizer = models.load_tokenizer(given)
-        if side == "reference":
-            refuse_other_words(context, tokenizer)
-        dtype = torch.bfloat16 if recipe.bf16 else torch.float32
-        model = models.load_causal(given, dtype=dtype, virtual_allowed=True).to(models.device())
-        model.eval()
-        room = Room(context, tokenizer)
-        prompts = [datasets.render_prompt(tokenizer, job.messages) for job in jobs]
-        batches = batches_by_length(
-            [len(prompt) for prompt in prompts], batch_size=BATCHES * recipe.batch_size, together=recipe.samples
-        )
-
-        def answer(
-            places: list[int],
-            tell: Tell,
-            model: Any = model,
-            words: Any = tokenizer,
-            asked: Any = prompts,
-            room: Room = room,
-        ) -> Any:
-            found = sampling.sample(
-                model,
-                words,
-                [asked[place] for place in places],
-                seeds=[jobs[place].seed for place in places],
-                temperatures=[recipe.temperature] * len(places),
-                top_p=1.0,
-                max_new_tokens=recipe.max_new_tokens,
-                batch_size=recipe.batch_size,
-                tell=tell,
-                stop_requested=lambda: context.stop_requested,
-                room=room,
-            )
-            return [{"ids": sample.ids, "text": sample.text, "ended": sample.ended} for sample in found]
-
-        answers[side] = kept(context, f"{side} answers", batches, answer, unit="completions")
-        own = [scoring.Completion(prompt, row["ids"]) for prompt, row in zip(prompts, answers["policy"], strict=True)]
-        again = batches_by_length([len(c.prompt) + len(c.ids) for c in own], batch_size=recipe.batch_size)
-
-        def score(
-            places: list[int],
-            tell: Tell,
-            model: Any = model,
-            pad: int = tokenizer.pad_token_id,
-            own: Any = own,
-            room: Room = room,
-        ) -> Any:
-            found = scoring.token_logprobs(
-                model,
-                [own[place] for place in places],
-                pad_token_id=pad,
-                batch_size=recipe.batch_size,
-                temperature=recipe.temperature,
-                tell=tell,
-                room=room,
-            )
-            return [{"logprob": logps.double().sum().item()} for logps in found]
-
-        logprobs[side] = kept(context, f"{side} likelihoods", again, score, unit="completions")
-    kl = [p["logprob"] - r["logprob"] for p, r in zip(logprobs["policy"], logprobs["reference"], strict=True)]
-    return answers, kl
-
-
-def refuse_other_words(context: RunContext, reference_tokenizer: Any) -> None:
-    """The KL is one of distributions over the same tokens."""
-    if models.load_tokenizer(context.input("policy")).get_vocab() != reference_tokenizer.get_vocab():
-        raise Failure(
-            "tokenizer_differs",
-            "Policy and reference read different tokens, so no KL lies between them.",
-            advice="Compare with the model that the policy was trained from.",
-        )
-
-
 # Measures, one value an answer
 
 
@@ -171,39 +71,6 @@ def measure(recipe: EvaluateRecipe, answers: Answers) -> dict[str, dict[str, lis
     if recipe.utility != "none":
         judge = UTILITIES[recipe.utility]
         found["utility"] = {side: [judge(row["text"]) for row in answers[side]] for side in SIDES}
-    return found
-
-
-def score_rewards(
-    context: RunContext, recipe: EvaluateRecipe, jobs: list[Job], answers: Answers
-) -> dict[str, list[float]]:
-    given: Input = context.input("reward")
-    tokenizer, scale = models.load_tokenizer(given), models.read_reward_scale(given)
-    model = models.load_reward(given, dtype=torch.bfloat16 if recipe.bf16 else torch.float32).to(models.device())
-    model.eval()
-    found = {}
-    for side in SIDES:
-        talks = [
-            [*job.messages, {"role": "assistant", "content": row["text"]}]
-            for job, row in zip(jobs, answers[side], strict=True)
-        ]
-        lengths = [len(datasets.render_conversation(tokenizer, talk)) for talk in talks]
-        batches = batches_by_length(lengths, batch_size=recipe.batch_size)
-
-        def score(places: list[int], tell: Tell, talks: Any = talks) -> Any:
-            scores = scoring.rewards(
-                model,
-                tokenizer,
-                [talks[place] for place in places],
-                scale=scale,
-                batch_size=recipe.batch_size,
-                tell=tell,
-                room=Room(context, tokenizer),
-            )
-            return [{"reward": value} for value in scores]
-
-        rows = kept(context, f"{side} rewards", batches, score, unit="completions")
-        found[side] = [row["reward"] for row in rows]
     return found
 
 

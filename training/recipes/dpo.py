@@ -46,6 +46,9 @@ class DpoRecipe(Recipe):
     f_alpha_divergence_coef: float = Field(
         0.5, ge=0, le=1, description="Of alpha_divergence: 0 is the forward KL, 1 the reverse KL."
     )
+    discopop_tau: float = Field(
+        0.05, gt=0, le=10, description="Of discopop: how gradually it goes from DPO's loss over to the exponential one."
+    )
     use_weighting: bool = Field(
         False, description="Comparisons count by how likely the policy is to write their texts itself (WPO)."
     )
@@ -122,6 +125,8 @@ class DpoRecipe(Recipe):
             raise ValueError(DIVERGED_ALONE)
         if self.f_alpha_divergence_coef != 0.5 and self.f_divergence_type != "alpha_divergence":
             raise ValueError("f_alpha_divergence_coef is for the f_divergence_type alpha_divergence")
+        if self.discopop_tau != 0.05 and "discopop" not in names:
+            raise ValueError("discopop_tau is for the loss discopop")
         if self.use_weighting and names & SORTED:
             raise ValueError(
                 "use_weighting is not for aot and aot_unpaired, whose sorted margins belong to no comparison"

@@ -108,7 +108,7 @@ class DpoRun(PolicyRun, DPOTrainer):
     def _compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool) -> Tensor:
         recipe = self.recipe
         pairs, on_policy = self.pairs_of(model, inputs)
-        terms = Terms(self.beta, inputs.get("label_smoothing", recipe.label_smoothing))
+        terms = Terms(self.beta, inputs.get("label_smoothing", recipe.label_smoothing), recipe.discopop_tau)
         weights = inputs["weight"] if on_policy is None else inputs["weight"] * on_policy
         loss = sum(
             (by * weighed_loss(name, pairs, terms, weights=weights) for name, by in recipe.losses.items()),

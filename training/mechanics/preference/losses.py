@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DISCOPOP_TAU = 0.05
 MOST_EXPONENT = 80.0  # e to it is a number of float32, and of bfloat16
 
 
@@ -83,6 +82,7 @@ class Terms:
     beta: float
     label_smoothing: float | Tensor = 0.0
     """e, of all or of each comparison (B,)."""
+    discopop_tau: float = 0.05
 
 
 def dpo_losses(margins: Tensor, *, label_smoothing: float | Tensor = 0.0) -> Tensor:
@@ -172,9 +172,9 @@ def apo_down(pairs: Pairs, terms: Terms) -> Tensor:
 
 def discopop(pairs: Pairs, terms: Terms) -> Tensor:
     """(1 - s(m/tau)) (-log s(m)) + s(m/tau) exp(-m), m = beta (c - r). DiscoPOP (Lu et al. 2024, arXiv 2406.08414, eq. 5): found
-    by a program search; where m is far below 0 it is DPO, above it an exponential."""
+    by a program search; where m is far below 0 it is DPO, above it an exponential; tau is how gradually it changes."""
     margins = pairs.margins(terms.beta)
-    share = torch.sigmoid(margins / DISCOPOP_TAU)
+    share = torch.sigmoid(margins / terms.discopop_tau)
     return -F.logsigmoid(margins) * (1 - share) + torch.exp(-margins) * share
 
 
