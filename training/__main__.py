@@ -7,6 +7,7 @@ process, 143 stopped on request (a checkpoint was written). Anything else is a c
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib
 import json
 import math
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2 or argv[0] != "run":
         print(USAGE, file=sys.stderr)
         return 2
+    gc.disable()  # until all is loaded: looking for garbage in a million objects that stay took a fifth of the start
     os.environ.update(OFFLINE)
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
@@ -68,6 +70,9 @@ def work(run_dir: Path) -> int:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     method = importlib.import_module(f"training.methods.{context.spec.method}")
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     try:
         metrics = method.run(context)
     except Stopped:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import os
 
+gc.disable()  # until all is loaded
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-import django
+import django  # noqa: E402
 
 django.setup(set_prefix=False)  # before the imports below: they need the app registry
 
@@ -33,3 +34,4 @@ application = ProtocolTypeRouter(
 # What is loaded by now stays for good: no collection of garbage need look through it again.
 gc.collect()
 gc.freeze()
+gc.enable()

@@ -35,7 +35,8 @@ SPECIAL = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
 
 # One process imports torch and the trainers, once; every fork of it is a run that may be killed.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload([f"training.methods.{name}" for name in ("sft", "finetune", "reward", "dpo", "kto")])
+FORKED = [f"training.methods.{name}" for name in ("sft", "finetune", "reward", "dpo", "kto")]
+SERVER.set_forkserver_preload([*FORKED, "tests.training.settled"])
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
