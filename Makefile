@@ -4,6 +4,8 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 SCALE ?= full
+# Two workers, each with whole files, in the order that tests/conftest.py gives them.
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo loop test test-fast check faults vendor screenshots clean
@@ -15,11 +17,11 @@ loop: $(VENV)/ready ## the whole loop without people: completions, simulated ran
 	@$(BIN)/python manage.py loop --scale $(SCALE)
 
 test: $(VENV)/ready-dev ## everything: first what can share the machine, on two cores, then what measures it or takes it down
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"; first=$$?; \
-	$(BIN)/python -m pytest -m alone && exit $$first
+	@$(BIN)/python -m pytest $(SHARED) -m "not alone"; first=$$?; \
+	$(BIN)/python -m pytest -m alone tests/faults tests/e2e && exit $$first
 
 test-fast: $(VENV)/ready-dev ## what takes under three minutes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser"
 
 faults: $(VENV)/ready-dev ## killed workers and web processes, crashed databases, power cuts, bad networks, at their full size
 	@STEADYHAND_FULL=1 $(BIN)/python -m pytest tests/faults

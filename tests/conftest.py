@@ -1,8 +1,10 @@
-"""What all tests share: folders and a database of their own, and one line for what is skipped for want of a server."""
+"""What all tests share: folders and a database of their own, the order of their files, and one line for want of data."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,32 @@ from django.db import connection
 
 from audit import triggers
 from tests.home import HOME
+
+ROOT = Path(__file__).parent
+ALONE = (ROOT / "faults", ROOT / "e2e")  # where `make test` looks for them: reading all tests takes long
+TYPICAL_S = {"slow": 10.0, "": 0.2}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("alone") and not any(folder in item.path.parents for folder in ALONE):
+            raise pytest.UsageError(f"{item.nodeid} is marked alone: `make test` would miss it there")
+    if hasattr(config, "workerinput"):
+        items.sort(key=longest_first(items))
+
+
+def longest_first(items: list[pytest.Item]) -> Callable[[pytest.Item], tuple[bool, float]]:
+    """Workers take file after file in this order: a long one that is left for the end keeps one of them waiting.
+
+    Files with a browser come first, one after the other: each stretch of them starts one.
+    """
+    seconds, browsers = Counter[Path](), set[Path]()
+    for item in items:
+        seconds[item.path] += TYPICAL_S["slow" if item.get_closest_marker("slow") else ""]
+        if item.get_closest_marker("browser"):
+            browsers.add(item.path)
+    return lambda item: (item.path not in browsers, -seconds[item.path])
 
 
 @pytest.fixture(autouse=True)
