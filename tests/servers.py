@@ -47,17 +47,23 @@ class Server:
 
 
 @contextmanager
-def postgres() -> Iterator[Server]:
-    """PostgreSQL with commits that wait for the disk, as in production; its `url` is for STEADYHAND_DATABASE_URL."""
+def postgres(*, like: Path | None = None) -> Iterator[Server]:
+    """PostgreSQL with commits that wait for the disk, as in production; its `url` is for STEADYHAND_DATABASE_URL.
+
+    With a copy of the data folder `like`, of a server that has ended, or with an empty database.
+    """
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
     found = str(binaries[-1]) if binaries else shutil.which("postgres")
     if not found:
         pytest.skip("PostgreSQL is not installed (no bin/postgres)")
     user = unprivileged("postgres")
     with folder_of(user) as folder:
-        initdb = [str(Path(found).with_name("initdb")), "-D", "data", "-U", "steadyhand", "-A", "trust", "-E", "UTF8",
-                  "--no-locale", "--no-sync"]  # fmt: skip
-        subprocess.run(initdb, check=True, capture_output=True, user=user, group=user, cwd=folder)
+        if like is None:
+            initdb = [str(Path(found).with_name("initdb")), "-D", "data", "-U", "steadyhand", "-A", "trust", "-E", "UTF8",
+                      "--no-locale", "--no-sync"]  # fmt: skip
+            subprocess.run(initdb, check=True, capture_output=True, user=user, group=user, cwd=folder)
+        else:
+            subprocess.run(["cp", "-a", str(like), str(folder / "data")], check=True)  # with its owner
         command = [found, "-D", "data", "-k", str(folder), "-c", "listen_addresses="]
         server = Server(f"postgres://steadyhand@/postgres?host={folder}", command, user, folder)
         server.start()

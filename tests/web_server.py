@@ -56,8 +56,9 @@ def manage(environment: dict[str, str], *arguments: str) -> None:
 
 
 @contextmanager
-def web_server(home: Path) -> Iterator[WebServer]:
-    shutil.copytree(Path(installed().name), home, symlinks=True, dirs_exist_ok=True)
+def web_server(home: Path, *, like: Path | None = None) -> Iterator[WebServer]:
+    """In a copy of the home `like`, or of what is `installed`."""
+    shutil.copytree(like or Path(installed().name), home, symlinks=True, dirs_exist_ok=True)
     environment = environment_of(home)
     port = free_port()
     web = WebServer(port, environment, serve(port, environment))

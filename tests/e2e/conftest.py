@@ -6,34 +6,44 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
 from tests.accounts.people import PASSWORD
-from tests.web_server import ROOT, WebServer, web_server
+from tests.web_server import ROOT, WebServer, environment_of, installed, web_server
 
 Opener = Callable[..., Page]
 
 
+@pytest.fixture(scope="session")
+def peopled(tmp_path_factory) -> Path:
+    """A home in which the raters of `stage.RATERS` are; modules get copies."""
+    home = tmp_path_factory.mktemp("peopled")
+    shutil.copytree(installed().name, home, symlinks=True, dirs_exist_ok=True)
+    set_stage(environment_of(home), "people")
+    return home
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[WebServer]:
+def server(tmp_path_factory, peopled) -> Iterator[WebServer]:
     """`grace` is its admin; everybody's password is PASSWORD."""
-    with web_server(tmp_path_factory.mktemp("home")) as web:
+    with web_server(tmp_path_factory.mktemp("home"), like=peopled) as web:
         yield web
 
 
 @pytest.fixture(scope="module")
 def stage(server) -> Callable[..., None]:
-    """`stage("everyday")` sets that stage in the server's database; the raters of `stage.RATERS` are there."""
-    environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    """`stage("everyday")` sets that stage in the server's database."""
+    return partial(set_stage, server.environment)
 
-    def run(*names: str) -> None:
-        command = [sys.executable, "-m", "tests.e2e.stage", *names]
-        subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=60)
 
-    run("people")
-    return run
+def set_stage(environment: dict[str, str], *names: str) -> None:
+    command = [sys.executable, "-m", "tests.e2e.stage", *names]
+    environment = {**environment, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from django.urls import Resolver404, resolve
 from playwright.sync_api import Browser, Page
 
 from tests.security.walk import addresses
-from tests.web_server import ROOT, WebServer
+from tests.web_server import ROOT, WebServer, web_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -38,6 +39,13 @@ NO_PAGES = {
     "api_schema", "audit_check", "campaign_preview", "choose_language", "dataset_export", "logout", "preflight", "rank_any",
     "run_curves", "run_events", "run_samples", "runs_compare_curves", "words",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """With nobody in it but `grace`: `tests.e2e.every_page` brings people of its own."""
+    with web_server(tmp_path_factory.mktemp("home")) as web:
+        yield web
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from tests.faults.mutants import DROPPED
-from tests.faults.sites import ROOT, Site
+from tests.faults.sites import ROOT, Site, on_sqlite
 from tests.servers import Server
 
 
@@ -43,14 +43,13 @@ class Houses:
         home.mkdir(exist_ok=True)
         server = self.blank.server
         if server is None:
-            shutil.copy(self.blank.home / "db.sqlite3", home / "db.sqlite3")
-            site = Site(home, f"sqlite:///{home / 'db.sqlite3'}", times={})
+            site = on_sqlite(home, self.blank.home, times={})
         else:
             name = f"house_{uuid.uuid4().hex[:12]}"
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(f"CREATE DATABASE {name} TEMPLATE blank")
             site = Site(home, server.url.replace("/postgres?", f"/{name}?"), moved(server, name), times={})
-        shutil.copy(self.blank.home / "secret.key", home / "secret.key")
+            shutil.copy(self.blank.home / "secret.key", home / "secret.key")
         (home / "static").symlink_to(self.files)
         for table, what in DROPPED.get(mutant, ()):
             drop(site, table, what)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.sites import ROOT, TRAINER, Site
+from tests.faults.sites import ROOT, TRAINER, Site, on_sqlite
 from tests.servers import Server, redis
 
 pytestmark = pytest.mark.slow
@@ -27,12 +27,11 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Server | None]:
 
 
 @pytest.fixture
-def rung(tmp_path: Path, broker: Server | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def rung(tmp_path: Path, migrated: Path, broker: Server | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A product on SQLite whose workers are Celery's."""
-    site = Site(tmp_path, f"sqlite:///{tmp_path / 'db.sqlite3'}")
+    site = on_sqlite(tmp_path, migrated)
     if broker is not None:
         monkeypatch.setenv("STEADYHAND_REDIS_URL", broker.url)
-    site.manage("migrate", "--verbosity", "0")
     yield site
     site.end_workers()
 

@@ -23,9 +23,9 @@ LYING = ("synchronous_commit = off", "wal_writer_delay = 10000", "wal_writer_flu
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(cluster: Path) -> Iterator[Server]:
     """One of its own: it is not only asked."""
-    with postgres() as found:
+    with postgres(like=cluster) as found:
         yield found
 
 
@@ -46,7 +46,6 @@ def a_day_of_crashes(
 ) -> tuple[Told, Stage]:
     home.mkdir()
     site = Site(home, server.url, server, times={})
-    site.manage("migrate", "--verbosity", "0")
     asked = stage(site, raters=raters, tasks=tasks, overlap=3)
     strikes = [((number + 1) / (crashes + 2), crash(server)) for number in range(crashes)]
     return a_day(site, asked, seed=seed, faults=strikes), asked
