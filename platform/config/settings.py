@@ -27,7 +27,6 @@ TRAINING_THREADS = env.TRAINING_THREADS
 HINTS_BY_SQLITE = not env.REDIS_URL and env.DATABASE_URL.startswith("sqlite")
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import django
 
+gc.disable()  # it ends before there is any
 django.setup()
 
 from django.utils import timezone  # noqa: E402 - models exist only from here on

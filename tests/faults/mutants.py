@@ -7,6 +7,7 @@ What the database itself would refuse, `DROPPED` takes from it first: such a bui
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -191,6 +192,7 @@ def replace(module: Any, name: str, deed: Any) -> None:
 
 def main() -> None:
     mutant = sys.argv.pop(1)
+    gc.disable()  # `config.asgi` switches it on again, once all is loaded
     django.setup()
     import config.urls  # noqa: F401 - so that views have imported what is replaced
 

@@ -27,7 +27,7 @@ from training import contract
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "tests" / "runs" / "trainer.py"
 PATHS = f"sys.path[:0] = [{str(ROOT)!r}]; sys.path.append({str(ROOT / 'platform')!r})"
-SET_UP = f"import sys; {PATHS}; import django; django.setup();"
+SET_UP = f"import gc, sys; gc.disable(); {PATHS}; import django; django.setup();"
 TIMES = {"HEARTBEAT_S": "0.3", "LEASE_S": "2", "CANCEL_GRACE_S": "2"}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import random
 from typing import Any
 
 import django
 
+gc.disable()  # it ends before there is any
 django.setup()
 
 from django.conf import settings  # noqa: E402
