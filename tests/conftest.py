@@ -16,7 +16,7 @@ from tests.home import HOME
 
 ROOT = Path(__file__).parent
 ALONE = (ROOT / "faults", ROOT / "e2e")  # where `make test` looks for them: reading all tests takes long
-TYPICAL_S = {"slow": 10.0, "": 0.2}
+SECONDS, SLOW_SECONDS = 0.2, 5.0  # of a test that says nothing else by `slow(seconds=60)`
 
 
 @pytest.hookimpl(trylast=True)
@@ -35,7 +35,8 @@ def longest_first(items: list[pytest.Item]) -> Callable[[pytest.Item], tuple[boo
     """
     seconds, browsers = Counter[Path](), set[Path]()
     for item in items:
-        seconds[item.path] += TYPICAL_S["slow" if item.get_closest_marker("slow") else ""]
+        slow = item.get_closest_marker("slow")
+        seconds[item.path] += slow.kwargs.get("seconds", SLOW_SECONDS) if slow else SECONDS
         if item.get_closest_marker("browser"):
             browsers.add(item.path)
     return lambda item: (item.path not in browsers, -seconds[item.path])

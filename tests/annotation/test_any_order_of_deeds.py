@@ -369,7 +369,7 @@ def pin_lots() -> None:
         Slot.objects.filter(pk=slot.pk).update(order_key=(slot.task.priority << SHUFFLE_BITS) + i)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 @pytest.mark.django_db
 def test_whatever_is_done_in_whatever_order():
     run_state_machine_as_test(

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from registry.services.schemas import conversation_sha256, split_of
 from tests.web_server import ROOT
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(seconds=60)]
 
 RUN_MS = 240_000  # for all runs of a round; a tenth of it on quiet cores
 

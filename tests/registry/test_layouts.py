@@ -194,6 +194,7 @@ for count in (2_000, 20_000):
 """
 
 
+@pytest.mark.slow
 def test_memory_hardly_grows_with_the_rows_of_a_file(tmp_path):
     """In a process of its own; `make bench-data` measures it at a size that counts."""
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]

@@ -25,7 +25,7 @@ def told(tmp_path_factory):
     return json.loads(done.stdout), home
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_the_tiny_loop_goes_from_a_corpus_to_compared_policies_in_three_minutes(told):
     facts, _ = told
     steps = [step["name"] for step in facts["steps"]]

@@ -27,7 +27,7 @@ def world(tmp_path_factory) -> planted.World:
 # Real runs
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=20)
 def test_faults_that_were_planted_are_named_with_their_cause(world):
     told = {}
     for fault in planted.FAULTS:
@@ -42,7 +42,7 @@ def test_faults_that_were_planted_are_named_with_their_cause(world):
     assert sum(is_named for is_named, _ in told.values()) >= FEWEST_NAMED, f"\n{table}"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=20)
 def test_runs_that_are_well_stay_silent(world):
     told = {name: planted.named(run_dir) for name, run_dir in planted.clean_runs(world)}
     assert len(told) >= 12

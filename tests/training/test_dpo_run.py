@@ -160,6 +160,7 @@ def test_unlearning_the_preferred_texts_is_told_once(tmp_path):
 # Adapters
 
 
+@pytest.mark.slow
 def test_lora_publishes_an_adapter_and_on_an_adapter_a_second_one_that_stands_on_it(tmp_path):
     recipe = RECIPE | {"lora": {"r": 8}, "learning_rate": 1e-2, "epochs": 3}
     inputs = given(tmp_path)

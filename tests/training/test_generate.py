@@ -65,6 +65,7 @@ def test_a_completion_can_be_sampled_again_from_what_its_row_says(whole, inputs)
     assert again.logprob == pytest.approx(row["logprob"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, contract.EXIT_STOPPED)])
 def test_killed_or_stopped_it_keeps_what_is_done_and_ends_in_the_same_bits(inputs, tmp_path, how, code):
     recipe = RECIPE | {"max_new_tokens": 100, "batch_size": 1}

@@ -72,6 +72,7 @@ def test_the_published_model_writes(trained, tmp_path):
     assert answer.ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_shuffled_rewards_gain_nothing(method, tmp_path, monkeypatch):
     """The control: the same scores, each given to another completion."""

@@ -81,6 +81,7 @@ def warnings_of(run_dir: Path, code: str) -> list[dict[str, Any]]:
     return [event["payload"] for event in events if event["kind"] == "warning" and event["payload"]["code"] == code]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "way"),
     [("dpo", "back"), ("kto", "there"), ("reward", "back"), ("ppo", "back"), ("rloo", "there"),
@@ -101,6 +102,7 @@ def test_a_run_whose_batches_do_not_fit_ends_in_the_weights_of_one_whose_batches
         assert tiny.curve(cut, name) == pytest.approx(tiny.curve(whole, name), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_where_one_text_alone_does_not_fit_the_run_ends_with_the_longest_ones_length_and_words(tmp_path, monkeypatch):
     run_dir = made(tmp_path / "dpo", "dpo")
     tight(monkeypatch, tokens=10, way="back")
@@ -215,6 +217,7 @@ def test_sampling_that_does_not_fit_goes_on_with_fewer_at_a_time_and_remembers(t
 # The longest batch first
 
 
+@pytest.mark.slow
 def test_the_longest_batch_tells_before_the_first_step_in_how_many_parts_to_read_and_changes_nothing(
     tmp_path, monkeypatch
 ):

@@ -75,6 +75,7 @@ def test_completions_learn_to_end(tmp_path):
     assert statistics.mean(ended[-4:]) >= 0.95
 
 
+@pytest.mark.slow
 def test_the_aim_of_the_reward_is_reached_and_no_other(tmp_path):
     recipe = SHORT | {"episodes": 384, "learning_rate": 1e-3}
     assert gain(tmp_path, trained(tmp_path / "true", recipe)) >= 1.0

@@ -180,6 +180,7 @@ def test_a_reward_that_says_nothing_of_the_text_teaches_nothing(tmp_path):
 # A corpus beside the reward
 
 
+@pytest.mark.slow
 def test_with_a_corpus_the_policy_stays_likelier_to_write_it(tmp_path):
     rows = [{"text": "the cat sat on the mat. " * 8} for _ in range(8)]
     told = {}

@@ -255,6 +255,7 @@ def test_the_best_of_several_rates_is_taken_and_told(given, tmp_path):
     assert weights(alone) == weights(run_dir)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_with_muon_parts_and_a_sweep_ends_in_the_same_bits(given, tmp_path):
     fields = {"architecture": "qwen3", "optimizer": "muon", "schedule": "wsd", "accumulation": 2, "sweep": [0.5, 1],
               "sweep_steps": 8, "steps": 60, "z_loss": 1e-4}  # fmt: skip

@@ -59,6 +59,7 @@ def test_of_an_unknown_rater_the_plain_field_is_taken_and_counted(context):
     assert "raters of whom nothing is known" in said(context.dir, "log")[0]
 
 
+@pytest.mark.slow
 def test_a_run_with_estimated_flips_starts_at_ln_2_and_learns_from_the_careful_ones(tmp_path):
     rankings, rows = tiny.ranked(40, raters=(*RATERS, "xim"))
     _, held_out = tiny.ranked(10, first=40)

@@ -190,6 +190,7 @@ def of_two_tastes():
     return ranked, rows, simulated.ranked(test, raters=RATERS, seed=9, a_task=5, sharpness=2)[1]
 
 
+@pytest.mark.slow
 def test_a_head_of_each_group_beats_one_head_for_all_and_shows_what_they_disagree_on(tmp_path, of_two_tastes):
     ranked, rows, held_out = of_two_tastes
     alone = finished(tmp_path / "one", {"epochs": 5}, rows, held_out, ranked=ranked)[1]
@@ -217,6 +218,7 @@ def test_groups_of_one_taste_are_said_to_be_none(tmp_path):
     assert [warning["code"] for warning in tiny.events(tmp_path / "run", "warning")] == ["groups_alike"]
 
 
+@pytest.mark.slow
 def test_a_campaigns_own_groups_have_a_head_each_and_are_called_by_their_names(tmp_path, of_two_tastes):
     ranked, rows, held_out = of_two_tastes
     named = [row | {"rater_group": "" if row["rater"] == "r4" else WHERE[row["rater"][0]]} for row in ranked]

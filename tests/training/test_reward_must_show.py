@@ -43,6 +43,7 @@ def finished(folder, train, test, *, ranked=None, **recipe):
     return run_dir, contract.read_manifest(run_dir)["metrics"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.2, 0.3])
 def test_the_truth_is_learned_from_labels_of_which_a_share_is_wrong_and_the_share_is_told(tmp_path, some_tasks, rate):
     train, test = some_tasks
@@ -63,6 +64,7 @@ def test_the_truth_is_learned_from_labels_of_which_a_share_is_wrong_and_the_shar
     assert kendalltau(scores, [simulated.worth(text) for _, text in texts]).statistic >= 0.8
 
 
+@pytest.mark.slow
 def test_labels_by_lot_teach_nothing(tmp_path, some_tasks):
     train, test = some_tasks
     _, metrics = finished(
@@ -72,6 +74,7 @@ def test_labels_by_lot_teach_nothing(tmp_path, some_tasks):
     assert metrics["eval_accuracy"] == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.slow
 def test_a_planted_length_bias_is_found_and_the_refit_is_without_it(tmp_path):
     """Twenty raters give the longer of two texts, a standard deviation apart, 0.3 logits for its length alone."""
     raters = [f"r{i}" for i in range(20)]

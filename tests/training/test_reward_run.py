@@ -82,6 +82,7 @@ def doubtful(rows, *, seed: int):
     return told, wrong / len(rows)
 
 
+@pytest.mark.slow
 def test_from_raters_who_err_the_truth_is_learned_and_how_often_they_err(tmp_path):
     """The utility is the number of a's in a text; labels come from the Bradley-Terry model."""
     train, test = tiny.preference_rows(120), tiny.preference_rows(350, seed=9, first=120)
@@ -195,6 +196,7 @@ def test_centring_keeps_the_rewards_around_zero(tmp_path):
 # Adapters
 
 
+@pytest.mark.slow
 def test_lora_publishes_an_adapter_with_its_head_and_a_second_round_one_that_stands_on_it(tmp_path):
     recipe = RECIPE | {"lora": {"r": 8}, "learning_rate": 5e-3, "epochs": 4}
     inputs = given(tmp_path)
