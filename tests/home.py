@@ -11,6 +11,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+
 gc.disable()
 
 _folder = tempfile.TemporaryDirectory(prefix="steadyhand-tests-")
@@ -27,7 +29,8 @@ os.environ["STEADYHAND_HOME"] = HOME
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's synchronous API runs a loop of its own
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
