@@ -1,7 +1,7 @@
 """Gives the tests a home of their own. Loaded by `-p`, before settings are read: a running product's home is never touched.
 
 And lets garbage be, of which reading tests makes little, until they are read. What is there by then stays: each run of
-training collects garbage at its start, and took a third of a second to look through all modules.
+training collects garbage at its start, and took a tenth of a second and more to look through all modules.
 """
 
 from __future__ import annotations
