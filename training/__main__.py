@@ -70,7 +70,10 @@ def in_one_or_several(run_dir: Path) -> int:
     context.events.close()
     import_method(context)  # once, for all of them
     together: Any = importlib.import_module("training.processes")  # torch, which the environment above must precede
-    code: int = together.run_together(run_dir, work, parallel)
+    named: Any = importlib.import_module(
+        "training.__main__"
+    )  # a process that is started anew finds nothing in `__main__`
+    code: int = together.run_together(run_dir, named.work, parallel)
     return code
 
 
