@@ -85,7 +85,9 @@ def in_one_or_several(run_dir: Path, *, began: float) -> int:
     context.events.close()
     import_method(context)  # once, for all of them
     together: Any = importlib.import_module("training.processes")  # torch, which the environment above must precede
-    code: int = together.run_together(run_dir, partial(work, began=began), parallel)
+    # A process that is started anew finds nothing in `__main__`.
+    named: Any = importlib.import_module("training.__main__")
+    code: int = together.run_together(run_dir, partial(named.work, began=began), parallel)
     return code
 
 

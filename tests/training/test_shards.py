@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.training import tiny
 from training.mechanics.corpus import shards, shuffle
-from training.mechanics.corpus.packing import Rows, encode_documents
+from training.mechanics.corpus.packing import Rows, Stream, encode_documents
 from training.mechanics.corpus.shards import open_shards
 
 EVERYTHING = 10**9
@@ -113,9 +115,24 @@ def test_a_corpus_too_large_for_a_table_reads_each_row_once_a_pass(corpus, tmp_p
     assert len(starts) == rows.rows_per_pass
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_of_several_processes_each_reads_rows_of_its_own_and_together_all(corpus, tmp_path, world):
-    stream = opened(tmp_path, corpus)
-    alone = Rows(stream, length=32, seed=1).batch_BT(0, 6 * world)
-    ranks = [Rows(stream, length=32, seed=1, rank=rank, world=world).batch_BT(0, 6 * world) for rank in range(world)]
-    assert (np.stack(ranks, axis=1).reshape(alone.shape) == alone).all()
+@settings(max_examples=40, deadline=None)
+@given(
+    legs=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4)), min_size=1, max_size=4),
+    tokens=st.integers(200, 3000),
+    seed=st.integers(0, 9),
+)
+def test_each_row_is_read_by_one_process_in_one_order_though_their_number_changes(legs, tokens, seed):
+    """`legs`: so many processes for so many steps; whoever resumes may be more or fewer."""
+    stream, batch = Stream((np.arange(tokens, dtype=np.uint32),), tokens, 1), 6
+    alone = Rows(stream, length=32, seed=seed)
+    first = 0
+    for world, steps in legs:
+        ranks = [Rows(stream, length=32, seed=seed, rank=rank, world=world) for rank in range(world)]
+        for _ in range(steps):
+            numbers = [number for rows in ranks for number in rows.share(first, batch)]
+            assert sorted(numbers) == list(range(first, first + batch))
+            read = {}
+            for rows in ranks:
+                read |= dict(zip(rows.share(first, batch), rows.batch_BT(first, batch).tolist(), strict=True))
+            assert [read[number] for number in sorted(read)] == alone.batch_BT(first, batch).tolist()
+            first += batch

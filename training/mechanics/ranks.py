@@ -12,7 +12,7 @@ fewer processes than it was begun by.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,7 @@ def unsynchronised(model: nn.Module) -> Iterator[None]:
         finally:
             model.set_requires_gradient_sync(True)
     else:
-        with nullcontext():
-            yield
+        yield
 
 
 # Whole tensors, and parts of them

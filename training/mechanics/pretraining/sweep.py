@@ -68,9 +68,9 @@ def try_rate(work: Work, multiple: float) -> float | None:
         return None
     if work.quick is None:
         return fmean(losses[-10:])
-    seen = readable(work)
+    seen, quick = readable(work), work.quick
     results: list[float] = []
-    work.context.on_first(lambda: results.append(figure_of(held_out_figures(seen, seen.quick))))
+    work.context.on_first(lambda: results.append(figure_of(held_out_figures(seen, quick))))
     result = work.context.ranks.of_first(sum(results))
     return result if math.isfinite(result) else None
 

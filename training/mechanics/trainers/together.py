@@ -58,6 +58,8 @@ class Together(Base):
     args: Any
     data_collator: Any
     processing_class: Any
+    optimizer: Any
+    lr_scheduler: Any
     whole_weights: dict[str, Any]
     """Of weights that are cut, on the first process, while a checkpoint is written."""
     whole_moments: dict[str, Any]
