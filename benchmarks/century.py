@@ -31,7 +31,7 @@ CENTURIES = {17: "18th", 18: "19th", 19: "20th", 20: "21st"}
 FEW = {"steps": 20, "warmup_steps": 5} if TINY else {}
 PRETRAIN = {"architecture": "modernbert", **FEW, **json.loads(os.environ.get("PRETRAIN", "{}"))}
 # Rates are higher than those of large models: so small a one has to learn much of what it is asked from the labels.
-FINETUNE = {"epochs": 4, "batch_size": 32, "learning_rate": 5e-4, "dropout": 0.1, "eval_every": 250}
+FINETUNE = {"epochs": 3, "batch_size": 32, "learning_rate": 5e-4, "dropout": 0.1, "eval_every": 250}
 FINETUNE |= {"epochs": 1, "eval_every": 25} if TINY else {}
 FINETUNE |= {"task": "classification", **json.loads(os.environ.get("FINETUNE", "{}"))}
 PRETRAINED = ("train_tokens", "eval_bits_per_byte", "eval_masked_accuracy", "bigram_accuracy")
