@@ -19,6 +19,7 @@ import lzma
 import math
 import os
 import statistics
+import sys
 import tempfile
 import time
 import zlib
@@ -102,7 +103,9 @@ def addresses() -> Split:
 
 def books() -> Split:
     """Passages of whole books. Which are held out is decided by lot of their names."""
-    path = Path(os.environ["STEADYHAND_DATA"], "standard_ebooks/books.jsonl.gz")
+    path = Path(os.environ.get("STEADYHAND_DATA", ""), "standard_ebooks/books.jsonl.gz")
+    if not path.exists():
+        sys.exit("CORPUS=ebooks reads standard_ebooks/books.jsonl.gz below STEADYHAND_DATA, and it is not there.")
     with gzip.open(path, "rt", encoding="utf-8") as file:
         read = sorted((json.loads(line) for line in file), key=lambda book: corpus.share(book["repo"]))
     found = {"test": read[:BOOKS_HELD_OUT], "train": read[BOOKS_HELD_OUT:]}
