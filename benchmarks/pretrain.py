@@ -56,10 +56,10 @@ SIZE = (
 )
 RATES, TRIED = ((1e-3, 3e-3), 5) if TINY else ((1e-3, 2e-3, 4e-3), 100)
 # What is to be beaten is known beforehand, so ours may be tried otherwise: OURS='{"batch_size": 8}' SHORTER=0.6
-OURS = {"architecture": "qwen3", "optimizer": "muon", "schedule": "wsd", "learning_rate": 4e-3, "muon_learning_rate": 0.02,
-        "warmup_steps": 20, "decay_share": 0.5, "weight_decay": 0.1, "batch_size": 2 * BATCH}  # fmt: skip
+OURS = {"architecture": "qwen3", "optimizer": "muon", "schedule": "wsd", "learning_rate": 1e-2, "muon_learning_rate": 0.02,
+        "warmup_steps": 20, "decay_share": 0.3, "weight_decay": 0.1, "batch_size": 2 * BATCH}  # fmt: skip
 OURS |= json.loads(os.environ.get("OURS", "{}"))
-SHORTER = float(os.environ.get("SHORTER", "0.5"))  # of the peer's tokens: ours decays its rate over so many
+SHORTER = float(os.environ.get("SHORTER", "0.4"))  # of the peer's tokens: ours decays its rate over so many
 
 WARM_UP, RUNS, TOGETHER = (1, 2, 1) if TINY else (1, 7, 8)
 

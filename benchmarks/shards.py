@@ -34,19 +34,19 @@ def main() -> None:
     bench.report("shards", ours=rates["ours"], peer=rates["peer"], at_least=1.0, tiny=TINY, **told)
 
 
-def beside_map() -> tuple[dict[str, list[float]], dict[str, int]]:
+def beside_map(runs: int = RUNS) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Tokens a second of each side, run by run; medians and peaks of memory."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder))
         found: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
-        for number in range(RUNS):
+        for number in range(runs):
             for side in found:
                 found[side].append(measured(side, Path(folder), number))
     assert found["ours"][0]["tokens"] == found["peer"][0]["tokens"], "not the same tokens"
-    rates = {side: [one["tokens_per_second"] for one in runs] for side, runs in found.items()}
+    rates = {side: [one["tokens_per_second"] for one in some] for side, some in found.items()}
     told = {f"{side}_tokens_per_second": round(statistics.median(one)) for side, one in rates.items()}
-    for side, runs in found.items():
-        told[f"{side}_peak_mib"] = round(statistics.median(one["mib"] for one in runs))
+    for side, some in found.items():
+        told[f"{side}_peak_mib"] = round(statistics.median(one["mib"] for one in some))
     return rates, told
 
 

@@ -109,6 +109,13 @@ def test_a_head_stands_on_the_weights_that_were_pretrained(causal, bert):
     assert drawn == ["bert.pooler.dense", "classifier"]
 
 
+def test_dropout_is_set_wherever_the_class_knows_one(bert):
+    rule = TaskRule("classification", ("a", "b"), max_length=32)
+    for asked, found in ((0.25, 0.25), (None, 0.1)):
+        model, _ = heads.fresh(bert, rule, dtype=torch.float32, pad=0, dropout=asked)
+        assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {found}
+
+
 def test_a_head_on_a_model_that_is_an_adapter_stands_on_the_merged_weights(causal, tmp_path):
     adapted = models.add_lora(models.load_causal(causal, dtype=torch.float32), LoRA(r=2), task="causal")
     with torch.no_grad():

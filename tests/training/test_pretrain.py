@@ -133,8 +133,9 @@ def test_counting_is_worked_by_hand():
     train, held_out = stream_of([0, 1, 0, 1, 0, 1]), stream_of([0, 1, 1], num_bytes=2)
     # Of 6 tokens three are 0 and three are 1; one is added to each: 4/8 and 4/8.
     assert bits.unigram_bits_per_byte(train, held_out, vocab_size=2) == pytest.approx(1.0)
-    # 1 always follows 0, and never 1: .8 + .2 / 2 and .2 / 2.
-    by_hand = -(math.log2(0.9) + math.log2(0.1)) / 2
+    # 3/4 of a count is taken from each pair. 1 follows 0 three times of three: (3 - 3/4) / 3 + 1/4 of a half; 1 was never
+    # seen behind 1, which two tokens stand behind, of one kind: 3/8 of a half.
+    by_hand = -(math.log2(0.875) + math.log2(0.1875)) / 2
     assert bits.bigram_bits_per_byte(train, held_out, vocab_size=2) == pytest.approx(by_hand)
 
 

@@ -101,11 +101,13 @@ def opened(folder, given, **fields):
     return prepare(context, context.recipe)
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gpt2", "bert"])
+@pytest.mark.parametrize("architecture", EVERY)
 def test_attention_over_short_rows_is_attention(architecture, given, tmp_path):
     told = {}
     for on in (False, True):
-        work = opened(tmp_path / str(on), given, architecture=architecture)
+        work = opened(
+            tmp_path / str(on), given, architecture=architecture, context=96
+        )  # wider than ModernBERT's window
         work.short_rows = on
         told[on] = gradient(work), [weight.grad for weight in work.model.parameters()]
         assert work.model.config._attn_implementation == "sdpa"

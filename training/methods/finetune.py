@@ -73,7 +73,9 @@ def build(
     rule = rule_of(recipe, train)
     lora = recipe.lora
     dtype = torch.bfloat16 if recipe.bf16 and lora else torch.float32
-    model, drawn = heads.fresh(context.input("model"), rule, dtype=dtype, pad=tokenizer.pad_token_id)
+    model, drawn = heads.fresh(
+        context.input("model"), rule, dtype=dtype, pad=tokenizer.pad_token_id, dropout=recipe.dropout
+    )
     refuse_longer(model, rule)
     if lora:
         model = heads.add_adapter(model, lora, task=recipe.task, drawn=drawn)

@@ -33,6 +33,12 @@ class FinetuneRecipe(Recipe):
     epochs: float = Field(3, gt=0, le=100, description="Passes over the rows.")
     batch_size: int = Field(16, ge=1, le=4096, description="Texts a step; of a long one, each window counts.")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate, falling to 0.")
+    dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Of the model while it learns the task; models pretrained here have none. None leaves it.",
+    )
     max_length: int = Field(
         256,
         ge=16,

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from training.mechanics.corpus.packing import Ints, Stream, windows
 
-UNIGRAM_SHARE = 0.2  # of the bigram's mixture
 COUNTED, CHUNK = 2**24, 2**20
 
 
@@ -57,19 +56,31 @@ def unigram_bits_per_byte(train: Stream, held_out: Stream, *, vocab_size: int) -
 
 
 def bigram_bits_per_byte(train: Stream, held_out: Stream, *, vocab_size: int) -> float:
-    """Of a model that knows which token follows which in `train`, mixed with `UNIGRAM_SHARE` of the unigram model."""
-    share = unigram(train, vocab_size=vocab_size)
+    """Of a model that knows which token follows which in `train`, with the smoothing of Kneser and Ney (1995).
+
+    What is taken from pairs that were seen goes to tokens by the number of tokens that they follow, one added to each.
+    """
     keys, counts = pair_counts(train, vocab_size=vocab_size)
-    firsts = np.zeros(vocab_size)
-    np.add.at(firsts, keys // vocab_size, counts)
+    taken = discount(counts)
+    firsts = np.bincount(keys // vocab_size, weights=counts, minlength=vocab_size)
+    kinds = np.bincount(keys // vocab_size, minlength=vocab_size)
+    before = np.bincount(keys % vocab_size, minlength=vocab_size) + 1.0
+    left = np.where(firsts > 0, taken * kinds / np.maximum(firsts, 1), 1.0)
+    share = before / before.sum()
     bits = 0.0
     for tokens in chunks(held_out):
         wanted = pair_keys(tokens, vocab_size=vocab_size)
         place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-        seen = np.where(keys[place] == wanted, counts[place], 0)
+        seen = np.where(keys[place] == wanted, counts[place] - taken, 0.0)
         follows = seen / np.maximum(firsts[tokens[:-1]], 1)
-        bits -= float(np.log2((1 - UNIGRAM_SHARE) * follows + UNIGRAM_SHARE * share[tokens[1:]]).sum())
+        bits -= float(np.log2(follows + left[tokens[:-1]] * share[tokens[1:]]).sum())
     return bits / held_out.num_bytes
+
+
+def discount(counts: Ints) -> float:
+    """By how many pairs were seen once and twice (Ney, Essen and Kneser 1994); 3/4 where too few were to say."""
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    return once / (once + 2 * twice) if once and twice else 0.75
 
 
 def unigram(train: Stream, *, vocab_size: int) -> Any:

@@ -80,6 +80,8 @@ def modernbert(recipe: PretrainRecipe, shared: dict[str, Any], tokenizer: Any) -
     config = ModernBertConfig(
         **shared,
         intermediate_size=gated(shared["hidden_size"]),
+        # Rows begin anywhere, so no token has learned to stand for its text: what is built on it reads the mean.
+        classifier_pooling="mean",
         cls_token_id=tokenizer.bos_token_id,
         sep_token_id=tokenizer.eos_token_id,
     )

@@ -19,13 +19,20 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 NAME, LONGEST = "short_rows", 512
-ABLE = ("llama", "qwen3", "gpt2", "bert")  # those whose rows are seen whole, or whole to the left
+ABLE = ("llama", "qwen3", "gpt2", "bert", "modernbert")
 
 
 @lru_cache(maxsize=4)
 def unseen(length: int, dtype: torch.dtype) -> Tensor:
     """Minus infinity for what stands behind (TT)."""
     return torch.full((length, length), float("-inf"), dtype=dtype).triu(1)
+
+
+@lru_cache(maxsize=4)
+def too_far(length: int, window: int, dtype: torch.dtype) -> Tensor:
+    """Minus infinity for what is `window` tokens away or more, on either side (TT)."""
+    far = torch.full((length, length), float("-inf"), dtype=dtype)
+    return far.triu(window) + far.tril(-window)
 
 
 def attend(
@@ -37,12 +44,15 @@ def attend(
     scaling: float,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """As transformers asks for it: B, T, H, D comes out. Nothing is padded, so there is no mask but the causal one."""
+    """As transformers asks for it: B, T, H, D comes out. Nothing is padded: masks are the causal one and ModernBERT's windows."""
     rows, heads, length, width = query_BHTD.shape
     query, key, value = (one.reshape(rows * heads, length, width) for one in (query_BHTD, key_BHTD, value_BHTD))
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
+    window = kwargs.get("sliding_window")  # of ModernBERT, whose layers look to both sides
     if kwargs.get("is_causal", module.is_causal):
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
         scores = torch.baddbmm(unseen(length, dtype), query, key.transpose(1, 2), alpha=scaling)
+    elif window is not None and window < length:
+        scores = torch.baddbmm(too_far(length, window, dtype), query, key.transpose(1, 2), alpha=scaling)
     else:
         scores = torch.bmm(query, key.transpose(1, 2)) * scaling
     found = torch.bmm(torch.softmax(scores, dim=-1), value)

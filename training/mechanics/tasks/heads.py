@@ -8,6 +8,7 @@ language model calls it `model` (transformers 5.23), so nothing fits, every weig
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ CLASSES: dict[TaskName, Any] = {
     "entities": AutoModelForTokenClassification,
     "answers": AutoModelForQuestionAnswering,
 }
+DROPOUT = re.compile(r"(dropout(_prob)?|_pdrop)$")  # as transformers' configurations call it
 ADAPTERS: dict[TaskName, str] = {"classification": "SEQ_CLS", "entities": "TOKEN_CLS", "answers": "QUESTION_ANS"}
 
 
@@ -77,14 +79,19 @@ def is_task_model(given: Input) -> bool:
     return Path(given.path, TASK).is_file()
 
 
-def fresh(given: Input, rule: TaskRule, *, dtype: torch.dtype, pad: int) -> tuple[Any, list[str]]:
+def fresh(
+    given: Input, rule: TaskRule, *, dtype: torch.dtype, pad: int, dropout: float | None = None
+) -> tuple[Any, list[str]]:
     """The pretrained model with a head of the task, drawn from torch's random state, and the names of what was drawn.
 
+    `dropout` is set wherever its class knows one.
     Raises `Failure("no_task_head")` where its class has none for the task.
     """
     trunk, drawn = load_trunk(given, dtype=dtype)
     config = trunk.config
     config.pad_token_id = pad  # where a classifier on a causal model looks for the end of a text
+    if dropout is not None:
+        config.update({name: dropout for name in config.to_dict() if DROPOUT.search(name)})
     if rule.names:
         config.id2label = dict(enumerate(rule.names))
         config.label2id = {name: i for i, name in enumerate(rule.names)}

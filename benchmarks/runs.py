@@ -18,6 +18,11 @@ from training.contract import Input, Spec
 from training.recipes import RECIPES
 
 TOLD = 20  # seconds between two lines of progress
+SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
+LABELLED = pa.schema(
+    [(name, pa.list_(SPAN) if name == "spans" else pa.string())
+     for name in ("id", "text", "question", "label", "spans", "group")]
+)  # fmt: skip
 
 Row = dict[str, Any]
 
@@ -37,10 +42,11 @@ class Finished:
         return found
 
 
-def dataset(folder: Path, train: list[Row], test: list[Row], *, schema: pa.Schema | None = None) -> Input:
+def dataset(folder: Path, train: list[Row], test: list[Row]) -> Input:
     (folder / "data").mkdir(parents=True)
     for split, rows in (("train", train), ("test", test)):
         if rows:
+            schema = LABELLED if "label" in rows[0] else None
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / f"data/{split}-00000-of-00001.parquet")
     return given(folder, "dataset")
 
@@ -82,13 +88,16 @@ def run(folder: Path, method: str, changes: Row, inputs: dict[str, Input], *, pr
     return Finished(folder, time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
+def events(folder: Path, kind: str) -> list[Row]:
+    if not (folder / contract.EVENTS).exists():
+        return []
+    return [event for event in contract.read_events(folder / contract.EVENTS) if event["kind"] == kind]
+
+
 def tell(folder: Path) -> None:
-    if (folder / contract.EVENTS).exists():
-        told = [
-            event["payload"] for event in contract.read_events(folder / contract.EVENTS) if event["kind"] == "progress"
-        ]
-        if told:
-            say(f"{folder.name}: {told[-1]['phase']} {told[-1]['step']}/{told[-1]['total']} {told[-1]['unit']}")
+    if told := events(folder, "progress"):
+        last = told[-1]["payload"]
+        say(f"{folder.name}: {last['phase']} {last['step']}/{last['total']} {last['unit']}")
 
 
 def say(text: str) -> None:
