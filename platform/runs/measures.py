@@ -36,7 +36,7 @@ FIGURES: dict[str, tuple[str, str, bool]] = {
     "ece": (gettext_noop("Calibration error"), ".3f", False),
     "ended": (gettext_noop("Share that ended by itself"), ".1%", True),
 }
-# What models are set against their cost by: the first that two of them have.
+# What models are set against their cost by: the first that two of them have, and not both alike.
 QUALITY = ("score", "exact_match", "rouge_l", "answers_bits_per_byte", "corpus_bits_per_byte")
 QUALITY_LABELS = {"score": gettext_noop("Labelled texts: accuracy or F1")}
 
@@ -174,7 +174,7 @@ def figure_rows(models: list[_Model]) -> tuple[FigureRow, ...]:
         known = [value for value in values if value is not None]
         if not known:
             continue
-        best = (max if more_is_better else min)(known) if len(known) > 1 else None
+        best = (max if more_is_better else min)(known) if len(set(known)) > 1 else None
         cells = [cell_of(model.figures, name, form, best) for model in models]
         rows.append(FigureRow(gettext(label), tuple(cells)))
     return tuple(rows)
@@ -192,8 +192,13 @@ def cell_of(figures: dict[str, Any], name: str, form: str, best: float | None) -
 
 
 def quality_of(models: list[_Model]) -> str:
-    """By what models are set against their cost; nothing where no two have a figure in common."""
-    return next((name for name in QUALITY if sum(name in model.figures for model in models) > 1), "")
+    """By what models are set against their cost; nothing where no two have a figure in common.
+
+    One that tells models apart, if there is any: free text matches nothing exactly.
+    """
+    values = {name: [model.figures[name] for model in models if name in model.figures] for name in QUALITY}
+    common = [name for name in QUALITY if len(values[name]) > 1]
+    return next((name for name in common if len(set(values[name])) > 1), common[0] if common else "")
 
 
 def cost_of(model: _Model, quality: str) -> Cost:

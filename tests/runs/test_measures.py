@@ -92,6 +92,19 @@ def test_models_stand_side_by_side_with_what_each_cost(ada):
     assert [series["values"] for series in measured.chart["series"]] == [[None, 1.2], [1.4, None]]
 
 
+def test_a_figure_that_is_the_same_for_all_is_nobodys_best_and_no_quality_to_tell_them_by(ada):
+    run = a_measurement(ada)
+    report = run.output.artifact.folder / "report.json"
+    changed = json.loads(report.read_text())
+    for model in changed["models"][:3]:
+        model["figures"]["exact_match"] = 0.0
+    report.write_text(json.dumps(changed))
+    measured = measured_of(run)
+    assert measured is not None and measured.quality == "Answers, bits per byte"
+    (row,) = (row for row in measured.figures if row.label == "Exact match")
+    assert not any(cell.is_best for cell in row.cells)
+
+
 def test_the_page_shows_it_all_and_asks_a_fixed_number_of_questions(ada, django_assert_max_num_queries):
     run = a_measurement(ada)
     with django_assert_max_num_queries(4):
