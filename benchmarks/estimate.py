@@ -72,18 +72,22 @@ def measure(folder: Path) -> list[Row]:
     made["tokenizer"] = output(
         run(folder / "tokenizer", spec("tokenizer", {}, {"corpus": made["corpus"]})), "tokenizer"
     )
-    table = []
+    table: list[Row] = []
+    left = ONLY.split(",") if ONLY else [name for name, *_ in jobs()]
     for name, method, changes, wants, gives in jobs():
-        told = spec(method, changes, {place: made[what] for place, what in wants.items()})
-        asked = not ONLY or name in ONLY.split(",")
+        asked = name in left
+        if not left:
+            break
         if not asked and not gives:
             continue
+        told = spec(method, changes, {place: made[what] for place, what in wants.items()})
         line = probe(folder / f"{name}-estimate", told) if asked else {}
         began = clock()
         done = run(folder / name, told)
         if gives:
             made[gives] = output(done, "model")
         if asked:
+            left.remove(name)
             real = clock() - began
             found = contract.read_manifest(done)["used"]
             table.append({"job": name, **line, "real": round(real, 1), "real_memory": found["memory"]})
