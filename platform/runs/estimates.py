@@ -25,6 +25,14 @@ PARTS = {
     "checkpoints": gettext_noop("checkpoints"),
     "reference": gettext_noop("reference"),
     "scale": gettext_noop("scale"),
+    "probes": gettext_noop("probes of the reward model"),
+    "sampling": gettext_noop("sampling"),
+    "policy answers": gettext_noop("answers of the policy"),
+    "reference answers": gettext_noop("answers of the reference"),
+    "policy likelihoods": gettext_noop("likelihoods by the policy"),
+    "reference likelihoods": gettext_noop("likelihoods by the reference"),
+    "policy rewards": gettext_noop("rewards of the policy"),
+    "reference rewards": gettext_noop("rewards of the reference"),
     "once": gettext_noop("once: loading, preparing, publishing"),
 }
 UNITS = (gettext_noop("tokens"), gettext_noop("rollouts"), gettext_noop("times"), gettext_noop("rows"))

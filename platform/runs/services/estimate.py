@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.errors import Conflict, UserError
 from accounts.models import User
@@ -15,6 +15,12 @@ from runs.recipe_words import said
 from runs.services.inputs import Given
 from runs.services.start import check_name, check_recipe, fingerprint_of, start_run
 from training.recipes import RECIPES
+
+# `Recipe.no_estimate` of those that have one, which can't mark their own words.
+REASONS = (
+    gettext_noop("An endpoint's pace and price are its own: asking it costs what is to be found out."),
+    gettext_noop("An import has no part that could stand for the whole; it takes seconds or minutes."),
+)
 
 
 class NoEstimate(UserError):
