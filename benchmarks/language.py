@@ -21,7 +21,6 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path

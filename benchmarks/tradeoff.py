@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from benchmarks import bench, pairs
-from benchmarks.program import Finished, dataset, output, run, say
+from benchmarks.runs import Finished, dataset, output, run, say
 from rlhf.demo import corpus, instructions
 from training.contract import Input
 from training.recipes.measure import MODELS

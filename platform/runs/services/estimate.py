@@ -57,7 +57,9 @@ def refuse(method: str, fields: dict[str, Any], inputs: Mapping[str, Given]) -> 
     if why := RECIPES[method].no_estimate:
         raise NoEstimate(said(why))
     if (fields.get("parallel") or {}).get("processes", 1) > 1:
-        raise NoEstimate(gettext("A run in several processes can't be probed. Estimate the same recipe with one process."))
+        raise NoEstimate(
+            gettext("A run in several processes can't be probed. Estimate the same recipe with one process.")
+        )
     if is_asking(fields):
         raise NoEstimate(gettext("People rank what this run writes: how long they take can't be probed."))
     if any(isinstance(given, Run) and given.state != RunState.SUCCEEDED for given in inputs.values()):
