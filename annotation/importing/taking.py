@@ -118,7 +118,7 @@ class Taking:
             campaign=self.campaign,
             content_hash=sha256,
             messages=row.messages,
-            **({"split": split_of(sha256)} | row.fields),
+            **{"split": split_of(sha256), **row.fields},
         )
         new.prompts.append(made)
         self.prompts[sha256] = made.pk
