@@ -53,7 +53,6 @@ def main(argv: list[str]) -> int:
 
 def run(run_dir: Path, *, began: float | None = None) -> int:
     """Exit code. `began`: when the run's time began, by `time.monotonic()`."""
-    began = time.monotonic() if began is None else began
     with (run_dir / contract.LOCK).open("w") as lock:
         try:
             # Two trainers in one folder would tear each other's checkpoints; the kernel frees this lock with the process.
@@ -71,7 +70,7 @@ def run(run_dir: Path, *, began: float | None = None) -> int:
             return contract.EXIT_FAILED
 
 
-def in_one_or_several(run_dir: Path, *, began: float) -> int:
+def in_one_or_several(run_dir: Path, *, began: float | None) -> int:
     context = RunContext.open(run_dir)
     parallel = getattr(context.recipe, "parallel", None)
     if parallel is None or parallel.processes == 1:
@@ -99,7 +98,8 @@ def import_method(context: RunContext) -> Any:
     return method
 
 
-def work(run_dir: Path, ranks: Ranks, *, began: float) -> int:
+def work(run_dir: Path, ranks: Ranks, *, began: float | None = None) -> int:
+    began = time.monotonic() if began is None else began
     context = RunContext.open(run_dir, ranks)
     if context.probe is not None:
         context.probe.began = began
