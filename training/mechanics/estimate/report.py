@@ -30,7 +30,7 @@ def finish(context: RunContext, probe: Probe) -> dict[str, Any]:
     found, used = probe.now(), machine.used(probe.began)
     low, high = probe.range()
     metrics: dict[str, Any] = {
-        "seconds": round(found.seconds, 1), "seconds_low": round(low, 1), "seconds_high": round(high, 1),
+        "seconds": round(found.seconds, 3), "seconds_low": round(low, 3), "seconds_high": round(high, 3),
         "flops": found.flops, "tokens_learned": round(found.learned), "tokens_read": round(found.read),
         "probe_seconds": round(probe.elapsed, 1), "memory": used["memory"],
     }  # fmt: skip
