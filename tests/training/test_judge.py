@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -89,11 +89,12 @@ def test_its_own_rule_holds_to_the_end_and_along_the_way(judge, context, monkeyp
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=12))
+@example("a<|pad|>b")  # who writes out a special token has written no character of the answer
 def test_characters_are_counted_as_they_are_written(text):
     ids = WORDS(text, add_special_tokens=False)["input_ids"]
     reaches = reaches_of(WORDS, ids)
     assert len(reaches) == len(ids) + 1
-    assert reaches[-1] == len(WORDS.decode(ids))
+    assert reaches[-1] == len(WORDS.decode(ids, skip_special_tokens=True))
 
 
 @settings(max_examples=60, deadline=None)
