@@ -74,7 +74,7 @@ def in_one_or_several(run_dir: Path, *, began: float | None) -> int:
     context = RunContext.open(run_dir)
     parallel = getattr(context.recipe, "parallel", None)
     if parallel is None or parallel.processes == 1:
-        return work(run_dir, context.ranks, began=began)
+        return work_in(context, began=began)
     if context.probe is not None:
         raise Failure(
             "no_estimate",
@@ -99,8 +99,12 @@ def import_method(context: RunContext) -> Any:
 
 
 def work(run_dir: Path, ranks: Ranks, *, began: float | None = None) -> int:
+    """What one process does of a run; raises `Failure`."""
+    return work_in(RunContext.open(run_dir, ranks), began=began)
+
+
+def work_in(context: RunContext, *, began: float | None) -> int:
     began = time.monotonic() if began is None else began
-    context = RunContext.open(run_dir, ranks)
     if context.probe is not None:
         context.probe.began = began
         report.begin_anew(context)
@@ -134,14 +138,14 @@ def work(run_dir: Path, ranks: Ranks, *, began: float | None = None) -> int:
     finally:
         with suppress(OSError):  # a full disk, which is told already
             context.used(machine.used(began))
-    if not ranks.is_first:
+    if not context.ranks.is_first:
         return contract.EXIT_DONE
     kind = "report" if context.probe is not None else context.recipe.output
     if kind == "model":
         metrics.setdefault("num_parameters", num_parameters(context.output))
     context.end(metrics)
     contract.write_manifest(
-        run_dir,
+        context.dir,
         kind=kind,
         metrics=metrics,
         method=context.spec.method,

@@ -42,13 +42,13 @@ class InRoom(Base):
     _metrics: Any  # of TRL's trainers
     _has_tried_longest = False
 
+    if TYPE_CHECKING:  # `RunTrainer`'s
+
+        def own_state(self) -> dict[str, Any]: ...
+
+        def load_own_state(self, state: dict[str, Any]) -> None: ...
+
     # What a method may add
-
-    def own_state(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def load_own_state(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
 
     def longest_rows(self) -> Sequence[int]:
         """The rows of the training batch that takes most memory."""
