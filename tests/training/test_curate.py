@@ -8,6 +8,7 @@ import signal
 import time
 
 import ftfy
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from training import contract
 from training.context import Stopped
 from training.mechanics.curation import minhash
 from training.mechanics.curation import rows as curation_rows
+from training.mechanics.curation.duplicates import Signatures, first_of_equals
 from training.mechanics.curation.normal import MENDING, normal
 from training.mechanics.curation.words import words_of
 from training.methods import curate as method
@@ -305,3 +307,18 @@ def test_the_share_of_hashes_that_agree_estimates_the_share_of_runs():
     one, two = (minhash.signatures(words_of(side), ngram=3, count=256) for side in (base, other))
     errors = minhash.similarity(one, two) - true
     assert abs(errors.mean()) < 0.02 and errors.std() < 0.05
+
+
+@given(keys=st.lists(st.integers(0, 5), max_size=40))
+def test_the_first_of_equals_is_the_first_row_with_the_same_key(keys):
+    assert first_of_equals(np.array(keys, dtype=np.uint64)).tolist() == [keys.index(key) for key in keys]
+
+
+@given(places=st.lists(st.integers(0, 199), max_size=60), is_in_order=st.booleans())
+@settings(max_examples=50)
+def test_signatures_come_in_the_order_in_which_they_are_asked_for(tmp_path_factory, places, is_in_order):
+    table = np.random.default_rng(0).integers(0, 2**16, size=(200, 6), dtype=np.uint16)
+    path = tmp_path_factory.mktemp("signatures") / "signatures.u2"
+    path.write_bytes(table.tobytes())
+    asked = np.array(sorted(places) if is_in_order else places, dtype=np.int32)
+    assert (Signatures(path, bands=2, rows=3).of(asked) == table[asked]).all()

@@ -43,16 +43,16 @@ def choose(context: RunContext, recipe: CurateRecipe, parts: list[Path]) -> Choi
             "nothing_left", "No row passed the filters.", advice="Look at the report's examples, and widen a bound."
         )
     choice = Choice(held_out, np.zeros(len(held_out), dtype=np.uint8))
-    preferred = np.argsort(~held_out, kind="stable")  # rows in the order in which they may stay
+    # Rows in the order in which they may stay.
+    preferred = np.concatenate([np.flatnonzero(side).astype(np.int32) for side in (held_out, ~held_out)])
     if recipe.exact_duplicates:
         firsts = preferred[first_of_equals(column(parts, "_content")[preferred])]
         leave(choice, preferred, firsts, EQUAL, EQUAL_HELD_OUT, shown=recipe.examples)
     # Whatever the recipe says: no prompt is in two splits.
-    prompts = column(parts, "_prompt")
-    firsts = preferred[first_of_equals(prompts[preferred])]
+    firsts = preferred[first_of_equals(column(parts, "_prompt")[preferred])]
     apart = held_out[firsts] & ~held_out[preferred]
     leave(choice, preferred[apart], firsts[apart], PROMPT_HELD_OUT, PROMPT_HELD_OUT, shown=recipe.examples)
-    del prompts, firsts, apart
+    del firsts, apart
     if recipe.near_duplicates:
         members = preferred[(choice.verdicts[preferred] == STAYS) & column(parts, "_is_compared")[preferred]]
         bounds = recipe.near_duplicates
