@@ -3,6 +3,9 @@
 Copies are planted among paragraphs of real books where STEADYHAND_DATA names some, else among the State of the Union
 addresses: of some a share of the words is taken out, replaced or doubled by lot. The ratio is that of
 `benchmarks.shards`; the lowest recall over the rates up to 5 % is told beside it. `TINY=1` is a try in seconds.
+
+GIGABYTES=10 writes a file of that size and measures the memory of its import and its curation alone; the ratio is that of a
+gigabyte to the larger of the two. It takes an hour, and four times the file's size below OUT or the temporary folder.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ RATES = (0.01, 0.02, 0.05, 0.1, 0.15)
 ASKED = 0.05  # the highest rate at which `at_least` is asked
 COPIES, ROWS = (60, 400) if TINY else (500, 8_000)
 SIZES = (2_000, 10_000) if TINY else (20_000, 120_000)  # rows of about a kilobyte
+GIGABYTES = float(os.environ.get("GIGABYTES", "0"))
 PLAIN: dict[str, Any] = {"normalise": False, "personal_data": None, "quality": None, "repetition": None,
                          "decontamination": None, "exact_duplicates": False, "split": "given"}  # fmt: skip
 IMPORT = """
@@ -64,7 +68,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("OUT")) as folder:
+        if GIGABYTES:
+            very_large(Path(folder))
+            return
         recall, told = near_duplicates(Path(folder))
         memory = large_run(Path(folder))
     print(f"near copies of up to {ASKED:.0%} of words edited: {recall:.4f} of them found, at least 0.95 are asked")
@@ -172,41 +179,59 @@ def peak_of(program: str, path: Path) -> int:
 # Memory
 
 
+def very_large(folder: Path) -> None:
+    rows = of_rows(folder, until=int(GIGABYTES * 1e9))
+    peak = max(rows["import_peak"], rows["curate_peak"]) * 1024
+    print(json.dumps({
+        "bench": "data", "ratio": round(1e9 / peak, 3), "at_least": 1.0, "machine": bench.machine(),
+        "peak_megabytes": round(peak / 1e6), "gigabytes": GIGABYTES, **rows,
+    }))  # fmt: skip
+
+
 def large_run(folder: Path) -> dict[str, Any]:
     """Peak memory of an import and of a whole curation at two sizes; what it grows by for each row."""
     told: dict[str, Any] = {}
-    peaks: dict[str, list[int]] = {"import": [], "curate": []}
-    for count in SIZES:
-        place = folder / f"rows-{count}"
-        (place / "given").mkdir(parents=True)
-        size = write_rows(place / "given/rows.jsonl", count)
-        began = time.perf_counter()
-        peaks["import"].append(peak_of(IMPORT, place / "given/rows.jsonl"))
-        took = time.perf_counter() - began
-        (place / "given/rows.jsonl").unlink()
-        _, peak, seconds = run_of(place, {})
-        peaks["curate"].append(peak)
-        print(f"{count:,} rows, {size / 1e6:.0f} MB: import {peaks['import'][-1] / 1024:.0f} MiB, {size / 1e6 / took:.1f} MB/s; "
-              f"curate {peak / 1024:.0f} MiB, {size / 1e6 / seconds:.1f} MB/s")  # fmt: skip
-        told |= {f"import_mb_per_second_{count}": round(size / 1e6 / took, 2),
-                 f"curate_mb_per_second_{count}": round(size / 1e6 / seconds, 2)}  # fmt: skip
-    for name, (few, many) in peaks.items():
+    few, many = found = [of_rows(folder, count) for count in SIZES]
+    for rows in found:
+        told |= {f"{name}_mb_per_second_{rows['rows']}": rows[f"{name}_mb_per_second"] for name in ("import", "curate")}
+    for name in ("import_peak", "curate_peak"):
         told |= {
-            f"{name}_peak_mib": round(many / 1024),
-            f"{name}_bytes_a_row": round((many - few) * 1024 / (SIZES[1] - SIZES[0])),
+            f"{name}_mib": round(many[name] / 1024),
+            f"{name.removesuffix('_peak')}_bytes_a_row": round((many[name] - few[name]) * 1024 / (SIZES[1] - SIZES[0])),
         }
     return told
 
 
-def write_rows(path: Path, count: int) -> int:
-    """About a kilobyte each, of words drawn by lot from real ones."""
+def of_rows(folder: Path, count: int = 10**9, *, until: int = 10**15) -> dict[str, Any]:
+    """An import and a curation of so many rows, or bytes: the KiB that each needed at most, and its speed."""
+    place = folder / f"rows-{count}"
+    (place / "given").mkdir(parents=True)
+    count, size = write_rows(place / "given/rows.jsonl", count, until=until)
+    began = time.perf_counter()
+    import_peak = peak_of(IMPORT, place / "given/rows.jsonl")
+    took = time.perf_counter() - began
+    print(
+        f"{count:,} rows, {size / 1e6:,.0f} MB: import {import_peak / 1024:.0f} MiB, {size / 1e6 / took:.1f} MB/s",
+        flush=True,
+    )
+    (place / "given/rows.jsonl").unlink()
+    _, curate_peak, seconds = run_of(place, {})
+    print(f"{' ' * 20}curate {curate_peak / 1024:.0f} MiB, {size / 1e6 / seconds:.1f} MB/s", flush=True)
+    return {"rows": count, "import_peak": import_peak, "import_mb_per_second": round(size / 1e6 / took, 2),
+            "curate_peak": curate_peak, "curate_mb_per_second": round(size / 1e6 / seconds, 2)}  # fmt: skip
+
+
+def write_rows(path: Path, count: int, *, until: int) -> tuple[int, int]:
+    """About a kilobyte each, of words drawn by lot from real ones: so many rows, or as many as are `until` bytes."""
     lot = np.random.default_rng(0)
     words = np.array([word for text in paragraphs(2000) for word in text.split()])
+    size = number = 0
     with path.open("w") as file:
-        for number in range(count):
+        while number < count and size < until:
             text = " ".join(words[lot.integers(len(words), size=170)])
-            file.write(json.dumps({"id": str(number), "text": text}, ensure_ascii=False) + "\n")
-    return path.stat().st_size
+            size += file.write(json.dumps({"id": str(number), "text": text}) + "\n")  # ASCII: characters are bytes
+            number += 1
+    return number, size
 
 
 if __name__ == "__main__":
