@@ -7,7 +7,7 @@ import math
 import pytest
 from transformers import AutoModelForCausalLM
 
-from tests.training import tiny, together
+from tests.training import labelled, tiny, together
 from tests.training.test_pretrain import RECIPE, inputs
 from training import contract
 from training.recipes import RECIPES
@@ -24,6 +24,11 @@ SFT = RECIPES["sft"].presets["tiny"] | {
     "epochs": 2, "batch_size": 3, "eval_every": 4, "max_length": 96, "packing": False, "sample_tokens": 2,
 }  # fmt: skip
 LORA = {"lora": {"r": 4, "alpha": 8, "dropout": 0.2}}
+TASK = {
+    "epochs": 2, "batch_size": 3, "learning_rate": 2e-3, "eval_every": 4, "max_length": 32, "stride": 8, "bf16": False,
+    "dropout": 0.0,
+}  # fmt: skip
+LABELS = TASK | {"class_weights": True}
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +38,18 @@ def runs(tmp_path_factory):
     given = inputs(folder, train=60, test=4)
     talks = tiny.write_dataset(folder / "talks", tiny.instruction_rows(10), tiny.instruction_rows(3, first=40))
     taught = {"model": tiny.write_model(folder / "model"), "instructions": talks}
+    bert = labelled.write_bert(folder / "bert")
+    coloured, named = (
+        {"model": bert, "labelled": tiny.write_dataset(folder / rows.__name__, rows(10), rows(5, seed=1))}
+        for rows in (labelled.coloured, labelled.named)
+    )
     made, ahead = {}, []
     for name, method, recipe, needs in (
         ("causal", "pretrain", SHORT | CAUSAL, given),
         ("masked", "pretrain", SHORT | MASKED, given),
         ("sft", "sft", SFT, taught),
+        ("labels", "finetune", LABELS, coloured),
+        ("entities", "finetune", TASK | {"task": "entities"}, named),
     ):
         made[name, "alone"] = tiny.make_run(folder / f"{name}-alone", method, recipe, needs)
         assert tiny.finish(made[name, "alone"]) == contract.EXIT_DONE
@@ -51,7 +63,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("strategy", together.STRATEGIES)
-@pytest.mark.parametrize("name", ["causal", "masked", "sft"])
+@pytest.mark.parametrize("name", ["causal", "masked", "sft", "labels", "entities"])
 def test_each_step_of_two_processes_is_that_of_one(runs, name, strategy):
     alone, shared = runs[name, "alone"], runs[name, strategy]
     assert together.gap(alone, shared, "loss") < CLOSE
@@ -65,6 +77,8 @@ def test_what_is_told_of_held_out_rows_is_that_of_one(runs, strategy):
     assert together.gap(runs["masked", "alone"], runs["masked", strategy], "eval_loss") < CLOSE
     assert together.gap(runs["sft", "alone"], runs["sft", strategy], "eval_loss") < CLOSE
     assert together.gap(runs["sft", "alone"], runs["sft", strategy], "num_tokens") == 0
+    assert together.gap(runs["labels", "alone"], runs["labels", strategy], "eval_loss") < CLOSE
+    assert together.gap(runs["entities", "alone"], runs["entities", strategy], "eval_f1") == 0
     assert together.gap(runs["sft", "alone"], runs["sft", strategy], "mean_token_accuracy") < CLOSE
 
 

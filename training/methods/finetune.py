@@ -55,11 +55,12 @@ def run(context: RunContext) -> dict[str, Any]:
         rows, decisions = trainer.decisions()
         found = figures_of(recipe.task, rows, decisions, seed=recipe.seed)
         metrics |= {f"eval_{name}": value for name, value in found.items() if name != "n"}
-        if recipe.task == "classification" and recipe.beside_words:
+        if recipe.task == "classification" and recipe.beside_words and context.ranks.is_first:
             metrics |= beside_words(context, train, rows, decisions)
         show(context, rows, decisions, step=trainer.state.global_step)
-    models.publish_model(trainer.model, tokenizer, context.output)
-    heads.write_rule(context.output, trainer.reader.rule)
+    trainer.publish()
+    if context.ranks.is_first:
+        heads.write_rule(context.output, trainer.reader.rule)
     return metrics
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from training.recipes.base import OutputKind, Recipe
 from training.recipes.lora import LoRA
+from training.recipes.parallel import Parallel
 
 TaskName = Literal["classification", "entities", "answers"]
 
@@ -53,11 +54,18 @@ class FinetuneRecipe(Recipe):
     )
     bf16: bool = Field(True, description="bfloat16 arithmetic; trained weights stay in float32.")
     seed: int = Field(0, ge=0, description="Of the head and of the order of the data.")
+    parallel: Parallel | None = Field(None, description="Several processes share each step.")
 
     @model_validator(mode="after")
     def windows_go_on(self) -> Self:
         if self.stride * 2 > self.max_length:
             raise ValueError("stride is at most half of max_length: a window must reach beyond the one before")
+        return self
+
+    @model_validator(mode="after")
+    def what_is_cut_can_be(self) -> Self:
+        if self.parallel and self.parallel.strategy == "fsdp" and self.lora:
+            raise ValueError("fsdp cuts whole models: for an adapter choose the strategy ddp")
         return self
 
     @model_validator(mode="after")

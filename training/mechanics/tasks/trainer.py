@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -71,24 +72,33 @@ class FinetuneRun(RunTrainer, Trainer):
         weights = self.weights_of_labels() if model.training else None
         loss = self.reader.loss(scores, inputs["labels"], weights_L=weights)
         if model.training:
-            self.num_tokens += int(inputs["attention_mask"].sum())
-            loss = loss * inputs.get("share", 1.0)
+            share = inputs.get("share", 1.0)
+            # Without a label there is no mean, but the other processes wait for gradients of zero.
+            loss = loss * share if share else scores.sum() * 0.0
+            self.num_tokens += int(self.ranks.total(float(inputs["attention_mask"].sum()) if share else 0.0))
         return (loss, {"scores": scores}) if return_outputs else loss
 
     def weights_of_labels(self) -> Tensor | None:
         return None if self.class_weights is None else self.class_weights.to(self.accelerator.device)
 
     def cut_batch(self, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """`share` of a part is what its mean counts in the mean over all; one without a label counts nothing."""
-        if self.room.parts == 1 or not self.model.training:
+        """`share` of a part is what its mean counts in the mean over all that all processes read."""
+        if not self.model.training or (self.room.parts == 1 and self.ranks.world == 1):
             yield from cut_rows(inputs, self.room.parts)
             return
-        weights = self.weights_of_labels()
-        total = self.reader.total(inputs["labels"].to(self.accelerator.device), weights_L=weights)
+        # Gradients are means over processes.
+        total = self.ranks.total(self.total_of(inputs)) / self.ranks.world
         for part in cut_rows(inputs, self.room.parts):
-            share = self.reader.total(part["labels"].to(self.accelerator.device), weights_L=weights) / total
-            if share > 0:
+            share = self.total_of(part) / total
+            if share > 0 or self.ranks.world > 1:
                 yield {**part, "share": share}
+
+    def total_of(self, inputs: dict[str, Any]) -> float:
+        labels = inputs["labels"].to(self.accelerator.device)
+        return self.reader.total(labels, weights_L=self.weights_of_labels()).item()
+
+    def blank(self, row: Example) -> Example:
+        return replace(row, labels=(IGNORED,) * len(row.labels))
 
     # Evaluation
 

@@ -37,19 +37,15 @@ OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of a batch's rows those of one process; where there are fewer rows than processes, a token without a label."""
+    """Of a batch's rows those of one process; where there are fewer rows than processes, a blank one."""
 
-    collate: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    collate: Callable[[list[Any]], dict[str, Any]]
+    blank: Callable[[Any], Any]
     ranks: Ranks
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, rows: list[Any]) -> dict[str, Any]:
         own = rows[self.ranks.rank :: self.ranks.world]
-        return self.collate(own or [blank(rows[0])])
-
-
-def blank(row: dict[str, Any]) -> dict[str, Any]:
-    one = {"input_ids": row["input_ids"][:1], "labels": [IGNORED], "seq_lengths": [1]}
-    return {**row, **{name: value for name, value in one.items() if name in row}}
+        return self.collate(own or [self.blank(rows[0])])
 
 
 class Together(Base):
@@ -73,7 +69,7 @@ class Together(Base):
     def get_train_dataloader(self) -> DataLoader[Any]:
         if self.ranks.world == 1:
             return super().get_train_dataloader()
-        collate, self.data_collator = self.data_collator, Share(self.data_collator, self.ranks)
+        collate, self.data_collator = self.data_collator, Share(self.data_collator, self.blank, self.ranks)
         loader = super().get_train_dataloader()
         self.data_collator = collate
         read_all(loader)
@@ -84,6 +80,11 @@ class Together(Base):
         if self.ranks.world > 1:
             read_all(loader)
         return loader
+
+    def blank(self, row: Any) -> Any:
+        """A row like this one, of which nothing is learned."""
+        one = {"input_ids": row["input_ids"][:1], "labels": [IGNORED], "seq_lengths": [1]}
+        return {**row, **{name: value for name, value in one.items() if name in row}}
 
     def draw_anew(self) -> None:
         """What is drawn by lot in this step is a process's own."""
