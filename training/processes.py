@@ -40,7 +40,8 @@ def run_together(run_dir: Path, work: Work, parallel: Parallel) -> int:
     # A process that has touched a GPU can't be forked; without one, forks share what this process has imported.
     how: Any = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
     meeting = run_dir / f".meeting-{os.getpid()}"
-    meeting.unlink(missing_ok=True)
+    for left in run_dir.glob(".meeting-*"):  # by a parent that was killed: who has the folder's lock is alone in it
+        left.unlink()
     world, is_cut = parallel.processes, parallel.strategy == "fsdp"
     ranks = [Several(rank, world, is_cut) for rank in range(world)]
     started = [how.Process(target=be_one, args=(os.getpid(), run_dir, one, meeting, work)) for one in ranks]
