@@ -46,6 +46,7 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 
 COUNTS = {"n", "eval_n"}
+OF_MODELS = {"measure"}  # methods whose steps are models: they stand side by side in a table (`runs.measures`)
 
 
 @dataclass(slots=True)
@@ -124,6 +125,8 @@ def as_json(charts: Sequence[Chart]) -> list[dict[str, Any]]:
 
 
 def curves_of(run: Run) -> dict[str, Curve]:
+    if run.method in OF_MODELS:
+        return {}
     rows = RunEvent.objects.filter(run=run, kind=EventKind.METRIC).order_by("seq").values_list("payload", flat=True)
     curves: dict[str, Curve] = {}
     for payload in rows.iterator():

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts.models import Role, User
 from registry.models import Artifact, ModelVersion
+from runs.curves import charts_of
 from runs.measures import confusions_of, measured_of
-from runs.models import Run, RunInput, RunOutput, RunState
+from runs.models import EventKind, Run, RunEvent, RunInput, RunOutput, RunState
 from runs.services.inputs import BadInput
 from runs.services.start import start_run
 from tests.accounts.people import client_of, person
@@ -114,6 +115,16 @@ def test_the_page_shows_it_all_and_asks_a_fixed_number_of_questions(ada, django_
     assert "Models side by side" in shown and "+0.150 to +0.250" in shown and "Because." in shown
     assert "Confusion matrix: centuries" in shown and ">45<" in shown
     assert reverse("model", args=[ModelVersion.objects.get(name="whole").pk]) in shown
+
+
+def test_models_are_no_steps_of_a_curve(ada):
+    run = a_measurement(ada)
+    for step in (1, 2):
+        payload = {"step": step, "values": {"bleu": 2.0 * step}}
+        RunEvent.objects.create(run=run, seq=step, at=timezone.now(), kind=EventKind.METRIC, payload=payload)
+    assert charts_of(run) == []
+    run.method = "sft"
+    assert len(charts_of(run)) == 1
 
 
 def test_a_fine_tuning_shows_which_labels_were_taken_for_which(ada):
