@@ -52,7 +52,7 @@ FULL = Scale(
     raters=4,
     overlap=2,
     noise=0.3,
-    # Twice the demo's prompts, so fewer readings of each: in its second epoch DPO learns its comparisons by heart.
-    changes={"reward": {"epochs": 2, "eval_every": 100}, "dpo": {"epochs": 1, "eval_every": 40}},
+    # Twice the demo's prompts, so fewer readings of each, and fewer evaluations, which read every held-out text.
+    changes={"reward": {"epochs": 2, "eval_every": 100}, "dpo": {"eval_every": 40}},
 )
 SCALES = {scale.name: scale for scale in (TINY, FULL)}

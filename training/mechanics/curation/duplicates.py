@@ -1,8 +1,8 @@
 """Which rows are the same as another: equal ones by a hash, near ones by bands; of each group the first stays.
 
-Rows are numbers here, in the order in which they are preferred: what is held out first. About forty bytes a row are in
-memory (the keys of a band, an order, a label), which is why places are of 32 bits: two thousand million rows at most.
-Signatures are read from a file, in the order of rows.
+Rows are numbers here, in the order in which they are preferred: what is held out first. The arrays of a
+look are about forty bytes a row (the keys of a band, an order, a label), with places of 32 bits: two thousand million
+rows at most. Signatures are read from a file, in the order of rows.
 
 Rows that meet in a band are compared with the first and the next of those that share its key. Who is alike in that way
 is one group, and so are groups that share a row. What stays is looked through again until nothing more leaves: so
