@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.accounts.people import PASSWORD
 from tests.e2e.desk import SUBMIT, assignment, await_next, lines, press, rankings, submit
@@ -55,6 +56,55 @@ def test_offline_in_the_middle_and_back_again(opened):
     is_sent(page)
     assert [row["assignment"] for row in rankings(page)] == [first, second, third]
     assert lines(page) == ["a > b > c > d", "d > c > b > a", "b > a=d > c"]
+
+
+@pytest.mark.parametrize("comes", ["before the page has it", "after the page has it"])
+def test_an_answer_for_ahead_that_is_slow_brings_no_task_twice(opened, comes):
+    """Submitted while it is under way: the page gets the task by asking itself, and the slow answer has the same one."""
+    page = opened("eve", "/")
+    slow, asked = held(page, "**/ahead/"), held(page, "**/rank/long/", but=1)
+    page.goto(RANK)
+    first = assignment(page)
+    until(page, lambda: slow)
+    answers = [(slow[0], slow[0].fetch())]
+    press(page, ORDERS[0])
+    page.keyboard.press(SUBMIT)
+    until(page, lambda: asked)
+    answers.insert(0 if comes == "after the page has it" else 1, (asked[0], asked[0].fetch()))
+    for route, answer in answers:
+        route.fulfill(response=answer)
+        page.wait_for_timeout(200)
+    await_next(page, after=first)
+    is_ready(page)
+    page.context.set_offline(True)
+    second = submit(page, ORDERS[1])
+    assert assignment(page) not in (first, second)
+    page.context.set_offline(False)
+    until_nothing_waits(page)
+    assert [row["assignment"] for row in rankings(page)][-2:] == [first, second]
+
+
+def held(page: Page, url: str, *, but: int = 0) -> list[Route]:
+    """The first request to `url` after `but` others, as soon as it is made: it is under way until the test answers it."""
+    seen: list[Route] = []
+    kept: list[Route] = []
+
+    def keep(route: Route) -> None:
+        seen.append(route)
+        if len(seen) == but + 1:
+            kept.append(route)
+        else:
+            route.continue_()
+
+    page.route(url, keep)
+    return kept
+
+
+def until(page: Page, happened: Callable[[], object]) -> None:
+    end = time.monotonic() + 15
+    while not happened():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
 
 
 def test_what_waits_survives_a_reload_and_shows_on_other_pages(opened):
@@ -106,10 +156,7 @@ def test_logging_out_while_something_waits_asks_first_and_nobody_else_sends_it(o
 
 
 def until_nothing_waits(page: Page) -> None:
-    until = time.monotonic() + 15
-    while page.evaluate("Object.keys(localStorage).some((key) => key.includes('waiting'))"):
-        assert time.monotonic() < until
-        page.wait_for_timeout(100)
+    until(page, lambda: not page.evaluate("Object.keys(localStorage).some((key) => key.includes('waiting'))"))
 
 
 def log_in(page: Page, name: str) -> None:

@@ -5,9 +5,9 @@ import { clock } from "./lease.js";
 const AGAIN_MS = { failed: 5_000, none: 30_000 };
 
 export class Ahead {
-  /** `isWaiting(assignment)` says of a task that it was submitted here already. */
-  constructor(isWaiting) {
-    this.isWaiting = isWaiting;
+  /** `isTaken(assignment)` says of a task that it is on the page, or was submitted here already. */
+  constructor(isTaken) {
+    this.isTaken = isTaken;
     this.parts = null;
     this.until = 0;
     this.nextAt = 0;
@@ -17,7 +17,7 @@ export class Ahead {
 
   /** Its assignment, while it is leased; null where there is none. */
   get id() {
-    if (this.parts && Date.now() >= this.until) this.drop();
+    if (this.parts && (Date.now() >= this.until || this.isTaken(this.parts.id))) this.drop();
     return this.parts?.id ?? null;
   }
 
@@ -36,11 +36,12 @@ export class Ahead {
       // no network: asked again when it is time
     } finally {
       this.isFetching = false;
+      if (!form.isConnected) this.nextAt = 0; // the page has gone on meanwhile, maybe to this very task
     }
   }
 
   keep(parts) {
-    if (!parts || this.isWaiting(parts.id)) return;
+    if (!parts || this.isTaken(parts.id)) return;
     this.parts = parts;
     this.until = Date.now() + Number(parts.bar.querySelector("form").dataset.leaseSeconds) * 1_000;
   }
@@ -53,12 +54,6 @@ export class Ahead {
     this.drop();
     this.nextAt = 0;
     return parts;
-  }
-
-  /** Takes a task back that was on the page and is not begun with, while another is shown. */
-  hold(parts, secondsLeft) {
-    this.parts = parts;
-    this.until = Date.now() + secondsLeft * 1_000;
   }
 
   renewed(id, seconds) {

@@ -13,7 +13,7 @@ const UNSTEADY_MS = 500; // a second press of Submit so soon after the swap was 
 
 const $ = (selector) => document.querySelector(selector);
 
-const ahead = new Ahead((assignment) => outbox.of(assignment) !== null);
+const ahead = new Ahead((assignment) => [shown?.id, aside?.parts.id].includes(assignment) || outbox.of(assignment) !== null);
 
 let task = null; // the Task on the page
 let shown = null; // its parts, as they came from the server
