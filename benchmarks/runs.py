@@ -60,12 +60,14 @@ def output(run_dir: Path, kind: str, *, name: str = "", base: str | None = None)
     return given(run_dir / contract.OUTPUT, kind, name=name, base=base)
 
 
-def run(folder: Path, method: str, changes: Row, inputs: dict[str, Input], *, preset: str) -> Finished:
+def run(
+    folder: Path, method: str, changes: Row, inputs: dict[str, Input], *, preset: str, is_estimate: bool = False
+) -> Finished:
     """What it is at is told every `TOLD` seconds; one that fails ends the benchmark with its sentence."""
     folder.mkdir()
     recipe = {**RECIPES[method].presets[preset], **changes}
     (folder / contract.SPEC).write_text(
-        Spec(run=folder.name, method=method, recipe=recipe, inputs=inputs, seed=0).dump()
+        Spec(run=folder.name, method=method, recipe=recipe, inputs=inputs, is_estimate=is_estimate).dump()
     )
     began = told = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "training", "run", str(folder)], stderr=subprocess.DEVNULL)

@@ -42,9 +42,10 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The newest preflight of a model and instructions: under way, failed, or with what it found."""
+    """The newest preflight of a model and instructions, and the newest that found something: mostly the same run."""
 
     run: Run
+    found_by: Run | None
     report: Preflight | None
 
 
@@ -70,10 +71,12 @@ def newest_preflight(given: Mapping[str, str]) -> Before | None:
             runs = runs.filter(inputs__name=name, inputs__artifact=uuid.UUID(given.get(name, "")))
         except ValueError:
             return None
-    run = runs.select_related("output__artifact").order_by("-created_at", "-pk").first()
+    runs = runs.select_related("output__artifact").order_by("-created_at", "-pk")
+    run = runs.first()
     if run is None:
         return None
-    return Before(run, preflight_of(run) if run.state == RunState.SUCCEEDED else None)
+    found_by = run if run.state == RunState.SUCCEEDED else runs.filter(state=RunState.SUCCEEDED).first()
+    return Before(run, found_by, preflight_of(found_by) if found_by else None)
 
 
 def stats_of(figures: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:

@@ -58,55 +58,6 @@ def test_offline_in_the_middle_and_back_again(opened):
     assert lines(page) == ["a > b > c > d", "d > c > b > a", "b > a=d > c"]
 
 
-@pytest.mark.parametrize("comes", ["before the page has it", "after the page has it"])
-def test_an_answer_for_ahead_that_is_slow_brings_no_task_twice(opened, comes):
-    """Submitted while it is under way: the page gets the task by asking itself, and the slow answer has the same one."""
-    page = opened("eve", "/")
-    slow, asked = held(page, "**/ahead/"), held(page, "**/rank/long/", but=1)
-    page.goto(RANK)
-    first = assignment(page)
-    until(page, lambda: slow)
-    answers = [(slow[0], slow[0].fetch())]
-    press(page, ORDERS[0])
-    page.keyboard.press(SUBMIT)
-    until(page, lambda: asked)
-    answers.insert(0 if comes == "after the page has it" else 1, (asked[0], asked[0].fetch()))
-    for route, answer in answers:
-        route.fulfill(response=answer)
-        page.wait_for_timeout(200)
-    await_next(page, after=first)
-    is_ready(page)
-    page.context.set_offline(True)
-    second = submit(page, ORDERS[1])
-    assert assignment(page) not in (first, second)
-    page.context.set_offline(False)
-    until_nothing_waits(page)
-    assert [row["assignment"] for row in rankings(page)][-2:] == [first, second]
-
-
-def held(page: Page, url: str, *, but: int = 0) -> list[Route]:
-    """The first request to `url` after `but` others, as soon as it is made: it is under way until the test answers it."""
-    seen: list[Route] = []
-    kept: list[Route] = []
-
-    def keep(route: Route) -> None:
-        seen.append(route)
-        if len(seen) == but + 1:
-            kept.append(route)
-        else:
-            route.continue_()
-
-    page.route(url, keep)
-    return kept
-
-
-def until(page: Page, happened: Callable[[], object]) -> None:
-    end = time.monotonic() + 15
-    while not happened():
-        assert time.monotonic() < end
-        page.wait_for_timeout(50)
-
-
 def test_what_waits_survives_a_reload_and_shows_on_other_pages(opened):
     page = opened("bea", RANK)
     is_ready(page)
@@ -153,6 +104,13 @@ def test_logging_out_while_something_waits_asks_first_and_nobody_else_sends_it(o
     expect(waiting(page)).to_be_hidden()
     until_nothing_waits(page)
     assert [row["assignment"] for row in rankings(page)] == [done]
+
+
+def until(page: Page, happened: Callable[[], object]) -> None:
+    end = time.monotonic() + 15
+    while not happened():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
 
 
 def until_nothing_waits(page: Page) -> None:
@@ -392,3 +350,45 @@ def test_the_task_that_was_fetched_ahead_goes_back_when_she_leaves(opened):
     expect(other.get_by_text("Nothing to rank yet")).to_be_visible()  # bea has both
     page.goto("/my-work/")
     expect(other.locator(".text")).to_have_count(2, timeout=15_000)
+
+
+@pytest.mark.parametrize("comes", ["before the page has it", "after the page has it"])
+def test_an_answer_for_ahead_that_is_slow_brings_no_task_twice(opened, comes):
+    """Submitted while it is under way: the page gets the task by asking itself, and the slow answer has the same one."""
+    page = opened("eve", "/")
+    slow, asked = held(page, "**/ahead/"), held(page, "**/rank/long/", but=1)
+    page.goto(RANK)
+    first = assignment(page)
+    until(page, lambda: slow)
+    answers = [(slow[0], slow[0].fetch())]
+    press(page, ORDERS[0])
+    page.keyboard.press(SUBMIT)
+    until(page, lambda: asked)
+    answers.insert(0 if comes == "after the page has it" else 1, (asked[0], asked[0].fetch()))
+    for route, answer in answers:
+        route.fulfill(response=answer)
+        page.wait_for_timeout(200)
+    await_next(page, after=first)
+    is_ready(page)
+    page.context.set_offline(True)
+    second = submit(page, ORDERS[1])
+    assert assignment(page) not in (first, second)
+    page.context.set_offline(False)
+    until_nothing_waits(page)
+    assert [row["assignment"] for row in rankings(page)][-2:] == [first, second]
+
+
+def held(page: Page, url: str, *, but: int = 0) -> list[Route]:
+    """The first request to `url` after `but` others, as soon as it is made: it is under way until the test answers it."""
+    seen: list[Route] = []
+    kept: list[Route] = []
+
+    def keep(route: Route) -> None:
+        seen.append(route)
+        if len(seen) == but + 1:
+            kept.append(route)
+        else:
+            route.continue_()
+
+    page.route(url, keep)
+    return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ def test_a_check_before_fine_tuning_starts_where_it_starts_and_is_shown_there(ad
     assert "There are 9 examples to learn from: too few" in shown and "Would a few examples in the prompt do?" in shown
     for name, args in (("preflight", ()), ("launch", ("sft",))):
         assert "There are 9 examples to learn from" in page(admin, name, *args, query=query)
+
+    # A newer check that is queued, or fails, hides nothing of what was found.
+    assert admin.post(reverse("preflight"), posted).status_code == 302
+    for state, label in ((RunState.QUEUED, "Queued"), (RunState.FAILED, "Failed")):
+        Run.objects.exclude(pk=run.pk).update(state=state, failure_code="lost")
+        shown = page(admin, "preflight", query=query)
+        assert label in shown and "There are 9 examples to learn from" in shown
+        assert re.search(rf'What <a href="{reverse("run", args=[run.pk])}">an earlier one</a> found:', shown)
     assert "Nobody has checked" in page(admin, "preflight", query="?model=junk&instructions=")
     assert "Check before training" not in page(admin, "launch", "dpo")
 
