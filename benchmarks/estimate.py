@@ -64,7 +64,8 @@ def measure(folder: Path) -> list[Row]:
         line = probe(folder / f"{name}-estimate", method, changes, inputs) if asked else {}
         done = runs.run(folder / name, method, changes, inputs, preset=PRESET)
         if gives:
-            made[gives] = runs.output(done.folder, "model")
+            is_adapter = (done.folder / contract.OUTPUT / "adapter_config.json").exists()
+            made[gives] = runs.output(done.folder, "model", base=inputs["model"].path if is_adapter else None)
         if asked:
             left.remove(name)
             found = contract.read_manifest(done.folder)["used"]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from tests.training import tiny
 from training import contract
@@ -16,6 +17,7 @@ from training.contract import Input
 from training.mechanics.estimate import probe as probes
 from training.mechanics.estimate.counting import Counter
 from training.mechanics.estimate.probe import Probe, Probed, Reading, spread
+from training.mechanics.estimate.steps import some_batches
 from training.mechanics.pretraining.architectures import build_model
 from training.recipes import RECIPES
 
@@ -146,6 +148,14 @@ def test_the_range_grows_with_what_the_timed_units_differ_by(clock):
 def test_any_beginning_of_a_spread_order_stands_for_the_whole():
     assert [sorted(spread(n)) for n in range(6)] == [list(range(n)) for n in range(6)]
     assert sum(spread(99)[:3]) / 3 == pytest.approx(49, abs=2)
+
+
+def test_held_out_rows_stand_for_all_in_whole_batches():
+    rows = Dataset.from_dict({"row": list(range(105))})
+    begins = [0, 20, 50, 70]  # of ten whole batches
+    assert some_batches(rows, 4, size=10)["row"] == [begin + row for begin in begins for row in range(10)]
+    assert some_batches(rows, 11, size=10) is rows
+    assert some_batches([*range(105)], 2, size=10) == [*range(20)]
 
 
 def test_readings_add_up_field_by_field():

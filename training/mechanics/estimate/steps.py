@@ -27,9 +27,9 @@ class ProbedSteps:
         with probe.not_counted():
             self.mean_tokens = mean_tokens(trainer)
         if trainer.all_held_out is not None:
-            most = EVALUATED * trainer.args.per_device_eval_batch_size
-            trainer.eval_dataset = first(trainer.eval_dataset, most)
-            trainer.all_held_out = first(trainer.all_held_out, most)
+            size = trainer.args.per_device_eval_batch_size
+            trainer.eval_dataset = some_batches(trainer.eval_dataset, EVALUATED, size=size)
+            trainer.all_held_out = some_batches(trainer.all_held_out, EVALUATED, size=size)
         self.tokens = 0.0
         self.loop: Loop | None = None
         self.mark = Reading()
@@ -87,10 +87,11 @@ def mean_tokens(trainer: Any) -> float:
     return sum(found) / max(len(found), 1)
 
 
-def first(rows: Any, most: int) -> Any:
-    """The first of a list, or evenly from a table."""
-    if len(rows) <= most:
+def some_batches(rows: Any, count: int, *, size: int) -> Any:
+    """The first of a list, or from all over a table; batches stay whole: comparisons of a prompt cost less together."""
+    if len(rows) <= count * size:
         return rows
     if isinstance(rows, list):
-        return rows[:most]
-    return rows.select([i * len(rows) // most for i in range(most)])
+        return rows[: count * size]
+    begins = [i * (len(rows) // size) // count * size for i in range(count)]
+    return rows.select([begin + row for begin in begins for row in range(size)])
