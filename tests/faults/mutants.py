@@ -92,7 +92,8 @@ def forgetful() -> None:
         made = stored(assignment, rater=rater, submission=submission)
         if submission.client_uuid.int % 5 == 0:
             with rank.transaction.atomic():
-                Ranking.objects.filter(pk=made.pk).delete()
+                if not Ranking.objects.filter(pk=made.pk).delete()[0]:
+                    return made  # the other click of two took it back, and the slot may be another's by now
                 Assignment.objects.filter(pk=made.assignment_id).update(state="skipped")
                 queues.give_back(made.assignment.slot, with_others=False)
         return made

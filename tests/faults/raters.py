@@ -13,7 +13,6 @@ from tests.faults.client import Answer, Connection, Lost
 
 ORDERS = ([["a"], ["b"], ["c"]], [["c"], ["b"], ["a"]], [["b"], ["a", "c"]], [["a", "b", "c"]])
 DOUBLE_CLICK, SECOND_TAB, LUNCH = 0.10, 0.05, 0.01
-NEXT_WITHIN_S = 90  # however little patience is left for a judgement that a broken build never answers
 TELLING = (200, 201, 204, 400, 403, 404, 409)  # the server has decided; anything else is tried again
 
 
@@ -55,12 +54,10 @@ class Day:
     patience_s: float = 90  # until a rater gives up on a judgement that is not answered
 
 
-async def patiently(
-    connection: Connection, path: str, body: Any, *, day: Day, lot: random.Random, patience_s: float
-) -> Answer | None:
+async def patiently(connection: Connection, path: str, body: Any, *, day: Day, lot: random.Random) -> Answer | None:
     """Asks until the server decides, as the page does: the same request, the same key. None where it never did."""
     loop = asyncio.get_running_loop()
-    until, wait = loop.time() + patience_s, 0.05
+    until, wait = loop.time() + day.patience_s, 0.05
     while loop.time() < until:
         try:
             answer = await connection.ask("POST", path, body)
@@ -82,8 +79,7 @@ async def rater(number: int, access: dict[str, Any], *, day: Day) -> None:
     late: list[str] = []
     try:
         while not day.is_over():
-            url = f"/api/v1/annotation/campaigns/{day.slug}/next/"
-            task = await patiently(hand, url, {}, day=day, lot=lot, patience_s=NEXT_WITHIN_S)
+            task = await patiently(hand, f"/api/v1/annotation/campaigns/{day.slug}/next/", {}, day=day, lot=lot)
             if task is None or task.status not in (200, 204):
                 raise AssertionError(f"{access['name']} got no answer to next: {task}")
             if task.status == 204:
@@ -122,8 +118,7 @@ async def send(
 ) -> None:
     day.ledger.sent.add(key)
     body = {"client_uuid": key, "tiers": order, "seconds": 1.0}
-    url = f"/api/v1/annotation/assignments/{lease}/rankings/"
-    answer = await patiently(hand, url, body, day=day, lot=lot, patience_s=day.patience_s)
+    answer = await patiently(hand, f"/api/v1/annotation/assignments/{lease}/rankings/", body, day=day, lot=lot)
     if answer is None:
         return
     if answer.status == 201:
