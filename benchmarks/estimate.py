@@ -98,7 +98,7 @@ def jobs() -> list[tuple[str, str, Row, dict[str, str], str]]:
         ("dpo", "dpo", {"epochs": times(2)}, {"model": "sft", "preferences": "preferences"}, "policy"),
         ("ppo", "ppo", {"episodes": times(512), "checkpoint_every": 4, "target_kl": None},
          {"model": "sft", "reward": "reward", "prompts": "prompts"}, ""),
-        ("generate", "generate", {"k": 4 if TINY else times(16)}, {"model": "sft", "prompts": "prompts"}, ""),
+        ("generate", "generate", {"k": 4 if TINY else 9}, {"model": "sft", "prompts": "prompts"}, ""),
         ("finetune", "finetune", {"epochs": times(2), "eval_every": 50}, {"model": "masked", "labelled": "labelled"}, ""),
         ("evaluate", "evaluate", {"samples": 4 if TINY else times(8)},
          {"policy": "policy", "reference": "sft", "prompts": "prompts", "reward": "reward"}, ""),
