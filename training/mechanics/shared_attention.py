@@ -19,6 +19,9 @@ from transformers.masking_utils import sdpa_mask
 NAME = "shared_prefix"  # of our attention, among those of transformers
 
 FEW_SCORES = 2**17  # of a head: 256 tokens that follow 256; the formula keeps them all for its way back
+# Lengths go up to a whole number of these where the formula is used: oneDNN keeps a program for each shape that it has met,
+# half a megabyte of memory, and makes it anew where it has met too many.
+STEP = 16
 
 Span = tuple[int, int]
 
@@ -44,11 +47,15 @@ class Layout:
         spans = [span for block in self.blocks for span in (block.beginning, *block.rests)]
         return [end - start for start, end in spans]
 
-    def mask(self, beginning: int, rest: int, like: Tensor) -> Tensor:
-        """(rest, beginning + rest), added to scores: 0 on the beginning and on what stands before, else minus infinity."""
-        key = (beginning, rest, like.dtype, like.device)
+    def mask(self, beginning: int, rest: int, like: Tensor, *, step: int = 1) -> Tensor:
+        """(rest, beginning + rest), added to scores: 0 on the beginning and on what stands before, else minus infinity.
+
+        Both are filled up to multiples of `step`, by texts that nobody sees.
+        """
+        key = (beginning, rest, step, like.dtype, like.device)
         if key not in self.masks:
-            hidden = torch.full((rest, beginning + rest), float("-inf"), dtype=like.dtype, device=like.device)
+            shape = filled(rest, step), filled(beginning + rest, step)
+            hidden = torch.full(shape, float("-inf"), dtype=like.dtype, device=like.device)
             self.masks[key] = hidden.triu(diagonal=beginning + 1)
         return self.masks[key]
 
@@ -68,30 +75,42 @@ def attend(
     # Split at once: each slice by itself would come back as a gradient of the whole row, nearly all of it zeros.
     pieces = zip(*(states.split(layout.lengths, dim=2) for states in (query, key, value)), strict=True)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attend_to = functools.partial(see, scale=scale, dropout=dropout)
+    attend_to = functools.partial(see, layout=layout, scale=scale, dropout=dropout)
     parts = []
     for block in layout.blocks:
         asked, first_keys, first_values = next(pieces)
-        length = asked.shape[2]
-        if length:
-            parts.append(attend_to(asked, first_keys, first_values, layout.mask(0, length, asked)))
+        if asked.shape[2]:
+            parts.append(attend_to(asked, first_keys, first_values))
         for _ in block.rests:
             asked, keys, values = next(pieces)
             keys, values = torch.cat([first_keys, keys], dim=2), torch.cat([first_values, values], dim=2)
-            parts.append(attend_to(asked, keys, values, layout.mask(length, asked.shape[2], asked)))
+            parts.append(attend_to(asked, keys, values))
     return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
 
 
-def see(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, scale: float, dropout: float) -> Tensor:
-    """softmax(scale q k + mask) v, of one row. SDPA, or the formula where that is faster: few scores on a CPU, whose
-    backward pass through SDPA takes more than twice as long (torch 2.13)."""
-    if query.device.type != "cpu" or mask.numel() > FEW_SCORES:
+def see(query: Tensor, key: Tensor, value: Tensor, *, layout: Layout, scale: float, dropout: float) -> Tensor:
+    """softmax(scale q k + mask) v, of one text that goes on from a beginning. SDPA, or the formula where that is faster: few
+    scores on a CPU, whose backward pass through SDPA takes more than twice as long (torch 2.13)."""
+    rest, whole = query.shape[2], key.shape[2]
+    if query.device.type != "cpu" or rest * whole > FEW_SCORES:
+        mask = layout.mask(whole - rest, rest, query)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
     # Squeezed, not taken by an index, whose way back fills a row of zeros first.
-    query_HTD, key_HTD, value_HTD = (states.squeeze(0) for states in (query, key, value))
+    query_HTD, key_HTD, value_HTD = (fill(states.squeeze(0)) for states in (query, key, value))
+    mask = layout.mask(whole - rest, rest, query, step=STEP)
     scores_HTT = torch.baddbmm(mask.expand(len(query_HTD), -1, -1), query_HTD, key_HTD.transpose(1, 2), alpha=scale)
     shares_HTT = F.dropout(scores_HTT.softmax(dim=-1, dtype=torch.float32).to(value.dtype), dropout)
-    return torch.bmm(shares_HTT, value_HTD).unsqueeze(0)
+    return torch.bmm(shares_HTT, value_HTD)[:, :rest].unsqueeze(0)
+
+
+def fill(states_HTD: Tensor) -> Tensor:
+    """With zeros up to a whole number of steps."""
+    length = states_HTD.shape[1]
+    return F.pad(states_HTD, (0, 0, 0, filled(length, STEP) - length))
+
+
+def filled(length: int, step: int) -> int:
+    return -(-length // step) * step
 
 
 AttentionInterface.register(NAME, attend)
