@@ -20,7 +20,7 @@ NAME = "shared_prefix"  # of our attention, among those of transformers
 
 FEW_SCORES = 2**17  # of a head: 256 tokens that follow 256; the formula keeps them all for its way back
 # Lengths go up to a whole number of these where the formula is used: oneDNN keeps a program for each shape that it has met,
-# half a megabyte of memory, and makes it anew where it has met too many.
+# more than half a megabyte, and makes it anew where it has met too many.
 STEP = 16
 
 Span = tuple[int, int]
