@@ -54,7 +54,7 @@ SIZE = (
     if TINY
     else {"hidden_size": 256, "num_layers": 6, "num_heads": 4}
 )
-RATES, TRIED = ((1e-3, 3e-3), 5) if TINY else ((1e-3, 2e-3, 4e-3), 100)
+RATES, TRIED = ((1e-3, 3e-3), 5) if TINY else ((5e-4, 1e-3, 2e-3, 4e-3), 100)
 # What is to be beaten is known beforehand, so ours may be tried otherwise: OURS='{"batch_size": 8}' SHORTER=0.6
 OURS = {"architecture": "qwen3", "optimizer": "muon", "schedule": "wsd", "learning_rate": 1e-2, "muon_learning_rate": 0.02,
         "warmup_steps": 20, "decay_share": 0.3, "weight_decay": 0.1, "batch_size": 2 * BATCH}  # fmt: skip
