@@ -12,7 +12,7 @@ from trl.trainer.utils import add_fused_lm_head
 from tests.training import tiny
 from training import contract
 from training.contract import Failure
-from training.mechanics.instructions.packs import RowCollator, as_dataset, pack
+from training.mechanics.instructions.packs import RowCollator, as_dataset, pack, with_round_length
 from training.mechanics.instructions.talks import Example, encode, encode_all
 from training.mechanics.shared_prefix import Reader
 from training.mechanics.trainers.head import add_compact_head
@@ -123,6 +123,9 @@ def test_an_example_loses_the_same_in_a_pack_as_alone(tmp_path):
     in_one_row = RowCollator(words.pad_token_id, joins=True)(list(packed))
     assert in_one_row["input_ids"].shape == (1, sum(len(example.input_ids) for example in examples))
     assert nll(model, in_one_row) == pytest.approx(alone, rel=1e-5)
+    filled_up = with_round_length(in_one_row, pad_token_id=words.pad_token_id)
+    assert filled_up["input_ids"].shape[1] % 64 == 0 != in_one_row["input_ids"].shape[1] % 64
+    assert nll(model, filled_up) == pytest.approx(alone, rel=1e-5)
 
 
 def test_packed_training_steps_as_often_as_unpacked(tmp_path):

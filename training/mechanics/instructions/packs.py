@@ -14,11 +14,14 @@ from itertools import accumulate
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from datasets import Dataset, concatenate_datasets
 from trl import pack_dataset  # type: ignore[attr-defined]  # exported lazily
 
 from training.mechanics.instructions.talks import IGNORED, Example
-from training.mechanics.shared_attention import Block, Layout
+from training.mechanics.shared_attention import Block, Layout, filled
+
+ROW_STEP = 64  # lengths of joined rows as a model reads them: oneDNN keeps programs for each that it has met
 
 
 def as_dataset(examples: list[Example], *, part: int = 0) -> Dataset:
@@ -102,3 +105,17 @@ def joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool),  # of four dimensions: transformers makes none
         "layout": Layout(blocks),
     }
+
+
+def with_round_length(batch: dict[str, Any], *, pad_token_id: int) -> dict[str, Any]:
+    """A joined row, behind it a text of pads that nobody sees and nothing is learned from, up to a multiple of `ROW_STEP`."""
+    if "layout" not in batch:
+        return batch
+    length = batch["input_ids"].shape[1]
+    blank = filled(length, ROW_STEP) - length
+    if not blank:
+        return batch
+    found = {name: F.pad(batch[name], (0, blank), value=value)
+             for name, value in (("input_ids", pad_token_id), ("labels", IGNORED), ("position_ids", 0))}  # fmt: skip
+    blocks = (*batch["layout"].blocks, Block((length, length + blank), ()))
+    return batch | found | {"layout": Layout(blocks)}

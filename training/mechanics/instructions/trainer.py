@@ -19,7 +19,7 @@ from trl import SFTTrainer  # type: ignore[attr-defined]  # exported lazily
 from training.context import RunContext
 from training.mechanics import checkpoints
 from training.mechanics.instructions.mixture import MixedRows
-from training.mechanics.instructions.packs import as_dataset
+from training.mechanics.instructions.packs import as_dataset, with_round_length
 from training.mechanics.instructions.talks import IGNORED, Example
 from training.mechanics.randomness import kept_randomness
 from training.mechanics.trainers.base import RunTrainer
@@ -70,6 +70,7 @@ class SftRun(RunTrainer, SFTTrainer):
         inputs.pop("part")
         seen, is_blank = self._total_train_tokens, not (inputs["labels"] != IGNORED).any()
         tokens = inputs["input_ids"].numel() if "position_ids" in inputs else int(inputs["attention_mask"].sum())
+        inputs = with_round_length(inputs, pad_token_id=self.processing_class.pad_token_id)
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
         # TRL counts a packed batch as the one sequence that it would have made of it.
         self._total_train_tokens = seen + int(self.ranks.total(0 if is_blank else tokens))

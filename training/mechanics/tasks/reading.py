@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.mechanics.shared_attention import STEP, filled
 from training.mechanics.tasks.answers import best_answers, target_of
 from training.mechanics.tasks.bio import tags_of
 from training.mechanics.tasks.heads import TaskRule
@@ -86,7 +87,10 @@ class Reader:
 
     def batch(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Padded on the right. Pads are told by the mask and the labels, never by their id."""
-        shape = (len(examples), max(len(example.window.input_ids) for example in examples))
+        longest = max(len(example.window.input_ids) for example in examples)
+        if self.rule.task == "classification":  # where a pad is no candidate for an answer: few shapes take less memory
+            longest = max(longest, min(filled(longest, STEP), self.rule.max_length))
+        shape = len(examples), longest
         found = {"input_ids": torch.full(shape, self.tokenizer.pad_token_id)}
         found |= {name: torch.zeros(shape, dtype=torch.long) for name in ("attention_mask", "token_type_ids")}
         for i, example in enumerate(examples):

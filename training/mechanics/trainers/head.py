@@ -21,6 +21,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.generic import ModelOutput
 from trl.trainer.utils import FusedCausalLMOutput
 
+from training.mechanics.shared_attention import STEP, filled
+
 CHUNK = 512  # positions projected at once: bounds what stands in memory beside the saved logits
 PIECE = 128  # those whose logits lie in a core's cache
 
@@ -71,15 +73,21 @@ def score(head: nn.Module, hidden_BTD: Tensor, labels_BT: Tensor, *, statistics:
 
 
 def label_scores(head: Any, hidden_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each label its log-probability, the entropy where it stands, and whether it is the likeliest."""
+    """Of each label its log-probability, the entropy where it stands, and whether it is the likeliest.
+
+    Positions go up to a whole number of steps, for few shapes of matrices.
+    """
     device = hidden_ND.device.type
     is_cast = torch.is_autocast_enabled(device)
     hidden_ND = hidden_ND.to(torch.get_autocast_dtype(device) if is_cast else head.weight.dtype)
+    blank = filled(len(hidden_ND), STEP) - len(hidden_ND)
+    hidden_ND, labels_N = F.pad(hidden_ND, (0, 0, 0, blank)), F.pad(labels_N, (0, blank))
     with torch.autocast(device, enabled=False):
         found: tuple[Tensor, Tensor, Tensor] = LabelScores.apply(  # type: ignore[no-untyped-call]
             hidden_ND, head.weight, head.bias, labels_N, torch.is_grad_enabled()
         )
-    return found
+    log_probs_N, entropy_N, is_top1_N = (values[: len(values) - blank] for values in found)
+    return log_probs_N, entropy_N, is_top1_N
 
 
 class LabelScores(torch.autograd.Function):
