@@ -94,7 +94,7 @@ class Snapshot:
 
 def names_of(ranking: Ranking) -> list[str]:
     """Every text that it speaks of: those that were shown, and her own better version."""
-    shown: list[str] = ranking.assignment.order
+    shown: list[str] = ranking.own_assignment.order
     return [*([str(ranking.edit_id)] if ranking.edit_id else []), *shown]
 
 
