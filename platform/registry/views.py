@@ -106,6 +106,7 @@ def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "kept": kept,
         "profile": profile_page.shown(profile) if profile is not None else None,
         "steps": curation_page.curation_steps(curation) if curation is not None else [],
+        "has_chains": (dataset.artifact.folder / "chains").is_dir(),
         "split": split,
         "rows": [shown_row(row) for row in read_rows(dataset, split=split, limit=ROWS_SHOWN)],
         "formats": export.formats_of(dataset),
