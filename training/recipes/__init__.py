@@ -2,6 +2,7 @@
 
 from training.recipes.ask import AskRecipe
 from training.recipes.base import Recipe
+from training.recipes.constitutional import ConstitutionalRecipe
 from training.recipes.curate import CurateRecipe
 from training.recipes.dpo import DpoRecipe
 from training.recipes.evaluate import EvaluateRecipe
@@ -34,6 +35,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "merge": MergeRecipe,
     "generate": GenerateRecipe,
     "ask": AskRecipe,
+    "constitutional": ConstitutionalRecipe,
     "reward": RewardRecipe,
     "dpo": DpoRecipe,
     "kto": KtoRecipe,
