@@ -58,7 +58,9 @@ class JudgeRecipe(Recipe):
     )
     batch_size: int = Field(16, ge=1, le=1024, description="Questions read at once.")
     bf16: bool = Field(True, description="bfloat16 weights.")
-    seed: int = Field(0, ge=0, description="Of which principle is drawn for a pair, and of reasons, whatever the batch.")
+    seed: int = Field(
+        0, ge=0, description="Of which principle is drawn for a pair, and of reasons, whatever the batch."
+    )
 
     @model_validator(mode="after")
     def fields_fit(self) -> Self:

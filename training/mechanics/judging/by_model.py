@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,7 +116,9 @@ def longest(recipe: JudgeRecipe, pair: Pair, *, tokenizer: Any) -> int:
 
 
 def refuse_poisoned(rows: Sequence[Row]) -> None:
-    if any(row["log_odds"] != row["log_odds"] for row in rows):  # nothing else differs from itself
+    if not all(math.isfinite(row["log_odds"]) for row in rows):
         raise Failure(
-            "not_finite", "The model's log-probabilities are not numbers.", advice="Choose a model whose weights are good."
+            "not_finite",
+            "The model's log-probabilities are not numbers.",
+            advice="Choose a model whose weights are good.",
         )

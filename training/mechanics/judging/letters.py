@@ -81,4 +81,5 @@ class LetterReader:
         batch = on_device(read_together(texts, reader=self.reader), self.model.device)
         told = self.model(**{name: batch[name] for name in ASKED}, num_texts=len(texts)).log_probs
         first, second = told.double().view(-1, 2).unbind(dim=1)
-        return (first - second).tolist()
+        found: list[float] = (first - second).tolist()
+        return found

@@ -14,14 +14,14 @@ not depend on which text came first.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from training.mechanics.judging.pairs import Pair
-from training.mechanics.prompt_statistics import finite, interval
+from training.mechanics.prompt_statistics import Array, finite, interval
 from training.recipes.judge import JudgeRecipe
 
 ORDERS = (0, 1)  # ab, ba
@@ -59,25 +59,32 @@ def verdict(told: Told, recipe: JudgeRecipe) -> Verdict:
 
 
 def figures(pairs: Sequence[Pair], told: Sequence[Told], verdicts: Sequence[Verdict], *, seed: int) -> dict[str, Any]:
-    """Of all pairs: how often the orders contradict each other, with 95 % by bootstrap over prompts, and which place they like.
+    """Of all pairs: how often the orders contradict each other, and which place the critic likes, with 95 % by bootstrap over
+    prompts.
 
-    `position_bias` is the mean of P(what is shown as (A) is better) over both orders, less its value without a liking, twice:
-    ab + (1 - ba) - 1, from -1 (always (B)) to 1 (always (A)).
+    `position_bias` is the mean of ab + (1 - ba) - 1, how much likelier than not what is shown as (A) is found better in both
+    orders together: 1 for a critic that always answers (A), -1 for one that always answers (B), 0 without a liking.
     """
     prompts, place = np.unique([pair.prompt_id for pair in pairs], return_inverse=True)
-    counts = np.bincount(place)
-    flips, liking = (
-        np.bincount(place, weights=values)
-        for values in (
-            [float(one.flipped) for one in verdicts],
-            [logistic(one.ab) - logistic(one.ba) for one in told],
-        )
-    )
+    counts = np.bincount(place).astype(float)
+    values = {
+        "flip_rate": [float(one.flipped) for one in verdicts],
+        "position_bias": [logistic(one.ab) - logistic(one.ba) for one in told],
+    }
     found: dict[str, Any] = {"num_prompts": len(prompts), "num_pairs": len(pairs)}
-    for name, sums in (("flip_rate", flips), ("position_bias", liking)):
-        low, high = interval(len(prompts), lambda weights, sums=sums: (weights @ sums) / (weights @ counts), seed=seed)
+    for name, some in values.items():
+        sums = np.bincount(place, weights=some).astype(float)
+        low, high = interval(len(prompts), share_of(sums, counts), seed=seed)
         found |= {name: float(sums.sum() / counts.sum()), f"{name}_low": low, f"{name}_high": high}
     return finite(found | certainty(verdicts))
+
+
+def share_of(sums: Array, counts: Array) -> Callable[[Array], Array]:
+    def share(weights_RP: Array) -> Array:
+        found: Array = (weights_RP @ sums) / (weights_RP @ counts)
+        return found
+
+    return share
 
 
 def certainty(verdicts: Sequence[Verdict]) -> dict[str, float]:
