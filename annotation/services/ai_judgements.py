@@ -137,7 +137,9 @@ def take_judgements(campaign: Campaign, *, run: Run, artifact: Artifact) -> int:
 
 def ai_rater(critic: str, *, model: ModelVersion | None, recipe: Mapping[str, Any]) -> User:
     """The rater in whose name a feedback model ranks: one a model, an endpoint's model, or the rules."""
-    name = model.name if model is not None else str(recipe.get("model") or "") if critic == "endpoint" else ""
+    name = model.name if model is not None else ""
+    if critic == "endpoint":
+        name = str(recipe["endpoint"]["model"])
     found, _ = User.objects.get_or_create(
         username=f"ai:{critic}" + (f":{name}" if name else ""),
         defaults={"role": Role.RATER, "is_active": False, "is_ai": True, "password": "!"},

@@ -10,6 +10,7 @@ from annotation.models import AIPreference, Completion, Ranking, RankingTask, Sl
 from annotation.quality.ai_gate import Overlap, Rule, gate_of
 from annotation.services.ai_gate import gate_for, send_to_people, sort_by
 from annotation.services.ai_judgements import ai_rater
+from annotation.services.ai_labels import Feedback
 from annotation.services.assign import lease_next
 from annotation.services.campaigns import create_campaign, set_state
 from annotation.services.completions import make_tasks
@@ -17,6 +18,8 @@ from annotation.services.judge import Submission
 from annotation.services.progress import campaign_progress
 from annotation.services.prompts import add_prompts
 from annotation.services.rank import submit_ranking
+from annotation.services.snapshot import freeze_snapshot
+from registry.services.datasets import read_rows
 from tests.annotation.arrange import a_person, a_submission
 from tests.annotation.feedback import judgements_of, take
 
@@ -237,3 +240,59 @@ def test_of_a_share_people_are_given_work_from_the_start_and_the_rest_when_it_is
     assert send_to_people(campaign, waiting[:30], user=ada) == 0, "once"
     assert rank_all(campaign, ada) == 30
     assert a_person("zoe") and campaign_progress(campaign).slots_done == first + 30
+
+
+# What is learned
+
+
+def frozen(campaign, name, **more):
+    made = freeze_snapshot(campaign, name=name, user=None, **more)
+    return made, {split: list(read_rows(made, split=split)) for split in made.splits}
+
+
+def test_with_ai_feedback_a_dataset_has_other_rows_another_hash_and_says_so(db, ada, tmp_path):
+    campaign = pairs_campaign(raters=[ada], num_prompts=150, people_share=50)
+    take(campaign, judgements_of(campaign, wise), tmp_path)
+    rank_all(campaign, ada)
+    rater = User.objects.get(username="ai:rules")
+    alone, people = frozen(campaign, "people-1")
+    both, rows = frozen(campaign, "both-1", feedback=Feedback(rater))
+
+    assert alone.rows_sha256 != both.rows_sha256
+    assert "AI feedback" in both.card and "ai:rules" in both.card and "AI feedback" not in alone.card
+    assert both.query["ai"]["passes"] and "ai" not in alone.query
+    assert (
+        all("label" not in row for row in people["train"]) and rows["test"] and len(rows["test"]) == len(people["test"])
+    )
+    marked = [row for row in rows["train"] if row["rater"] == "ai:rules"]
+    assert len(marked) == len(rows["train"]) - len(people["train"]) == both.query["ai"]["num_rankings"] > 20
+    assert {row["label"] for row in marked} == {0.9}
+    assert all(row["label"] is None for row in rows["train"] if row not in marked)
+    assert all("good" in row["chosen"][0]["content"] for row in marked)
+    assert not {row["group_id"] for row in marked} & {row["group_id"] for row in people["train"]}, (
+        "people's word stands"
+    )
+    again, _ = frozen(campaign, "both-2", feedback=Feedback(rater))
+    assert len(again.rows_sha256) == 64 and again.query["ai"] == both.query["ai"]
+
+
+def test_of_a_blocked_judge_nothing_is_frozen(db, ada, tmp_path):
+    campaign = pairs_campaign(raters=[ada], num_prompts=150, people_share=50)
+    take(campaign, judgements_of(campaign, sabotaged(0.35)), tmp_path)
+    rank_all(campaign, ada)
+    made, rows = frozen(campaign, "blocked", feedback=Feedback(User.objects.get(username="ai:rules")))
+    assert made.query["ai"]["num_rankings"] == 0 and made.query["ai"]["passes"] is False
+    assert all("label" not in row for row in rows["train"])
+
+
+def test_a_pair_that_it_abstained_from_is_in_no_dataset(db, ada, tmp_path):
+    campaign = pairs_campaign(raters=[ada], num_prompts=150, people_share=50)
+
+    def unsure(first, second):
+        return 0.505 if int(first[-1], 16) < 8 else wise(first, second)
+
+    take(campaign, judgements_of(campaign, unsure), tmp_path)
+    rank_all(campaign, ada)
+    _, rows = frozen(campaign, "some", feedback=Feedback(User.objects.get(username="ai:rules")))
+    marked = [row for row in rows["train"] if row["rater"] == "ai:rules"]
+    assert marked and all(int(row["chosen"][0]["content"][-1], 16) >= 8 for row in marked)
