@@ -1,4 +1,4 @@
-"""A constitution of three principles, and a tiny model that has learned to give harmful advice, for tests of critique and revision."""
+"""A constitution of three principles, and a tiny model that has learned harmful advice, for tests of critique and revision."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def write_harmful_model(folder: Path) -> Input:
     talks = [[tiny.user(asked), tiny.assistant(said)] for asked, said in HARMFUL.items()]
     ids = [torch.tensor(datasets.render_conversation(words, talk)) for talk in talks]
     ids_BT = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-100)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    for _ in range(150):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3, betas=(0.9, 0.95))
+    for _ in range(100):
         loss = model(input_ids=ids_BT.clamp(min=0), attention_mask=(ids_BT >= 0).long(), labels=ids_BT).loss
         loss.backward()
         optimizer.step()

@@ -53,9 +53,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def write_model(
-    folder: Path, *, seed: int = 0, poison: bool = False, heads: int = 4, positions: int = 256
-) -> Input:
+def write_model(folder: Path, *, seed: int = 0, poison: bool = False, heads: int = 4, positions: int = 256) -> Input:
     """A causal Llama of 2 layers; `poison` makes one of its weights NaN."""
     torch.manual_seed(seed)
     words = tokenizer()
