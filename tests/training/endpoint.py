@@ -78,8 +78,8 @@ class Server:
 
 
 @contextmanager
-def serving(**told: Any) -> Iterator[Server]:
-    server = Server(**told)
+def serving(of: type[Server] = Server, **told: Any) -> Iterator[Server]:
+    server = of(**told)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -10,6 +10,7 @@ from training.recipes.finetune import FinetuneRecipe
 from training.recipes.generate import GenerateRecipe
 from training.recipes.grpo import GrpoRecipe
 from training.recipes.import_model import ImportModelRecipe
+from training.recipes.judge import JudgeRecipe
 from training.recipes.kto import KtoRecipe
 from training.recipes.measure import MeasureRecipe
 from training.recipes.merge import MergeRecipe
@@ -36,6 +37,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "generate": GenerateRecipe,
     "ask": AskRecipe,
     "constitutional": ConstitutionalRecipe,
+    "judge": JudgeRecipe,
     "reward": RewardRecipe,
     "dpo": DpoRecipe,
     "kto": KtoRecipe,

@@ -14,7 +14,7 @@ import pyarrow as pa
 from django.utils.translation import gettext
 
 from registry.models import DatasetKind
-from registry.services import labelled
+from registry.services import labelled, principles
 from registry.services.digests import Digests
 
 SPLITS = ("train", "test")
@@ -41,7 +41,10 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("margin", pa.float64()), ("weight", pa.float64()), ("simulated", pa.bool_()),
         ]
     ),
+    DatasetKind.CONSTITUTION: principles.SCHEMA,
 }  # fmt: skip
+# Columns that a dataset has where one of its rows says something in them: how sure it is that `chosen` is the better text.
+OPTIONAL: dict[str, pa.Schema] = {DatasetKind.PREFERENCE: pa.schema([("label", pa.float64())])}
 # What one ranking says of each of its texts. Never empty and without nulls, so that a reader of JSON lines, who guesses
 # types split by split, guesses the same of each; `flags` are words, `ratings` is JSON, `better_than` an id or nothing.
 TEXTS = pa.list_(
@@ -84,12 +87,14 @@ def split_of(sha256: str) -> str:
 
 def prompt_sha256(row: Row, *, kind: str) -> str:
     """What may not stand in two splits: for conversations everything before the first answer, for a corpus the
-    text, for labelled rows their group."""
+    text, for labelled rows their group, for principles themselves."""
     match kind:
         case DatasetKind.CORPUS:
             return hashlib.sha256(row["text"].encode()).hexdigest()
         case DatasetKind.LABELLED:
             return hashlib.sha256(labelled.belongs_to(row).encode()).hexdigest()
+        case DatasetKind.CONSTITUTION:
+            return hashlib.sha256(row["id"].encode()).hexdigest()
         case DatasetKind.COMPLETIONS:
             return hashlib.sha256(row["prompt_id"].encode()).hexdigest()
         case DatasetKind.PREFERENCE:
@@ -133,7 +138,7 @@ def complaint_about(row: Any, *, kind: str) -> str | None:
         return gettext("is not an object")
     schema = SCHEMAS[kind]
     for name in row:
-        if name not in schema.names:
+        if name not in schema.names and name not in optional_names(kind):
             return gettext("has an unknown column %(column)s") % {"column": name}
     for field in schema:
         if field.name not in row:
@@ -143,11 +148,26 @@ def complaint_about(row: Any, *, kind: str) -> str | None:
     return _about_shape(row, kind=kind)
 
 
+def optional_names(kind: str) -> list[str]:
+    schema = OPTIONAL.get(kind)
+    return list(schema.names) if schema is not None else []
+
+
+def plain(row: Row, *, kind: str) -> dict[str, Any]:
+    """The row without optional columns in which it says nothing: the same row as in a dataset that doesn't have them."""
+    names = optional_names(kind)
+    return {name: value for name, value in row.items() if value is not None or name not in names}
+
+
 def _about_value(value: Any, kind: pa.DataType) -> str | None:
     if kind == MESSAGES:
         return about_messages(value)
     if kind == labelled.SPANS:
         return labelled.about_spans(value)
+    if kind == principles.TAGS:
+        return principles.about_tags(value)
+    if kind == principles.EXAMPLES:
+        return principles.about_examples(value)
     if pa.types.is_string(kind):
         return _about_text(value)
     if pa.types.is_boolean(kind):
@@ -191,6 +211,8 @@ def _about_shape(row: Row, *, kind: str) -> str | None:
             return None if row["text"].strip() else gettext("has an empty text")
         case DatasetKind.LABELLED:
             return labelled.about_labelled(row)
+        case DatasetKind.CONSTITUTION:
+            return principles.about_principle(row)
         case DatasetKind.PROMPTS:
             return None if row["messages"][-1]["role"] == "user" else gettext("does not end with a user's turn")
         case DatasetKind.INSTRUCTIONS:
@@ -204,4 +226,7 @@ def _about_shape(row: Row, *, kind: str) -> str | None:
                 return gettext("must have one assistant's message each as chosen and rejected")
             if row["weight"] <= 0:
                 return gettext("has a weight that is not above 0")
+            label = row.get("label")
+            if label is not None and (_about_value(label, pa.float64()) or not 0.5 <= label <= 1):
+                return gettext("has a label that is no number from 0.5 to 1")
     return None
