@@ -199,7 +199,10 @@ def learned(recipe: ConstitutionalRecipe, chain: Chain) -> list[str]:
 
 def write(output: Path, run: str, chains: Sequence[Chain], *, card: str) -> None:
     """`data/`, as any dataset of instructions, and `chains/` with all that it came from. A split without rows has no file."""
-    for folder, schema, rows_of in (("data", SCHEMAS["instructions"], instruction_rows), ("chains", CHAINS, chain_rows)):
+    for folder, schema, rows_of in (
+        ("data", SCHEMAS["instructions"], instruction_rows),
+        ("chains", CHAINS, chain_rows),
+    ):
         (output / folder).mkdir(exist_ok=True)
         for split in SPLITS:
             if rows := [row for chain in chains if chain.split == split for row in rows_of(run, chain)]:
