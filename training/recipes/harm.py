@@ -62,7 +62,13 @@ def sentences(text: str) -> list[str]:
     >>> sentences("Take 2.5 grams: no more! Why?")
     ['Take 2.5 grams: no more!', 'Why?']
     """
-    return [found for match in SENTENCE.finditer(text) if re.search(r"\w", found := match.group().rstrip())]
+    return [text[start:end] for start, end in places(text)]
+
+
+def places(text: str) -> list[tuple[int, int]]:
+    """Where each sentence begins and ends."""
+    found = [(match.start(), match.start() + len(match.group().rstrip())) for match in SENTENCE.finditer(text)]
+    return [(start, end) for start, end in found if re.search(r"\w", text[start:end])]
 
 
 def kind_of_harm(sentence: str) -> str:

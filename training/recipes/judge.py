@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from training.recipes.ask import Paced
 from training.recipes.base import OutputKind, Recipe
+from training.recipes.constitutional import NO_ENDPOINT
 
-NO_MODEL = "A model is to judge: choose one as the input model."
-NO_ENDPOINT = "An endpoint is to judge, and none is told: fill in its address and model."
+NO_MODEL = "The critic is a model: choose one as the input model."
 
 
 class JudgeRecipe(Recipe):
