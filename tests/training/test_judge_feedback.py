@@ -228,10 +228,16 @@ def test_a_template_that_puts_something_before_an_answer_has_it_scored_too():
     tokenizer = tiny.tokenizer()
     tokenizer.chat_template = (
         "{% for m in messages %}{{ '[' + m['role'] + ']' }}{% if m['role'] == 'assistant' %}{{ ' ' }}{% endif %}"
-        "{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
+        "{{ m['content'] + eos_token }}{% endfor %}{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
     )
     question = written(tokenizer, [tiny.user("Which?")])
-    assert [tokenizer.decode(ids) for ids in question.answers] == [" (A)", " (B)"]
+    assert [tokenizer.decode(ids) for ids in question.answers] == [" (A)", " (B)"]  # and not the end of the turn
+
+
+def test_where_a_template_writes_what_was_said_otherwise_an_answer_is_scored_by_itself():
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = "{{ messages | length }}: {{ messages[-1]['content'] }}"
+    assert [tokenizer.decode(ids) for ids in written(tokenizer, [tiny.user("Which?")]).answers] == ["(A)", "(B)"]
 
 
 # Rules
