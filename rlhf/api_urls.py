@@ -5,10 +5,23 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from rlhf import api_views as views
+from rlhf import constitution_api as constitutions
 
 api_urlpatterns: list[URLPattern] = [
     path("rlhf/rounds/", views.RoundsView.as_view(), name="api_rounds"),
     path("rlhf/rounds/<uuid:pk>/", views.RoundView.as_view(), name="api_round"),
     path("rlhf/rounds/<uuid:pk>/promote/", views.PromoteView.as_view(), name="api_round_promote"),
     path("rlhf/rounds/<uuid:pk>/decline/", views.DeclineView.as_view(), name="api_round_decline"),
+    path("rlhf/constitutions/", constitutions.ConstitutionsView.as_view(), name="api_constitutions"),
+    path("rlhf/constitutions/<slug:slug>/", constitutions.ConstitutionView.as_view(), name="api_constitution"),
+    path(
+        "rlhf/constitutions/<slug:slug>/versions/<int:number>/",
+        constitutions.VersionView.as_view(),
+        name="api_constitution_version",
+    ),
+    path(
+        "rlhf/constitutions/<slug:slug>/publish/",
+        constitutions.PublishView.as_view(),
+        name="api_constitution_publish",
+    ),
 ]

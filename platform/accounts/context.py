@@ -28,6 +28,7 @@ PLACES = (
     Place(_("Review"), "review", Capability.REVIEW),
     Place(_("Campaigns"), "campaigns", Capability.STUDY),
     Place(_("Rounds"), "rounds", Capability.STUDY),
+    Place(_("Constitutions"), "constitutions", Capability.STUDY),
     Place(_("Runs"), "runs", Capability.STUDY),
     Place(_("Models"), "models", Capability.STUDY),
     Place(_("Datasets"), "datasets", Capability.STUDY),

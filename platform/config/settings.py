@@ -155,6 +155,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4000  # a draft of 100 principles with 6 examples each is one form
 
 # --- files ---
 STATIC_URL = "static/"
@@ -211,6 +212,7 @@ SPECTACULAR_SETTINGS = {
         "CampaignStateEnum": "annotation.models.CampaignState",
         "AssignmentStateEnum": "annotation.models.AssignmentState",
         "RoundStateEnum": "rlhf.models.RoundState",
+        "ConstitutionStateEnum": "rlhf.models.VersionState",
     },
 }
 

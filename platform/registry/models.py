@@ -38,6 +38,7 @@ class DatasetKind(models.TextChoices):
     PROMPTS = "prompts", _("Prompts")
     COMPLETIONS = "completions", _("Completions")
     PREFERENCE = "preference", _("Preference")
+    CONSTITUTION = "constitution", _("Constitution")
 
 
 class Artifact(models.Model):

@@ -107,6 +107,7 @@ def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "kept": kept,
         "profile": profile_page.shown(profile) if profile is not None else None,
         "steps": curation_page.curation_steps(curation) if curation is not None else [],
+        "has_chains": (dataset.artifact.folder / "chains").is_dir(),
         "split": split,
         "rows": [shown_row(plain(row, kind=dataset.kind)) for row in read_rows(dataset, split=split, limit=ROWS_SHOWN)],
         "formats": export.formats_of(dataset),
@@ -138,7 +139,7 @@ def lineage(request: HttpRequest, kind: str, thing_id: uuid.UUID) -> HttpRespons
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A value of a row: a text, or a conversation."""
+    """A value of a row: a text, a conversation, or a list of things with parts, each as who or what it is and its text."""
 
     text: str = ""
     turns: tuple[dict[str, str], ...] = ()
@@ -150,10 +151,19 @@ def shown_row(row: dict[str, Any]) -> list[tuple[str, Shown]]:
 
 def shown(value: Any) -> Shown:
     if isinstance(value, list):
-        return Shown(turns=tuple(value))
+        if all(isinstance(one, str) for one in value):
+            return Shown(text=", ".join(value))
+        return Shown(turns=tuple(turn for one in value for turn in turns_of(one)))
     if isinstance(value, bool):
         return Shown(text=gettext("yes") if value else gettext("no"))
     return Shown(text=digits(value) if isinstance(value, float) else str(value))
+
+
+def turns_of(one: dict[str, Any]) -> list[dict[str, str]]:
+    """A message is one turn; a span of a text or an example of a principle is one for each of its parts."""
+    if one.keys() == {"role", "content"}:
+        return [one]
+    return [{"role": name, "content": str(value)} for name, value in one.items() if value != ""]
 
 
 def person(request: HttpRequest) -> User:

@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
                             ("prompts", "Prompts"),
                             ("completions", "Completions"),
                             ("preference", "Preference"),
+                            ("constitution", "Constitution"),
                         ],
                         max_length=16,
                     ),
@@ -205,7 +206,10 @@ class Migration(migrations.Migration):
             model_name="datasetversion",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    ("kind__in", ["corpus", "instructions", "labelled", "prompts", "completions", "preference"])
+                    (
+                        "kind__in",
+                        ["corpus", "instructions", "labelled", "prompts", "completions", "preference", "constitution"],
+                    )
                 ),
                 name="dataset_has_a_known_kind",
             ),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from django.utils.translation import gettext
 
 from registry.models import DatasetKind
-from registry.services import labelled
+from registry.services import labelled, principles
 from registry.services.digests import Digests
 
 SPLITS = ("train", "test")
@@ -41,6 +41,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("margin", pa.float64()), ("weight", pa.float64()), ("simulated", pa.bool_()),
         ]
     ),
+    DatasetKind.CONSTITUTION: principles.SCHEMA,
 }  # fmt: skip
 # Columns that a dataset has where one of its rows says something in them: how sure it is that `chosen` is the better text.
 OPTIONAL: dict[str, pa.Schema] = {DatasetKind.PREFERENCE: pa.schema([("label", pa.float64())])}
@@ -86,12 +87,14 @@ def split_of(sha256: str) -> str:
 
 def prompt_sha256(row: Row, *, kind: str) -> str:
     """What may not stand in two splits: for conversations everything before the first answer, for a corpus the
-    text, for labelled rows their group."""
+    text, for labelled rows their group, for principles themselves."""
     match kind:
         case DatasetKind.CORPUS:
             return hashlib.sha256(row["text"].encode()).hexdigest()
         case DatasetKind.LABELLED:
             return hashlib.sha256(labelled.belongs_to(row).encode()).hexdigest()
+        case DatasetKind.CONSTITUTION:
+            return hashlib.sha256(row["id"].encode()).hexdigest()
         case DatasetKind.COMPLETIONS:
             return hashlib.sha256(row["prompt_id"].encode()).hexdigest()
         case DatasetKind.PREFERENCE:
@@ -161,6 +164,10 @@ def _about_value(value: Any, kind: pa.DataType) -> str | None:
         return about_messages(value)
     if kind == labelled.SPANS:
         return labelled.about_spans(value)
+    if kind == principles.TAGS:
+        return principles.about_tags(value)
+    if kind == principles.EXAMPLES:
+        return principles.about_examples(value)
     if pa.types.is_string(kind):
         return _about_text(value)
     if pa.types.is_boolean(kind):
@@ -204,6 +211,8 @@ def _about_shape(row: Row, *, kind: str) -> str | None:
             return None if row["text"].strip() else gettext("has an empty text")
         case DatasetKind.LABELLED:
             return labelled.about_labelled(row)
+        case DatasetKind.CONSTITUTION:
+            return principles.about_principle(row)
         case DatasetKind.PROMPTS:
             return None if row["messages"][-1]["role"] == "user" else gettext("does not end with a user's turn")
         case DatasetKind.INSTRUCTIONS:

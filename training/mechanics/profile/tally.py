@@ -23,6 +23,7 @@ Counts = dict[str, Any]
 # A sign of Chinese, Japanese or Korean is counted as a word: their texts have no blanks to count by.
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:['’][^\W_]+)*")
 MESSY = re.compile(r"[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+COLUMNS = ("question", "text", "critique", "revision", "comparison")  # the last three: of a constitution's principles
 SHOWN, SHOWN_CHARACTERS = 5, 700
 TOLD_WORDS = 6
 
@@ -33,7 +34,7 @@ def texts_of(row: Row) -> list[tuple[str, str]]:
     for name in ("prompt", "messages", "chosen", "rejected"):
         for message in row.get(name) or ():
             found.append((name if name in ("chosen", "rejected") else message["role"], message["content"]))
-    found += [(name, row[name]) for name in ("question", "text") if row.get(name)]
+    found += [(name, row[name]) for name in COLUMNS if row.get(name)]
     return found or [("text", "")]
 
 

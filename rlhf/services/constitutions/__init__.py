@@ -1,0 +1,1 @@
+"""Constitutions: drafts, publishing, documents in and out, and what differs between two versions."""
