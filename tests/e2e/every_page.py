@@ -172,7 +172,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
         "bea": ["/my-work/", reverse("rank_correct", args=[ranked.pk]), "/my-work/polite-letters/test/", "/rank/polite-letters/"],
         "eve": ["/", desk, "/my-work/"],
         "rita": ["/", "/review/", "/review/?show=settled", reverse("review_task", args=[disputed.pk])],
-        "rex": ["/", hers, "/campaigns/", f"{hers}statistics/", "/datasets/", runs["dataset"], principles[4]],
+        "rex": ["/", hers, "/campaigns/", f"{hers}statistics/", "/datasets/", runs["dataset"]],
         "grace": [
             "/", "/campaigns/", "/campaigns/new/", hers, f"{hers}clone/", f"{hers}imports/",
             reverse("campaign_import", args=["polite-letters", Import.objects.get().pk]),
