@@ -131,7 +131,7 @@ def task_page(assignment: Assignment, *, campaign: Campaign, typed: dict[str, An
 
 def correction_page(ranking: Ranking, *, typed: dict[str, Any] | None = None) -> TaskPage:
     """A ranking of her own, to be corrected: the same texts under the same letters."""
-    assignment = ranking.assignment
+    assignment = ranking.own_assignment
     draft = typed or as_draft(ranking)
     return TaskPage(
         assignment=assignment.pk,
@@ -152,7 +152,7 @@ def compare_url(assignment: Assignment, *, campaign: Campaign) -> str:
 
 
 def as_draft(ranking: Ranking) -> dict[str, Any]:
-    letter_of = {completion: letter for letter, completion in ranking.assignment.letters().items()}
+    letter_of = {completion: letter for letter, completion in ranking.own_assignment.letters().items()}
     edit = ranking.edit
     return {
         "line": line_of(ranking),
@@ -169,7 +169,7 @@ def line_of(ranking: Ranking) -> str:
     """The order in the letters that the rater saw; empty where there is none."""
     if ranking.cannot_rank:
         return ""
-    letter_of = {completion: letter for letter, completion in ranking.assignment.letters().items()}
+    letter_of = {completion: letter for letter, completion in ranking.own_assignment.letters().items()}
     tiers = [[letter_of[completion] for completion in tier] for tier in ranking.shown_tiers]
     unranked = [letter_of[completion] for completion in ranking.unranked]
     return format_order(canonical(tiers, ranking.shown_strengths, unranked))

@@ -1,4 +1,4 @@
-"""What comes of runs for campaigns: completions that were asked for become tasks; what a run asks is put to raters."""
+"""What comes of runs for campaigns: completions become tasks, AI feedback rankings; what a run asks is put to raters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from annotation.models import Campaign
 from annotation.services import votes
+from annotation.services.ai_judgements import take_judgements
 from annotation.services.completions import ingest
 from registry.models import Artifact, ModelVersion
 from runs.audience import REGISTERED, Audience
@@ -22,6 +23,14 @@ def take_in(run: Run, artifact: Artifact, manifest: dict[str, Any]) -> None:
     campaign = Campaign.objects.select_for_update().get(pk=run.context["campaign"])
     model = ModelVersion.objects.filter(artifact__used_by__run=run, artifact__used_by__name="model").first()
     ingest(campaign, dataset=artifact.dataset, model=model)
+
+
+@publishes("judge")
+def take_feedback(run: Run, artifact: Artifact, manifest: dict[str, Any]) -> None:
+    """Judgements of a run that no campaign asked for stay a report."""
+    if "campaign" in run.context:
+        campaign = Campaign.objects.select_for_update().get(pk=run.context["campaign"])
+        take_judgements(campaign, run=run, artifact=artifact)
 
 
 REGISTERED.append(Audience(votes.groups, votes.check, votes.attend))

@@ -97,4 +97,4 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
 
 
 def letters_of(ranking: Ranking) -> dict[str, str]:
-    return {completion: letter for letter, completion in ranking.assignment.letters().items()}
+    return {completion: letter for letter, completion in ranking.own_assignment.letters().items()}

@@ -89,7 +89,7 @@ def entry_of(ranking: Ranking, *, remarks: Iterable[Remark]) -> Entry:
 
 def bettered_in(ranking: Ranking) -> str:
     edit = ranking.edit
-    letters = {completion: letter for letter, completion in ranking.assignment.letters().items()}
+    letters = {completion: letter for letter, completion in ranking.own_assignment.letters().items()}
     return letters[str(edit.parent_id)].upper() if edit else ""
 
 
@@ -110,7 +110,7 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
             return redirect("rank_correct", newer.pk)
         return correction(request, ranking)
     check_person(request)
-    submission = submission_of(request, ranking.assignment)
+    submission = submission_of(request, ranking.own_assignment)
     try:
         made = correct_ranking(ranking, rater=signed_in(request), submission=submission)
     except BadRanking as error:
@@ -124,7 +124,7 @@ def rank_correct(request: HttpRequest, ranking_id: uuid.UUID) -> HttpResponse:
 
 
 def correction(request: HttpRequest, ranking: Ranking, *, error: str = "") -> HttpResponse:
-    task = correction_page(ranking, typed=draft_of(request, ranking.assignment) if error else None)
+    task = correction_page(ranking, typed=draft_of(request, ranking.own_assignment) if error else None)
     context = {"campaign": ranking.task.campaign, "task": task, "error": error, "is_correction": True}
     context |= {"back": back_of(request, ranking.task.campaign), **key_context(request)}
     return render(request, "annotation/rank.html", context, status=400 if error else 200)

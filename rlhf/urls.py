@@ -1,18 +1,20 @@
-"""Addresses of the pages of rounds and constitutions."""
+"""Addresses of the pages of rounds, constitutions and chains."""
 
 from __future__ import annotations
 
 from django.urls import path
 
+from rlhf import chain_views, views
 from rlhf import constitution_desk as desk
 from rlhf import constitution_views as constitutions
-from rlhf import views
 
 urlpatterns = [
     path("rounds/", views.round_list, name="rounds"),
     path("rounds/<uuid:round_id>/", views.round_detail, name="round"),
     path("rounds/<uuid:round_id>/promote/", views.round_promote, name="round_promote"),
     path("rounds/<uuid:round_id>/decline/", views.round_decline, name="round_decline"),
+    path("datasets/<uuid:dataset_id>/chains/", chain_views.chain_list, name="chains"),
+    path("datasets/<uuid:dataset_id>/chains/<slug:split>/<int:number>/", chain_views.chain_detail, name="chain"),
     path("campaigns/<slug:slug>/rounds/new/", views.round_new, name="round_new"),
     path("constitutions/", constitutions.constitution_list, name="constitutions"),
     path("constitutions/new/", desk.constitution_new, name="constitution_new"),

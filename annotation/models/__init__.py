@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from annotation.models.ai import AIPreference
 from annotation.models.assignments import ASSIGNMENT_TRANSITIONS, HOLDS_SLOT, SEEN, Assignment, AssignmentState
 from annotation.models.campaigns import (
     CAMPAIGN_TRANSITIONS,
@@ -41,6 +42,7 @@ __all__ = [
     "HOLDS_SLOT",
     "SEEN",
     "STANDING_TRANSITIONS",
+    "AIPreference",
     "Adjudication",
     "Appeal",
     "AppealState",

@@ -44,6 +44,9 @@ class Campaign(models.Model):
     state = models.CharField(max_length=16, choices=CampaignState, default=CampaignState.DRAFT)
     k = models.PositiveSmallIntegerField(default=4)
     overlap = models.PositiveSmallIntegerField(default=1)  # rankings wanted a task
+    people_share = models.PositiveSmallIntegerField(
+        default=100
+    )  # percent of tasks for people; the rest waits for an AI
     lease_minutes = models.PositiveSmallIntegerField(default=20)
     attributes = models.JSONField(default=list, blank=True)  # scales to rate each text on: annotation.attributes
     most_rankings = models.PositiveIntegerField(
@@ -66,6 +69,7 @@ class Campaign(models.Model):
             models.CheckConstraint(
                 condition=models.Q(overlap__gte=1, overlap__lte=25), name="campaign_overlap_is_1_to_25"
             ),
+            models.CheckConstraint(condition=models.Q(people_share__lte=100), name="people_share_is_0_to_100"),
             models.CheckConstraint(condition=models.Q(lease_minutes__gte=1), name="campaign_lease_is_a_minute_or_more"),
             models.CheckConstraint(
                 condition=models.Q(extra_below=None, extra_most=None)

@@ -24,12 +24,22 @@ class CannotRank(models.TextChoices):
     OTHER = "other", _("another reason")
 
 
+class PeoplesRankings(models.Manager["Ranking"]):
+    """Without those of feedback models, which count nowhere unless they are asked for by `Ranking.with_ai`."""
+
+    def get_queryset(self) -> models.QuerySet[Ranking]:
+        return super().get_queryset().filter(is_ai=False)
+
+
 class Ranking(models.Model):
-    """One rater's weak order of a task, or why there is none. Nothing is overwritten: a correction is a row that supersedes."""
+    """One rater's weak order of a task, or why there is none. Nothing is overwritten: a correction is a row that supersedes.
+
+    A feedback model's is marked, holds no slot, and says in `AIPreference` what it follows from.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     client_uuid = models.UUIDField(unique=True)  # made in the browser when the task is shown: a replay finds its row
-    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="rankings")
+    assignment = models.ForeignKey(Assignment, null=True, on_delete=models.PROTECT, related_name="rankings")
     task = models.ForeignKey(RankingTask, on_delete=models.PROTECT, related_name="rankings")
     rater = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="rankings")
     tiers = models.JSONField()  # [[completion id, ...], ...], best tier first; ids in a tier are tied; `edit` leads
@@ -46,15 +56,29 @@ class Ranking(models.Model):
     num_characters = models.PositiveIntegerField(null=True)  # of the texts that were shown
     guideline = models.ForeignKey(Guideline, null=True, on_delete=models.PROTECT, related_name="+")
     is_simulated = models.BooleanField(default=False)
+    is_ai = models.BooleanField(default=False)
     is_live = models.BooleanField(default=True)  # false once superseded or withdrawn
     supersedes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="superseded_by")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PeoplesRankings()
+    with_ai = models.Manager["Ranking"]()
 
     class Meta:
         ordering: ClassVar = ["created_at", "pk"]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["assignment"], condition=models.Q(is_live=True), name="one_live_ranking_an_assignment"
+            ),
+            models.UniqueConstraint(
+                fields=["task", "rater"],
+                condition=models.Q(is_ai=True, is_live=True),
+                name="one_live_ai_ranking_a_task",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_ai=False, assignment__isnull=False)
+                | models.Q(is_ai=True, assignment__isnull=True, is_simulated=False),
+                name="people_rank_by_assignment_and_ai_without",
             ),
             models.CheckConstraint(
                 condition=(models.Q(cannot_rank="") & ~models.Q(tiers=[]))
@@ -73,6 +97,12 @@ class Ranking(models.Model):
                 name="another_reason_is_written",
             ),
         ]
+
+    @property
+    def own_assignment(self) -> Assignment:
+        """Of a person's ranking: those of feedback models have none."""
+        assert self.assignment is not None
+        return self.assignment
 
     @property
     def shown_tiers(self) -> list[list[str]]:

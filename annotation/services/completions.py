@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from accounts.errors import Conflict, UserError
 from accounts.hints import hint
 from accounts.models import User
-from annotation.models import Campaign, Completion, Prompt, Queue, RankingTask, Slot, TaskCompletion
+from annotation.models import Campaign, Completion, Prompt, Queue, RankingTask, Slot, Split, TaskCompletion
 from annotation.services.queues import begin_anew, queue_of
 from registry.models import DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.services.datasets import freeze_dataset, read_rows
@@ -211,9 +211,16 @@ def merged(completions: list[Completion]) -> list[Completion]:
 
 
 def save_tasks(
-    campaign: Campaign, groups: Iterable[tuple[uuid.UUID, list[Completion]]], *, priority: int | None = None
+    campaign: Campaign,
+    groups: Iterable[tuple[uuid.UUID, list[Completion]]],
+    *,
+    priority: int | None = None,
+    all_to_people: bool = False,
 ) -> set[Queue]:
-    """Returns the queues that their slots stand in, which the caller lets begin anew; `priority` goes before the prompts' own."""
+    """Returns the queues that their slots stand in, which the caller lets begin anew; `priority` goes before the prompts' own.
+
+    Tasks that are not for people have no slots; `services.ai_gate.send_to_people` gives them some.
+    """
     given = list(groups)
     prompts = Prompt.objects.in_bulk([prompt for prompt, _ in given])
     tasks = [
@@ -237,7 +244,7 @@ def save_tasks(
         slot
         for task, _ in tasks
         for queue in [queues[task.prompt.language, task.prompt.skill]]
-        for slot in slots_of(task, queue=queue, count=campaign.overlap)
+        for slot in slots_of(task, queue=queue, count=campaign.overlap if all_to_people or is_for_people(task) else 0)
     )
     return set(queues.values())
 
@@ -248,6 +255,14 @@ def entries_of(task: RankingTask, completions: Iterable[Completion]) -> list[Tas
     if any(completion.parent_id for completion in texts):
         raise BetterVersion(gettext("A rater's better version of a text can't be a text of a task."))
     return [TaskCompletion(task=task, completion=one, index=index) for index, one in enumerate(texts)]
+
+
+def is_for_people(task: RankingTask) -> bool:
+    """Whether people rank it, whatever a feedback model says: all held-out prompts, and a share of the others by lot."""
+    if task.prompt.split == Split.TEST:
+        return True
+    lot = hashlib.sha256(f"people {task.campaign_id} {task.prompt.content_hash}".encode()).digest()
+    return int.from_bytes(lot[:4], "big") * 100 < task.campaign.people_share * 2**32
 
 
 def slots_of(task: RankingTask, *, queue: Queue | None, count: int) -> list[Slot]:

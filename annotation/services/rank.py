@@ -213,7 +213,7 @@ def correct_ranking(ranking: Ranking, *, rater: User, submission: Submission) ->
         mine = Ranking.objects.select_for_update().filter(pk=ranking.pk, rater=rater).first()
         if mine is None:
             raise NotFound(gettext("There is no such ranking of yours."), code="no_ranking")
-        assignment = own(mine.assignment, rater=rater)
+        assignment = own(mine.own_assignment, rater=rater)
         judged = judged_of(assignment, submission)
         known = Ranking.objects.filter(client_uuid=submission.client_uuid).first()
         if known is not None:

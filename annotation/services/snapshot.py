@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from accounts.numbers import whole
 from annotation.models import (
     Adjudication,
     Assignment,
-    AssignmentState,
     Campaign,
     Completion,
     Membership,
@@ -29,15 +27,16 @@ from annotation.models import (
     RankingTask,
     TaskKind,
 )
+from annotation.services.ai_labels import Feedback, facts_of, labels_of
 from annotation.services.completions import in_batches
-from annotation.services.snapshot_rows import Judged, pseudonym, ranking_row, row_of, shuffled
+from annotation.services.snapshot_card import SETTLED, card_of, query_of
+from annotation.services.snapshot_rows import Judged, Sure, pseudonym, ranking_row, row_of, shuffled, sure_pairs
 from audit.services import record
 from registry.models import DatasetKind, DatasetVersion, ModelVersion
 from registry.services.datasets import freeze_dataset
 from registry.services.schemas import RANKINGS, RATER_GROUP, SPLITS
 
 BATCH = 500
-SETTLED = "settled"  # where the state of an assignment stands: this order is a reviewer's
 CHOSEN = (
     "pk", "task__prompt__split", "rater", "is_simulated", "assignment__state", "guideline__number", "cannot_rank", "edit",
 )  # fmt: skip
@@ -66,7 +65,8 @@ class Snapshot:
     def rankings(self, split: str) -> Iterator[Judged]:
         numbers = count()
         for some in in_batches(self.ids[split], BATCH):
-            found = Ranking.objects.select_related("task__prompt", "assignment", "edit").in_bulk(some)
+            asked = Ranking.with_ai.select_related("task__prompt", "assignment", "edit", "rater")
+            found = asked.prefetch_related("preferences").in_bulk(some)
             found |= settled_among(some)
             names = {name for ranking in found.values() for name in names_of(ranking)}
             texts = {str(pk): text for pk, text in Completion.objects.filter(pk__in=names).values_list("pk", "text")}
@@ -79,6 +79,8 @@ class Snapshot:
         tiers, strengths = ranking.tiers, ranking.strengths
         if self.shuffled_seed is not None and split == "train":
             tiers, strengths = shuffled(tiers, strengths, texts=own, seed=self.shuffled_seed, number=number)
+        if ranking.is_ai:
+            return Judged(ranking, tiers, strengths, own, ranking.rater.username)
         # What a reviewer settled is of no group: it stands in place of all rankings of its task. It is saved nowhere.
         group = "" if ranking._state.adding else self.groups.get(ranking.rater_id, "")
         return Judged(ranking, tiers, strengths, own, pseudonym(self.name, ranking.rater_id), group)
@@ -86,20 +88,32 @@ class Snapshot:
     def rows(self, split: str) -> Iterator[dict[str, Any]]:
         """Comparisons; those of a prompt weigh 1 in sum, shared equally by its rankings, and by the pairs of each."""
         for _, group in groupby(self.rankings(split), key=lambda judged: judged.group):
-            told = [(judged, pairs) for judged in group if (pairs := judged.pairs())]
+            told = [(judged, pairs) for judged in group if (pairs := pairs_of(judged))]
             for judged, pairs in told:
-                for number, pair in enumerate(pairs):
-                    yield row_of(judged, pair, number=number, weight=1 / len(told) / len(pairs))
+                for number, sure in enumerate(pairs):
+                    yield row_of(judged, sure, number=number, weight=1 / len(told) / len(pairs))
+
+
+def pairs_of(judged: Judged) -> list[Sure]:
+    """A person's comparisons are as she ordered the texts, a feedback model's as sure as it said."""
+    return sure_pairs(judged) if judged.ranking.is_ai else [Sure(pair) for pair in judged.pairs()]
 
 
 def names_of(ranking: Ranking) -> list[str]:
     """Every text that it speaks of: those that were shown, and her own better version."""
-    shown: list[str] = ranking.assignment.order
+    if ranking.is_ai:
+        return [name for tier in ranking.tiers for name in tier]
+    shown: list[str] = ranking.own_assignment.order
     return [*([str(ranking.edit_id)] if ranking.edit_id else []), *shown]
 
 
 def freeze_snapshot(
-    campaign: Campaign, *, name: str, user: User | None, shuffled_seed: int | None = None
+    campaign: Campaign,
+    *,
+    name: str,
+    user: User | None,
+    shuffled_seed: int | None = None,
+    feedback: Feedback | None = None,
 ) -> DatasetVersion:
     """Freezes every live ranking of work, late ones included. Prompts keep the split that follows from their content.
 
@@ -107,23 +121,28 @@ def freeze_snapshot(
 
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
     nothing should be learned, judged on held-out rankings as people made them. The seeds 2n and 2n + 1 say the opposite of
-    each other. Raises `NoRankings`, `NoComparisons`, `NameTaken`.
+    each other. With `feedback` a feedback model's labels stand beside people's comparisons.
+    Raises `NoRankings`, `NoComparisons`, `NameTaken`.
     """
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True)
     settled = Adjudication.objects.filter(task__campaign=campaign, is_live=True)
     ordered = live.exclude(task__in=settled.values("task")).order_by("task__prompt__content_hash", "created_at", "pk")
     told = list(ordered.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
     told += [settled_row(one) for one in settled.select_related("task__prompt")]
+    gate, labels = labels_of(campaign, feedback, taken=Q(rankings__in=live) | Q(adjudications__in=settled))
+    told += labels.values_list(*CHOSEN, "task__prompt__content_hash", "created_at")
     chosen = sorted(told, key=lambda row: (row[8], row[9], row[0]))  # those of a prompt together
     if not chosen:
         raise NoRankings(gettext("%(campaign)s has no ranking yet.") % {"campaign": campaign.name})
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
     snapshot = Snapshot(name, campaign, ids, shuffled_seed, groups_of(campaign))
     refuse_without_comparisons(snapshot, chosen)
-    tasks = RankingTask.objects.filter(Q(rankings__in=live) | Q(adjudications__in=settled))
+    tasks = RankingTask.objects.filter(Q(rankings__in=live) | Q(adjudications__in=settled) | Q(rankings__in=labels))
+    ai = facts_of(gate, feedback, num=labels.count())
     made = freeze_dataset(
         name, kind=DatasetKind.PREFERENCE, splits={split: snapshot.rows(split) for split in SPLITS}, user=user,
-        query=query_of(snapshot, chosen), card=card_of(snapshot, chosen), parents=parents_of(tasks),
+        query=query_of(snapshot, chosen) | ({"ai": ai} if ai else {}), card=card_of(snapshot, chosen, ai=ai),
+        parents=parents_of(tasks),
         models_used=ModelVersion.objects.filter(completions__tasks__in=tasks).distinct(),
         is_simulated=any(row[3] for row in chosen), extra_files=lambda folder: write_rankings(snapshot, folder=folder),
     )  # fmt: skip
@@ -178,56 +197,6 @@ def as_ranking(settled: Adjudication) -> Ranking:
         id=settled.pk, task=settled.task, rater=settled.by, tiers=settled.tiers, strengths=settled.strengths,
         unranked=settled.unranked, assignment=Assignment(task=settled.task, rater=settled.by, order=order),
     )  # fmt: skip
-
-
-def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
-    """What was asked of the database, so that a lineage can say it and a second freeze can be compared."""
-    return {
-        "campaign": snapshot.campaign.slug,
-        "campaign_name": snapshot.campaign.name,
-        "num_rankings": len(chosen),
-        "num_raters": len({row[2] for row in chosen}),
-        "num_simulated": sum(row[3] for row in chosen),
-        "num_surplus": sum(row[4] == AssignmentState.SURPLUS for row in chosen),
-        "num_cannot_rank": sum(row[6] != "" for row in chosen),
-        "num_edits": sum(row[7] is not None for row in chosen),
-        "num_settled": sum(row[4] == SETTLED for row in chosen),
-        "attributes": snapshot.campaign.attributes,
-        **({"rater_groups": sorted(set(snapshot.groups.values()))} if snapshot.groups else {}),
-        "guidelines": sorted({row[5] for row in chosen if row[5] is not None}),
-        "rankings_sha256": hashlib.sha256("\n".join(sorted(str(row[0]) for row in chosen)).encode()).hexdigest(),
-        "shuffled_seed": snapshot.shuffled_seed,
-    }
-
-
-def card_of(snapshot: Snapshot, chosen: list[Any]) -> str:
-    simulated = sum(row[3] for row in chosen)
-    lines = [
-        f"Comparisons from {len(chosen):,} rankings by {len({row[2] for row in chosen}):,} raters of the campaign"
-        f" \u201c{snapshot.campaign.name}\u201d. One row a comparison; ties give none, and neither do texts that a rater left"
-        " out of the order, or two that are the same. `margin` adds up the strengths (1 to 4) between the two tiers. The"
-        " weights of a prompt's rows sum to 1. `rankings/` has the rankings as they were given. A rater's name is made for"
-        " this dataset alone.",
-    ]
-    if cannot := sum(row[6] != "" for row in chosen):
-        lines.append(f"{cannot:,} of the rankings say that their texts cannot be ranked, and give no comparison.")
-    if edits := sum(row[7] is not None for row in chosen):
-        lines.append(f"In {edits:,} rankings the first text is the rater's own better version of one of the others.")
-    if settled := sum(row[4] == SETTLED for row in chosen):
-        lines.append(
-            f"{settled:,} of the orders were settled by a reviewer, and stand in place of all rankings of their tasks."
-        )
-    if snapshot.groups:
-        names = ", ".join(sorted(set(snapshot.groups.values())))
-        lines.append(f"`rater_group` in `rankings/` is the group that the campaign put a rater in: {names}.")
-    if simulated:
-        lines.append(f"{simulated:,} of the rankings are by simulated raters: `simulated` marks their rows.")
-    if snapshot.shuffled_seed is not None:
-        lines.append(
-            f"**Shuffled control (seed {snapshot.shuffled_seed}).** In the training rows the completions of each ranking"
-            " have changed places at random, so nothing should be learned from them. Held-out rows are as raters gave them."
-        )
-    return "\n\n".join(lines)
 
 
 def write_rankings(snapshot: Snapshot, *, folder: Path) -> None:

@@ -45,8 +45,28 @@ class Judged:
         return [pair for pair in found if self.texts[pair.better].strip() != self.texts[pair.worse].strip()]
 
 
-def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[str, Any]:
-    ranking = judged.ranking
+@dataclass(frozen=True, slots=True)
+class Sure:
+    """A comparison, with the probability that it is the right way round where a feedback model told one."""
+
+    pair: Pair
+    label: float | None = None
+
+
+def sure_pairs(judged: Judged) -> list[Sure]:
+    """What a feedback model said of each two texts that differ; nothing of those that it finds equal, or abstained from."""
+    found = []
+    for told in judged.ranking.preferences.all():
+        first, second = str(told.first_id), str(told.second_id)
+        better, worse = (first, second) if told.p > 0.5 else (second, first)
+        is_said = told.p != 0.5 and not told.is_abstained
+        if is_said and judged.texts[better].strip() != judged.texts[worse].strip():
+            found.append(Sure(Pair(better, worse, 1, 1.0), max(told.p, 1 - told.p)))
+    return sorted(found, key=lambda sure: (judged.texts[sure.pair.better], judged.texts[sure.pair.worse]))
+
+
+def row_of(judged: Judged, sure: Sure, *, number: int, weight: float) -> dict[str, Any]:
+    ranking, pair = judged.ranking, sure.pair
     return {
         "prompt": judged.prompt,
         "chosen": [{"role": "assistant", "content": judged.texts[pair.better]}],
@@ -59,6 +79,7 @@ def row_of(judged: Judged, pair: Pair, *, number: int, weight: float) -> dict[st
         "margin": float(pair.margin),
         "weight": weight,
         "simulated": ranking.is_simulated,
+        **({"label": sure.label} if sure.label is not None else {}),
     }
 
 

@@ -99,7 +99,7 @@ def take_in(run: Run, campaign: Campaign, sheet: Sheet) -> int:
         RunQuestion.objects.bulk_create(rows)  # before any task: whoever comes second fails here, and makes none
         by_text = {UUID(each.id): completions_of(run, campaign, each, number=sheet.number) for each in new}
         groups_of = [(found[0].prompt_id, found) for found in by_text.values() if len(found) > 1]
-        begin_anew(save_tasks(campaign, groups_of, priority=VOTE_PRIORITY))
+        begin_anew(save_tasks(campaign, groups_of, priority=VOTE_PRIORITY, all_to_people=True))
         for row in rows:
             found = by_text[row.pk]
             if len(found) > 1:

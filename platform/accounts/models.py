@@ -36,10 +36,11 @@ GRANTS: dict[str, frozenset[Capability]] = {
 
 
 class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: knox has no types
-    """One person, or a simulated rater: whatever a simulated one does is marked so wherever it appears."""
+    """One person, a simulated rater, or a feedback model: whatever the latter two do is marked so wherever it appears."""
 
     role = models.CharField(max_length=16, choices=Role, default=Role.RATER)
     is_simulated = models.BooleanField(default=False)
+    is_ai = models.BooleanField(default=False)  # a feedback model, in whose name nobody signs in
     interface_language = models.CharField(max_length=8, blank=True)  # of pages; empty: as the browser asks
     # Action -> key, where she chose another: `annotation.keys` reads it.
     keys = models.JSONField(default=dict, blank=True)
@@ -53,6 +54,10 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # of tokens: 
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_has_a_known_role"),
             models.CheckConstraint(
                 condition=models.Q(is_simulated=False) | models.Q(role=Role.RATER), name="only_raters_are_simulated"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_ai=False) | models.Q(role=Role.RATER, is_active=False, is_simulated=False),
+                name="feedback_models_are_raters_who_never_sign_in",
             ),
         ]
 

@@ -25,6 +25,7 @@ from registry.services.datasets import read_rows
 from registry.services.lineage import lineage_of
 from registry.services.models import move_alias
 from registry.services.profiles import find_profile, read_curation, read_profile
+from registry.services.schemas import plain
 
 PAGE = 40
 ROWS_SHOWN = 10
@@ -106,8 +107,9 @@ def dataset_detail(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "kept": kept,
         "profile": profile_page.shown(profile) if profile is not None else None,
         "steps": curation_page.curation_steps(curation) if curation is not None else [],
+        "has_chains": (dataset.artifact.folder / "chains").is_dir(),
         "split": split,
-        "rows": [shown_row(row) for row in read_rows(dataset, split=split, limit=ROWS_SHOWN)],
+        "rows": [shown_row(plain(row, kind=dataset.kind)) for row in read_rows(dataset, split=split, limit=ROWS_SHOWN)],
         "formats": export.formats_of(dataset),
         "models": ModelVersion.objects.filter(datasets=dataset).order_by("created_at", "pk"),
         "picture": picture.draw(lineage_of(dataset)),

@@ -39,6 +39,11 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (gettext_noop("Reward"), ("rewards/desirable", "rewards/undesirable")),
         (gettext_noop("Accuracy"), ("eval_accuracy",)),
     ),
+    "constitutional": (
+        (gettext_noop("Harmful sentences, share of a text, by round"), ("harmfulness",)),
+        (gettext_noop("Score by round"), ("score",)),
+        (gettext_noop("What became of a round's revisions, shares"), ("kept", "unchanged", "leaked", "lost")),
+    ),
     "ppo": ON_REWARDS,
     "rloo": ON_REWARDS,
     "grpo": ON_REWARDS,

@@ -41,6 +41,8 @@ CHOICES = {
     "model|model:task": (gettext_noop("choose a model"), gettext_noop("there is no model yet")),
     "dataset:labelled": (gettext_noop("choose labelled texts"), gettext_noop("there are no labelled texts yet")),
     "dataset:prompts": (gettext_noop("choose prompts"), gettext_noop("there are no prompts yet")),
+    "dataset:completions": (gettext_noop("choose completions"), gettext_noop("there are no completions yet")),
+    "dataset:constitution": (gettext_noop("choose a constitution"), gettext_noop("there is no constitution yet")),
     "dataset:preference": (gettext_noop("choose preferences"), gettext_noop("there are no preferences yet")),
     "tokenizer": (gettext_noop("choose a tokenizer"), gettext_noop("there is no tokenizer yet")),
     "upload": (gettext_noop("choose an upload"), gettext_noop("there is no upload yet")),

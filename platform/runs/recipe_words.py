@@ -67,6 +67,10 @@ LACKS = (
     gettext_noop("Give one dataset, of the kind that is to be curated: a corpus or instructions."),
     gettext_noop("There is one weight a dataset of instructions, in the order of the inputs, or none."),
     gettext_noop("Choose a set to measure on: a corpus, instructions or labelled texts."),
+    gettext_noop("The critic is an endpoint, and none is told: fill in its address and model."),
+    gettext_noop("The critic is a model: choose one as the input model."),
+    gettext_noop("Texts are to be scored by a reward model: choose one as the input reward."),
+    gettext_noop("A share of helpful samples is asked for: choose prompts as the input helpful."),
 )
 
 

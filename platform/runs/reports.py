@@ -67,12 +67,15 @@ class ProfileReport:
 
 
 def report_of(run: Run) -> Report | ProfileReport | Preflight | Estimate | None:
-    """None for a run that made no report, or one of many models (`runs.measures`). Each is shown by its own `template`."""
+    """None for a run that made no report, one of many models (`runs.measures`), or judgements.
+
+    Each is shown by its own `template`.
+    """
     if not has_report(run):
         return None
     if run.is_estimate:
         return estimate_of(run)
-    if run.method == "measure":
+    if run.method in ("measure", "judge"):
         return None
     if run.method == "preflight":
         return preflight_of(run)

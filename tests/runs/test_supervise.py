@@ -133,8 +133,12 @@ def test_of_the_keys_of_endpoints_a_run_sees_the_one_that_its_recipe_names(tmp_p
     monkeypatch.setenv("STEADYHAND_KEY_MINE", "mine")
     monkeypatch.setenv("STEADYHAND_KEY_THEIRS", "theirs")
     monkeypatch.setenv("STEADYHAND_SECRET_KEY", "canary-of-the-key")
-    for named, seen in (("STEADYHAND_KEY_MINE", {"mine"}), ("STEADYHAND_SECRET_KEY", set()), ("", set())):
-        spec = Spec(run="r", method="ask", recipe={"key_variable": named})
+    endpoint = {"endpoint": {"key_variable": "STEADYHAND_KEY_MINE"}}
+    for recipe, seen in (
+        ({"key_variable": "STEADYHAND_KEY_MINE"}, {"mine"}), ({"key_variable": "STEADYHAND_SECRET_KEY"}, set()),
+        ({"key_variable": ""}, set()), (endpoint, {"mine"}), ({"endpoint": None}, set()),
+    ):  # fmt: skip
+        spec = Spec(run="r", method="ask", recipe=recipe)
         (tmp_path / SPEC).write_text(spec.dump())
         passed = environment("mark", key=key_variable(tmp_path))
         assert {"mine", "theirs", "canary-of-the-key"} & set(passed.values()) == seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +40,7 @@ class Server:
     takes_s: float = 0.0
     gives_logprobs: bool = True
     says: Any = None  # instead of completions
+    replies: Callable[[str], str] | None = None  # to the last words, instead of saying them again
     under_way: int = 0
     lock: Any = field(default_factory=threading.Lock)
 
@@ -64,7 +65,8 @@ class Server:
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         words = body["messages"][-1]["content"]
-        choices = [self.choice(f"{words} / {body['seed']} / {i}", body) for i in range(min(self.at_most, body["n"]))]
+        said = [f"{words} / {body['seed']} / {i}" for i in range(min(self.at_most, body["n"]))]
+        choices = [self.choice(self.replies(words) if self.replies else text, body) for text in said]
         usage = {"prompt_tokens": len(words), "completion_tokens": 3 * len(choices)}
         return {"object": "chat.completion", "choices": choices, "usage": usage}
 
@@ -76,8 +78,8 @@ class Server:
 
 
 @contextmanager
-def serving(**told: Any) -> Iterator[Server]:
-    server = Server(**told)
+def serving(of: type[Server] = Server, **told: Any) -> Iterator[Server]:
+    server = of(**told)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -53,7 +53,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def write_model(folder: Path, *, seed: int = 0, poison: bool = False, heads: int = 4) -> Input:
+def write_model(folder: Path, *, seed: int = 0, poison: bool = False, heads: int = 4, positions: int = 256) -> Input:
     """A causal Llama of 2 layers; `poison` makes one of its weights NaN."""
     torch.manual_seed(seed)
     words = tokenizer()
@@ -64,7 +64,7 @@ def write_model(folder: Path, *, seed: int = 0, poison: bool = False, heads: int
         num_hidden_layers=2,
         num_attention_heads=heads,
         num_key_value_heads=heads // 2,
-        max_position_embeddings=256,
+        max_position_embeddings=positions,
         tie_word_embeddings=True,
         pad_token_id=words.pad_token_id,
         eos_token_id=words.eos_token_id,

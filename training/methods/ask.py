@@ -7,20 +7,16 @@ before the next is taken up, so a run that was stopped, killed or refused goes o
 
 from __future__ import annotations
 
-import json
-import os
-from collections import defaultdict, deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import defaultdict
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from training import contract
-from training.context import RunContext, Stopped
+from training.context import RunContext
 from training.contract import Failure
 from training.mechanics import datasets
 from training.mechanics.generation import completions, sampling
-from training.mechanics.generation.endpoint import Answer, Choice, Endpoint, Pace
+from training.mechanics.generation.endpoint import Answer, Endpoint
+from training.mechanics.generation.journal import Journal, ask_all, endpoint_of
 from training.recipes.ask import AskRecipe
 
 SEED_BITS = 31  # what every server takes
@@ -38,67 +34,29 @@ class Request:
     seed: int
 
 
-class Journal:
-    """Answers by the number of their request, one line each, on the disk before anything else happens."""
-
-    def __init__(self, path: Path) -> None:
-        self.answers: dict[int, Answer] = {}
-        if path.exists():
-            lines = path.read_text().split("\n")
-            for line in lines[:-1]:
-                if line:
-                    self.take(line)
-        self._file = path.open("a", encoding="utf-8")
-        if contract.ends_torn(path):  # a writer was killed within a line, which is no answer
-            self._file.write("\n")
-
-    def take(self, line: str) -> None:
-        try:
-            told = json.loads(line)
-        except ValueError:
-            return  # the torn line of an earlier attempt
-        choices = [Choice(**choice) for choice in told["choices"]]
-        self.answers[told["request"]] = Answer(choices, told["read"], told["written"])
-
-    def add(self, number: int, answer: Answer) -> None:
-        self._file.write(json.dumps({"request": number, **asdict(answer)}) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self.answers[number] = answer
-
-
 def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, AskRecipe)
-    endpoint = Endpoint(
-        recipe.url, key_of(recipe), recipe.retries, recipe.timeout_s, Pace(recipe.requests_a_minute),
-        lambda: context.stop_requested,
-    )  # fmt: skip
+    endpoint = endpoint_of(recipe, stop_requested=lambda: context.stop_requested)
     requests = plan(context, recipe)
     journal = Journal(context.checkpoints / "answers.jsonl")
-    ask_all(context, recipe, requests, endpoint=endpoint, journal=journal)
+    ask_all(
+        range(len(requests)),
+        lambda number: answer(recipe, requests[number], endpoint),
+        journal,
+        at_once=recipe.at_once,
+        stop_requested=lambda: context.stop_requested,
+        tell=lambda done: context.progress("asking", done, len(requests), unit="requests"),
+        heard=lambda number: tell(context, recipe, requests, number, journal),
+    )
     rows = sorted(rows_of(context, recipe, requests, journal), key=lambda row: row.pop("place"))
     completions.write(context.output, rows, card=card_of(recipe))
     return {
         "num_prompts": len(rows) // recipe.k,
         "num_completions": len(rows),
         "ended_rate": sum(row["ended"] for row in rows) / len(rows),
-        **charged(recipe, journal),
+        **journal.charged(recipe),
     }
-
-
-def key_of(recipe: AskRecipe) -> str:
-    """Raises `Failure("no_key")`."""
-    if not recipe.key_variable:
-        return ""
-    key = os.environ.get(recipe.key_variable, "").strip()
-    if not key:
-        raise Failure(
-            "no_key",
-            f"{recipe.key_variable} is not set where this run works.",
-            advice="Set it in the environment of the workers, start them again, and resume the run.",
-        )
-    return key
 
 
 def plan(context: RunContext, recipe: AskRecipe) -> list[Request]:
@@ -115,34 +73,6 @@ def plan(context: RunContext, recipe: AskRecipe) -> list[Request]:
             seed = own[indices[0]] >> (63 - SEED_BITS)
             requests.append(Request(row["id"], messages, tuple(indices), temperature, seed))
     return requests
-
-
-def ask_all(
-    context: RunContext, recipe: AskRecipe, requests: list[Request], *, endpoint: Endpoint, journal: Journal
-) -> None:
-    """Raises the first `Failure`, or `Stopped`, once what is under way is answered and written down: it is paid for."""
-    waiting = deque(number for number in range(len(requests)) if number not in journal.answers)
-    running: dict[Future[Answer], int] = {}
-    ended: Failure | Stopped | None = None
-    with ThreadPoolExecutor(recipe.at_once) as pool:
-        while running or (waiting and not ended):
-            context.progress("asking", len(journal.answers), len(requests), unit="requests")
-            while waiting and not ended and len(running) < recipe.at_once:
-                number = waiting.popleft()
-                running[pool.submit(answer, recipe, requests[number], endpoint)] = number
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                number = running.pop(future)
-                try:
-                    journal.add(number, future.result())
-                except (Failure, Stopped) as error:
-                    ended = ended or error
-                else:
-                    tell(context, recipe, requests, number, journal)
-            if context.stop_requested:
-                ended = ended or Stopped()
-    if ended and len(journal.answers) < len(requests):
-        raise ended
-    context.progress("asking", len(requests), len(requests), unit="requests")
 
 
 def answer(recipe: AskRecipe, request: Request, endpoint: Endpoint) -> Answer:
@@ -179,19 +109,8 @@ def tell(context: RunContext, recipe: AskRecipe, requests: list[Request], number
         return
     request, first = requests[number], journal.answers[number].choices[0]
     context.sample(request.indices[0], prompt=request.messages[-1]["content"], text=first.text, ended=first.ended)
-    if charges := charged(recipe, journal):
+    if charges := journal.charged(recipe):
         context.metric(len(journal.answers), **charges)
-
-
-def charged(recipe: AskRecipe, journal: Journal) -> dict[str, float]:
-    """Tokens and their cost so far; nothing where the endpoint did not count."""
-    read = written = 0
-    for one in journal.answers.values():
-        if one.read is None or one.written is None:
-            return {}
-        read, written = read + one.read, written + one.written
-    cost = (read * recipe.price_read + written * recipe.price_written) / 1e6
-    return {"tokens_read": read, "tokens_written": written, "cost": cost}
 
 
 def rows_of(context: RunContext, recipe: AskRecipe, requests: list[Request], journal: Journal) -> list[dict[str, Any]]:

@@ -25,12 +25,13 @@ from training.mechanics import checkpoints, models
 from training.mechanics.people import rankings
 from training.mechanics.people.flips import flip_rates, with_flips
 from training.mechanics.people.pairs import chosen_rows
+from training.mechanics.people.soft_labels import refuse_soft
 from training.mechanics.preference import length_audit
 from training.mechanics.preference.dpo_trainer import DpoRun
 from training.mechanics.preference.length_audit import LengthAudit
 from training.mechanics.trainers.judgement import ceiling
 from training.mechanics.trainers.pairs import as_dataset, read_pairs, scale_weights
-from training.recipes.dpo import DpoRecipe
+from training.recipes.dpo import SORTED, DpoRecipe
 
 
 def run(context: RunContext) -> dict[str, Any]:
@@ -64,6 +65,10 @@ def selected(
     needs = recipe.pairs != "all" or recipe.flips == "estimated"
     whole = rankings.read_rankings(context.input("preferences"), split="train") if needs else []
     learned = chosen_rows(rows, which=recipe.pairs, groups=whole)
+    if sorted_losses := SORTED & recipe.losses.keys():
+        refuse_soft(
+            learned, what=f"{sorted(sorted_losses)[0]}, which compares ranks in a batch,", advice="Choose another loss."
+        )
     if recipe.flips != "estimated":
         return learned, held_out
     rates = flip_rates(whole or rankings.of_comparisons(rows), context=context)

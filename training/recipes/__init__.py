@@ -2,6 +2,7 @@
 
 from training.recipes.ask import AskRecipe
 from training.recipes.base import Recipe
+from training.recipes.constitutional import ConstitutionalRecipe
 from training.recipes.curate import CurateRecipe
 from training.recipes.dpo import DpoRecipe
 from training.recipes.evaluate import EvaluateRecipe
@@ -9,6 +10,7 @@ from training.recipes.finetune import FinetuneRecipe
 from training.recipes.generate import GenerateRecipe
 from training.recipes.grpo import GrpoRecipe
 from training.recipes.import_model import ImportModelRecipe
+from training.recipes.judge import JudgeRecipe
 from training.recipes.kto import KtoRecipe
 from training.recipes.measure import MeasureRecipe
 from training.recipes.merge import MergeRecipe
@@ -34,6 +36,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "merge": MergeRecipe,
     "generate": GenerateRecipe,
     "ask": AskRecipe,
+    "constitutional": ConstitutionalRecipe,
+    "judge": JudgeRecipe,
     "reward": RewardRecipe,
     "dpo": DpoRecipe,
     "kto": KtoRecipe,

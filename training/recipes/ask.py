@@ -23,7 +23,18 @@ class Endpoint(Recipe):
     )  # fmt: skip
 
 
-class AskRecipe(CompletionsRecipe, Endpoint):
+class Paced(Endpoint):
+    """An endpoint that is asked many times: how fast, how often again, and at what price."""
+
+    requests_a_minute: int = Field(60, ge=1, le=100_000, description="At most, retries included.")
+    at_once: int = Field(4, ge=1, le=64, description="Requests under way at one time.")
+    retries: int = Field(6, ge=0, le=20, description="Of one request, where the endpoint is busy or out of order.")
+    timeout_s: float = Field(120, gt=0, le=3600, description="Seconds to wait for one answer.")
+    price_read: float = Field(0, ge=0, le=1e6, description="Of a million tokens of prompts, for the run's cost.")
+    price_written: float = Field(0, ge=0, le=1e6, description="Of a million tokens of completions.")
+
+
+class AskRecipe(CompletionsRecipe, Paced):
     summary: ClassVar[str] = "Ask an OpenAI-compatible endpoint for K completions of every prompt."
     inputs: ClassVar[dict[str, str]] = {"prompts": "dataset:prompts"}
     no_estimate: ClassVar[str] = "An endpoint's pace and price are its own: asking it costs what is to be found out."
@@ -34,10 +45,4 @@ class AskRecipe(CompletionsRecipe, Endpoint):
         (), max_length=4, description="A completion also ends where one of these begins, which is left out of its text."
     )
     logprobs: bool = Field(True, description="Ask for log-probabilities; some endpoints refuse.")
-    requests_a_minute: int = Field(60, ge=1, le=100_000, description="At most, retries included.")
-    at_once: int = Field(4, ge=1, le=64, description="Requests under way at one time.")
-    retries: int = Field(6, ge=0, le=20, description="Of one request, where the endpoint is busy or out of order.")
-    timeout_s: float = Field(120, gt=0, le=3600, description="Seconds to wait for one answer.")
-    price_read: float = Field(0, ge=0, le=1e6, description="Of a million tokens of prompts, for the run's cost.")
-    price_written: float = Field(0, ge=0, le=1e6, description="Of a million tokens of completions.")
     seed: int = Field(0, ge=0, description="Sent with each request, with the prompt and a number mixed in.")

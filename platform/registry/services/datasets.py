@@ -22,7 +22,7 @@ from registry.services import cards, importing
 from registry.services.artifacts import discard, new_stage, store_folder
 from registry.services.digests import Digests
 from registry.services.names import NameTaken, check_length, check_slug
-from registry.services.schemas import SCHEMAS, SPLITS, RowsHash, complaint_about, prompt_sha256
+from registry.services.schemas import OPTIONAL, SCHEMAS, SPLITS, RowsHash, complaint_about, plain, prompt_sha256
 
 BATCH, MOST_CHARACTERS = 1000, 8 * 2**20  # rows written at once, fewer where they are long: a row may be a book
 READ_AT_ONCE = 200  # rows
@@ -74,6 +74,7 @@ def freeze_dataset(
         for split, rows in splits.items():
             write_split(folder, split=split, rows=rows, tally=tally)
         tally.close(folder)
+        add_optional(folder, tally=tally)
         if extra_files:
             extra_files(folder)
         facts = cards.Facts(
@@ -175,6 +176,8 @@ class Tally:
     splits: dict[str, int] = field(default_factory=dict)
     num_simulated: int = 0
     rows_sha256: str = ""
+    optional: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
+    """Of each split's rows, what stands in columns that a dataset need not have: 8 bytes a row."""
     rows: RowsHash = field(init=False)
     prompts: Digests = field(init=False)
 
@@ -187,7 +190,7 @@ class Tally:
         self.prompts.add(prompt + bytes([SPLITS.index(split)]))
         self.splits[split] = self.splits.get(split, 0) + 1
         self.num_simulated += row.get("simulated") is True
-        self.rows.add(split, row)
+        self.rows.add(split, plain(row, kind=self.kind))
 
     def close(self, folder: Path) -> None:
         """All rows of `folder` were added. Raises `NoRows`, and `TwoSplits` for a prompt that another split has."""
@@ -227,18 +230,45 @@ def write_split(folder: Path, *, split: str, rows: Rows, tally: Tally) -> None:
             gettext("There is no split called %(split)s: there are %(known)s.")
             % {"split": split, "known": " and ".join(SPLITS)}
         )
-    schema = SCHEMAS[tally.kind]
+    schema, optional = SCHEMAS[tally.kind], OPTIONAL.get(tally.kind, pa.schema([]))
     writer: pq.ParquetWriter | None = None
     try:
         for batch in _batches(rows, kind=tally.kind, split=split):
             writer = writer or pq.ParquetWriter(folder / "data" / f"{split}{SHARD}", schema, compression="zstd")
-            written = pa.RecordBatch.from_pylist(batch, schema=schema)
+            written = pa.RecordBatch.from_pylist(batch, schema=pa.schema([*schema, *optional]))
             for row in written.to_pylist():
                 tally.add(split, row)
-            writer.write_batch(written)
+            writer.write_batch(written.select(schema.names))
+            if len(optional):
+                tally.optional.setdefault(split, []).append(written.select(optional.names))
     finally:
         if writer:
             writer.close()
+
+
+def add_optional(folder: Path, *, tally: Tally) -> None:
+    """Where a row says something in an optional column, all splits have it: readers ask for the same columns in each.
+
+    It is known only when all rows went by, and a dataset without one is written once, as ever.
+    """
+    tables = {split: pa.Table.from_batches(batches) for split, batches in tally.optional.items()}
+    told = [
+        field for field in OPTIONAL.get(tally.kind, ()) if any(len(t[field.name].drop_null()) for t in tables.values())
+    ]
+    for split, table in tables.items() if told else ():
+        path = folder / "data" / f"{split}{SHARD}"
+        stage = path.with_suffix(".stage")
+        first = 0
+        with pq.ParquetFile(path) as file:
+            schema = pa.schema([*file.schema_arrow, *told])
+            with pq.ParquetWriter(stage, schema, compression="zstd") as writer:
+                for group in range(file.num_row_groups):
+                    rows = file.read_row_group(group)
+                    for field_ in told:
+                        rows = rows.append_column(field_, table[field_.name].slice(first, len(rows)))
+                    writer.write_table(rows)
+                    first += len(rows)
+        stage.replace(path)
 
 
 def _batches(rows: Rows, *, kind: str, split: str) -> Iterator[list[dict[str, Any]]]:

@@ -24,7 +24,7 @@ from registry.models import DatasetKind, DatasetVersion
 from registry.services import cards, profiles
 from registry.services.artifacts import told_if_full, verify
 from registry.services.datasets import BATCH, SHARD, read_rows, rows_below
-from registry.services.schemas import SCHEMAS, SPLITS
+from registry.services.schemas import OPTIONAL, SCHEMAS, SPLITS, optional_names
 from registry.services.zips import Spill, ZipDownload, zipped
 
 Row = dict[str, Any]
@@ -53,6 +53,7 @@ COMPARISONS = (
     " them together. `weight` makes prompts count alike, `margin` says how strongly the rater preferred. Raters are"
     " pseudonyms."
 )
+LABELS_TOLD = " `label`, where there is one, is the probability that `chosen` is the better text."
 # By one ranking; `rater_group` where the campaign names groups.
 SAID = ("rater", "rater_group", "tiers", "strengths", "seconds", "simulated", "all_bad", "cannot_rank", "texts")
 SPEAKERS = {"user": "Human", "assistant": "Assistant"}
@@ -156,7 +157,10 @@ def splits_of(dataset: DatasetVersion, *, fmt: str) -> dict[str, int]:
 
 
 def read_as(dataset: DatasetVersion, *, fmt: str) -> str:
-    return READ_AS.get(fmt, COMPARISONS) if dataset.kind == DatasetKind.PREFERENCE else ""
+    if dataset.kind != DatasetKind.PREFERENCE:
+        return ""
+    has_labels = fmt != RANKINGS and "label" in schema_of(dataset).names
+    return READ_AS.get(fmt, COMPARISONS) + (LABELS_TOLD if has_labels else "")
 
 
 def rows_of(dataset: DatasetVersion, *, fmt: str, split: str) -> Iterator[Row]:
@@ -168,6 +172,9 @@ def rows_of(dataset: DatasetVersion, *, fmt: str, split: str) -> Iterator[Row]:
 
 def schema_of(dataset: DatasetVersion) -> pa.Schema:
     schema = SCHEMAS[dataset.kind]
+    if optional := OPTIONAL.get(dataset.kind):
+        there = {name for path in dataset.artifact.folder.glob("data/*.parquet") for name in pq.read_schema(path).names}
+        schema = pa.schema([*schema, *(column for column in optional if column.name in there)])
     if dataset.kind != DatasetKind.PROMPTS:
         return schema
     return pa.schema([column.with_name("prompt") if column.name == "messages" else column for column in schema])
@@ -184,6 +191,7 @@ def hh_row(row: Row) -> Row:
         "chosen": before + transcript(row["chosen"]),
         "rejected": before + transcript(row["rejected"]),
         "simulated": row["simulated"],
+        **{name: row[name] for name in optional_names(DatasetKind.PREFERENCE) if name in row},
     }
 
 

@@ -21,7 +21,15 @@ from registry.models import DatasetKind
 from registry.services.digests import Counts, short
 from registry.services.layouts import content_id, shaped, unfolded
 from registry.services.lines import BadFile, BadLine, raw_rows
-from registry.services.schemas import SCHEMAS, SPLITS, complaint_about, prompt_sha256, split_of
+from registry.services.schemas import (
+    SCHEMAS,
+    SPLITS,
+    complaint_about,
+    optional_names,
+    plain,
+    prompt_sha256,
+    split_of,
+)
 
 MOST_TOLD = 20  # bad lines in one answer
 KINDS = (
@@ -183,9 +191,10 @@ def line_of(number: int, raw: Any, *, kind: str) -> Line:
     if split not in ("", *SPLITS):
         raise BadLine(gettext("names a split that is not %(known)s") % {"known": " or ".join(SPLITS)})
     row, used = shaped(raw, kind=kind)
-    whole = {name: row[name] for name in SCHEMAS[kind].names if name in row}
+    names = [*SCHEMAS[kind].names, *optional_names(kind)]
+    whole = plain({name: row[name] for name in names if name in row}, kind=kind)
     whole.setdefault("id", content_id(whole))
     if complaint := complaint_about({"weight": 1.0, **whole} if kind == DatasetKind.PREFERENCE else whole, kind=kind):
         raise BadLine(complaint)
-    left_out = frozenset(map(str, raw.keys() - used - {"split"} - set(SCHEMAS[kind].names)))
+    left_out = frozenset(map(str, raw.keys() - used - {"split"} - set(names)))
     return Line(number, split, whole, prompt_sha256(whole, kind=kind), left_out)

@@ -43,6 +43,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     DatasetKind.CONSTITUTION: principles.SCHEMA,
 }  # fmt: skip
+# Columns that a dataset has where one of its rows says something in them: how sure it is that `chosen` is the better text.
+OPTIONAL: dict[str, pa.Schema] = {DatasetKind.PREFERENCE: pa.schema([("label", pa.float64())])}
 # What one ranking says of each of its texts. Never empty and without nulls, so that a reader of JSON lines, who guesses
 # types split by split, guesses the same of each; `flags` are words, `ratings` is JSON, `better_than` an id or nothing.
 TEXTS = pa.list_(
@@ -136,7 +138,7 @@ def complaint_about(row: Any, *, kind: str) -> str | None:
         return gettext("is not an object")
     schema = SCHEMAS[kind]
     for name in row:
-        if name not in schema.names:
+        if name not in schema.names and name not in optional_names(kind):
             return gettext("has an unknown column %(column)s") % {"column": name}
     for field in schema:
         if field.name not in row:
@@ -144,6 +146,17 @@ def complaint_about(row: Any, *, kind: str) -> str | None:
         if complaint := _about_value(row[field.name], field.type):
             return gettext("%(complaint)s in %(column)s") % {"complaint": complaint, "column": field.name}
     return _about_shape(row, kind=kind)
+
+
+def optional_names(kind: str) -> list[str]:
+    schema = OPTIONAL.get(kind)
+    return list(schema.names) if schema is not None else []
+
+
+def plain(row: Row, *, kind: str) -> dict[str, Any]:
+    """The row without optional columns in which it says nothing: the same row as in a dataset that doesn't have them."""
+    names = optional_names(kind)
+    return {name: value for name, value in row.items() if value is not None or name not in names}
 
 
 def _about_value(value: Any, kind: pa.DataType) -> str | None:
@@ -213,4 +226,7 @@ def _about_shape(row: Row, *, kind: str) -> str | None:
                 return gettext("must have one assistant's message each as chosen and rejected")
             if row["weight"] <= 0:
                 return gettext("has a weight that is not above 0")
+            label = row.get("label")
+            if label is not None and (_about_value(label, pa.float64()) or not 0.5 <= label <= 1):
+                return gettext("has a label that is no number from 0.5 to 1")
     return None

@@ -97,7 +97,10 @@ class Child:
 
 
 def key_variable(folder: Path) -> str:
-    name = str(contract.read_spec(folder).recipe.get("key_variable", ""))
+    """Of the recipe, or of the endpoint in it, which is a field of methods that may do without one."""
+    recipe = contract.read_spec(folder).recipe
+    told = recipe.get("endpoint") or recipe
+    name = str(told.get("key_variable", ""))
     return name if name.startswith(KEYS) else ""
 
 

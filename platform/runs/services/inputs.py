@@ -38,6 +38,7 @@ THINGS = {
     "dataset:prompts": gettext_noop("a prompts dataset"),
     "dataset:completions": gettext_noop("a completions dataset"),
     "dataset:preference": gettext_noop("a preference dataset"),
+    "dataset:constitution": gettext_noop("a constitution"),
     "tokenizer": gettext_noop("a tokenizer"),
     "report": gettext_noop("a report"),
     "upload": gettext_noop("an upload"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -20,12 +20,16 @@ SAID = 300  # characters of a refusal that are told
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`num_tokens` and `logprob` (summed, in nats, as the endpoint gives them) are none where it did not say."""
+    """`num_tokens` and `logprob` (summed, in nats, as the endpoint gives them) are none where it did not say.
+
+    `tops`: of each token the likeliest ones in its place, with their log-probabilities, where they were asked for and given.
+    """
 
     text: str
     ended: bool
     num_tokens: int | None
     logprob: float | None
+    tops: list[dict[str, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def read_answer(response: Any) -> Answer:
         ) from error
     if len(choices) == 1 and choices[0].num_tokens is None and written is not None:
         only = choices[0]
-        choices = [Choice(only.text, only.ended, written, only.logprob)]
+        choices = [replace(only, num_tokens=written)]
     return Answer(choices, read, written)
 
 
@@ -148,4 +152,11 @@ def read_choice(choice: dict[str, Any]) -> Choice:
         ended=choice.get("finish_reason") == "stop",
         num_tokens=None if tokens is None else len(tokens),
         logprob=None if tokens is None else float(sum(token["logprob"] for token in tokens)),
+        tops=tops_of(tokens or []),
     )
+
+
+def tops_of(tokens: list[dict[str, Any]]) -> list[dict[str, float]] | None:
+    if not any(token.get("top_logprobs") for token in tokens):
+        return None
+    return [{top["token"]: float(top["logprob"]) for top in token.get("top_logprobs") or []} for token in tokens]

@@ -25,7 +25,7 @@ class RankingCollator:
 
     `orders_of` (B,), how many orders each group has; `places`, `tiers`, `below` (O, K), an order's texts, best first, the
     number of the tier of each and how far that is below the first; `weights`, `lots` (O,); `chosen`, `rejected` (P,);
-    `head_weights` (O, H), where a model has several heads.
+    `head_weights` (O, H), where a model has several heads; `soft_labels` (O,), where an order may be the other way round.
     """
 
     reader: Reader
@@ -37,6 +37,7 @@ class RankingCollator:
             place = [texts.setdefault(Text(ids, group=group.id), len(texts)) for ids in group.ids]
             orders += [(order, place) for order in group.orders]
         pairs = [(place[a], place[b]) for order, place in orders for a, b in order.pairs]
+        labels = [order.label for order, _ in orders]
         of_heads = [order.heads for order, _ in orders if order.heads]
         chosen, rejected = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).unbind(dim=1)
         # `orders_of` stands first: the trainer takes the size of a batch from the first tensor it meets.
@@ -48,6 +49,7 @@ class RankingCollator:
             "chosen": chosen,
             "rejected": rejected,
             **({"head_weights": torch.tensor(of_heads)} if of_heads else {}),
+            **({"soft_labels": torch.tensor(labels)} if min(labels) < 1 else {}),
             **read_together(list(texts), reader=self.reader),
         }
 

@@ -97,6 +97,7 @@ def of_rankings(groups: Sequence[Group], which: Which) -> list[dict[str, Any]]:
     orders = [one for one in orders if one[2]]
     num = Counter(group.id for group, _, _ in orders)
     rows = []
+    soft = any(order.label < 1 for _, order, _ in orders)
     for group, order, places in orders:
         below = {text: down for tier, down in zip(order.tiers, order.below, strict=True) for text in tier}
         pairs = [Pair(a, b, below[b] - below[a]) for a, b in places]
@@ -107,6 +108,7 @@ def of_rankings(groups: Sequence[Group], which: Which) -> list[dict[str, Any]]:
                         "prompt": messages(group.prompt), "chosen": messages(group.replies[a]),
                         "rejected": messages(group.replies[b]), "weight": share / num[group.id],
                         "margin": pair.margin, "group_id": group.id, "rater": order.rater,
+                        **({"label": order.label} if soft else {}),
                     }
                 )  # fmt: skip
     return rows

@@ -1,8 +1,9 @@
 """What a reward model is trained on: a prompt, every text of it that somebody ranked, and all the orders they were put in.
 
 A dataset's `rankings/` has whole orders, with ties and strengths; a dataset of comparisons alone (HH, TRL, imports) has
-orders of two. Either way a prompt is one element of a batch and weighs once, however many raters ranked it: each order of it
-has an equal share, and votes of several raters on one pair come to a soft label.
+orders of two, and so has a ranking whose comparisons say how sure they are (`soft_labels`). Either way a prompt is one element
+of a batch and weighs once, however many raters ranked it: each order of it has an equal share, and votes of several raters on
+one pair come to a soft label.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from training.context import RunContext
 from training.contract import Failure, Input
 from training.mechanics import datasets
 from training.mechanics.datasets import Message
+from training.mechanics.people.soft_labels import are_soft, label_of
 from training.mechanics.shared_prefix import Ids
 
 MOST_TEXTS = 16  # of one element: what a batch holds is bounded, where a prompt has hundreds of comparisons
@@ -36,6 +40,8 @@ class Order:
     """A pseudonym."""
     lot: float = 0.0
     """The probability that it was given by lot."""
+    label: float = 1.0
+    """The probability that it is not the other way round, of two texts."""
     heads: tuple[float, ...] = ()
     """How much it counts for each head of a model; empty where there is one."""
 
@@ -83,22 +89,47 @@ class Judged:
     weight: float | None
     """None for an equal share of its prompt."""
     rater: str
+    label: float = 1.0
+    part: float = 1.0
+    """Of a ranking: a comparison is as much of one as it has comparisons."""
 
 
 def read_rankings(preferences: Input, *, split: str) -> list[Group]:
-    """Of the whole rankings that stand beside the comparisons; empty where there are none."""
+    """Of the whole rankings that stand beside the comparisons; empty where there are none.
+
+    Where comparisons have soft labels, an order has no place for them: rankings of such comparisons are read as these, and so
+    are comparisons whose ranking doesn't stand beside them. A ranking weighs what it did.
+    """
     rows = datasets.read_rows(preferences, split=split, folder="rankings")
-    return gathered(judged for row in rows if (judged := of_ranking(row)).tiers)
+    pairs = labelled_pairs(preferences, {row["ranking_id"] for row in rows}) if rows and split == "train" else []
+    taken = {row["ranking_id"] for row in pairs}
+    judged = [of_ranking(row) for row in rows if row["ranking_id"] not in taken]
+    times = Counter(row["ranking_id"] for row in pairs)
+    judged += [replace(of_pair(row), weight=None, part=1 / times[row["ranking_id"]]) for row in pairs]
+    return gathered(one for one in judged if one.tiers)
+
+
+def labelled_pairs(preferences: Input, rankings: set[str]) -> list[dict[str, Any]]:
+    """The training comparisons of rankings of which one has a label, or that are none of `rankings`; none without labels."""
+    files = sorted(Path(preferences.path, "data").glob("train-*.parquet"))
+    if not any("label" in pq.read_schema(path).names for path in files):
+        return []
+    rows = datasets.read_rows(preferences, split="train")
+    if not are_soft(rows):
+        return []
+    told = {row["ranking_id"] for row in rows if row.get("label") is not None}
+    return [row for row in rows if row["ranking_id"] in told or row["ranking_id"] not in rankings]
 
 
 def of_comparisons(rows: Iterable[dict[str, Any]]) -> list[Group]:
     """Rows of comparisons as orders of two."""
-    return gathered(
-        Judged(
-            row["group_id"], told(row["prompt"]), ((told(row["chosen"]),), (told(row["rejected"]),)),
-            (0.0, row["margin"]), row["weight"], row["rater"],
-        )
-        for row in rows
+    return gathered(map(of_pair, rows))
+
+
+def of_pair(row: dict[str, Any]) -> Judged:
+    return Judged(
+        row["group_id"], told(row["prompt"]), ((told(row["chosen"]),), (told(row["rejected"]),)),
+        (0.0, row["margin"]), row["weight"], row["rater"], label_of(row),
     )  # fmt: skip
 
 
@@ -129,6 +160,7 @@ def gathered(judged: Iterable[Judged]) -> list[Group]:
         of_group.setdefault(one.group, []).append(one)
     groups = []
     for orders in of_group.values():
+        num_rankings = sum(one.part for one in orders)
         places: dict[Reply, int] = {}
         part: list[Order] = []
         for one in orders:
@@ -139,8 +171,8 @@ def gathered(judged: Iterable[Judged]) -> list[Group]:
             for reply in ranked:
                 places.setdefault(reply, len(places))
             tiers = tuple(tuple(places[reply] for reply in tier) for tier in one.tiers)
-            weight = 1 / len(orders) if one.weight is None else one.weight
-            part.append(Order(tiers, one.below, weight, one.rater))
+            weight = one.part / num_rankings if one.weight is None else one.weight
+            part.append(Order(tiers, one.below, weight, one.rater, label=one.label))
         groups.append(Group(orders[0].group, orders[0].prompt, tuple(places), tuple(part)))
     return groups
 

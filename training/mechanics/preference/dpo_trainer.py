@@ -29,7 +29,7 @@ from training.mechanics.trainers.judgement import accuracy, interval
 from training.mechanics.trainers.pairs import PairCollator, leave_out_long, some_held_out, text_of
 from training.recipes.dpo import DpoRecipe
 
-KEPT = ("prompt_ids", "chosen_ids", "rejected_ids", "weight", "group_id", "label_smoothing")
+KEPT = ("prompt_ids", "chosen_ids", "rejected_ids", "weight", "group_id", "label_smoothing", "label")
 
 
 class DpoRun(PolicyRun, DPOTrainer):
@@ -97,7 +97,7 @@ class DpoRun(PolicyRun, DPOTrainer):
 
         pairs = Pairs(
             side(chosen, rejected), side(rejected, chosen), inputs["ref_chosen_logps"], inputs["ref_rejected_logps"],
-            lengths[chosen], lengths[rejected], chosen_whole=found.log_probs[chosen],
+            lengths[chosen], lengths[rejected], chosen_whole=found.log_probs[chosen], rejected_whole=found.log_probs[rejected],
             divergence=Divergence(recipe.f_divergence_type, recipe.f_alpha_divergence_coef),
         )  # fmt: skip
         if not recipe.use_weighting:
@@ -110,8 +110,12 @@ class DpoRun(PolicyRun, DPOTrainer):
         pairs, on_policy = self.pairs_of(model, inputs)
         terms = Terms(self.beta, inputs.get("label_smoothing", recipe.label_smoothing), recipe.discopop_tau)
         weights = inputs["weight"] if on_policy is None else inputs["weight"] * on_policy
+        labels = inputs.get("label")
         loss = sum(
-            (by * weighed_loss(name, pairs, terms, weights=weights) for name, by in recipe.losses.items()),
+            (
+                by * weighed_loss(name, pairs, terms, weights=weights, labels=labels)
+                for name, by in recipe.losses.items()
+            ),
             start=torch.zeros((), device=pairs.chosen.device),
         )
         mode = "train" if self.model.training else "eval"
@@ -119,7 +123,8 @@ class DpoRun(PolicyRun, DPOTrainer):
             self.count_tokens(inputs)
             self.watch_chosen(inputs, pairs.chosen.detach())
             if self.sft_is_on:
-                loss = loss + recipe.sft_weight * weighed_loss("sft", pairs, terms, weights=inputs["weight"])
+                also = weighed_loss("sft", pairs, terms, weights=inputs["weight"], labels=labels)
+                loss = loss + recipe.sft_weight * also
         else:
             losses = [by * LOSSES[name](pairs, terms).detach() for name, by in recipe.losses.items()]
             self.judged["losses"] += torch.stack(losses).sum(dim=0).tolist()

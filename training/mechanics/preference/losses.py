@@ -7,6 +7,10 @@ taken to be the wrong way round.
 
 With another divergence than the reverse KL (f-DPO, `scored`) c and r are f' of those ratios in every loss that knows of it.
 
+A comparison may have a label p, the probability that w is the better one (`people.soft_labels`): then it counts p times, and its
+opposite, with w and l in each other's place, 1 - p times (`labelled`). For DPO's own loss that is the cross-entropy to p; for
+IPO and SPPO, up to a number without a gradient, the squared distance to (p - 1/2) / beta, as their papers have it.
+
 Shapes: B comparisons or judged texts, U texts, N tokens of all completions of a batch, text after text.
 """
 
@@ -63,6 +67,7 @@ class Pairs:
     rejected_lengths: Tensor
     chosen_whole: Tensor | None = None
     """Where `length_desensitised` has changed `chosen`: what it was before."""
+    rejected_whole: Tensor | None = None
     divergence: Divergence = REVERSE_KL
 
     @property
@@ -75,6 +80,12 @@ class Pairs:
 
     def margins(self, beta: float) -> Tensor:
         return beta * self.c - beta * self.r
+
+    def opposite(self) -> Pairs:
+        return Pairs(
+            self.rejected, self.chosen, self.ref_rejected, self.ref_chosen, self.rejected_lengths, self.chosen_lengths,
+            self.rejected_whole, self.chosen_whole, self.divergence,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +225,17 @@ SORTED = (
 )  # losses of ranks in the batch: none of them belongs to one comparison, or has its weight
 
 
-def weighed_loss(name: str, pairs: Pairs, terms: Terms, *, weights: Tensor) -> Tensor:
-    """The mean over the batch of a loss of `LOSSES`, each comparison by its weight (B,)."""
+def labelled(name: str, pairs: Pairs, terms: Terms, *, labels: Tensor | None) -> Tensor:
+    """A loss of `LOSSES`, but for those of `SORTED`, by comparison, each with the label (B,) that its chosen text is better."""
     losses = LOSSES[name](pairs, terms)
+    if labels is None:
+        return losses
+    return labels * losses + (1 - labels) * LOSSES[name](pairs.opposite(), terms)
+
+
+def weighed_loss(name: str, pairs: Pairs, terms: Terms, *, weights: Tensor, labels: Tensor | None = None) -> Tensor:
+    """The mean over the batch of a loss of `LOSSES`, each comparison by its weight (B,)."""
+    losses = labelled(name, pairs, terms, labels=labels)
     return (weights.mean() * losses if name in SORTED else weights * losses).mean()
 
 

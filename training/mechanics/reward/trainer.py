@@ -135,13 +135,21 @@ class RewardRun(RunTrainer, RewardTrainer):
         """-log P of each order by each of its choices (O,), with the penalty that keeps rewards around 0."""
         tiers = inputs["tiers"]
         ranked = scores[inputs["places"]]
-        strengths = inputs["below"] if self.recipe.use_margin else None
-        losses = plackett_luce_losses(ranked, tiers, log_ties=self.log_ties, strengths_OK=strengths)
-        losses = losses_by_lot(losses, tiers, lots_O=inputs["lots"], log_ties=self.log_ties) / num_choices(tiers)
+        losses = self.said_losses(ranked, inputs)
+        if "soft_labels" in inputs:  # only orders of two have one below 1
+            opposite = torch.cat([ranked[:, :2].flip(1), ranked[:, 2:]], dim=1)
+            label = inputs["soft_labels"]
+            losses = label * losses + (1 - label) * self.said_losses(opposite, inputs)
         here = tiers >= 0
         means = (ranked * here).sum(dim=1) / here.sum(dim=1)
         centring: Tensor = self.recipe.center_rewards * (2 * means) ** 2
         return losses + centring
+
+    def said_losses(self, ranked: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        tiers = inputs["tiers"]
+        strengths = inputs["below"] if self.recipe.use_margin else None
+        losses = plackett_luce_losses(ranked, tiers, log_ties=self.log_ties, strengths_OK=strengths)
+        return losses_by_lot(losses, tiers, lots_O=inputs["lots"], log_ties=self.log_ties) / num_choices(tiers)
 
     @torch.no_grad()
     def tell(self, of_heads: Tensor, inputs: dict[str, Tensor], *, mode: str) -> None:

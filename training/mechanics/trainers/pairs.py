@@ -19,6 +19,7 @@ from torch.utils.data import Sampler
 from training.context import RunContext
 from training.contract import Failure, Input
 from training.mechanics import datasets
+from training.mechanics.people.soft_labels import are_soft, label_of
 from training.mechanics.shared_prefix import Reader, Text, read_together
 
 WINDOW = 8  # batches among which comparisons of similar length are brought together
@@ -26,8 +27,14 @@ COLUMNS = ("prompt", "chosen", "rejected", "weight", "margin", "group_id", "rate
 
 
 def read_pairs(preferences: Input, *, split: str) -> list[dict[str, Any]]:
-    """Raises `Failure("no_rows")` for a training split without a comparison; without a held-out one it is empty."""
-    rows = [{name: row[name] for name in COLUMNS} for row in datasets.read_rows(preferences, split=split)]
+    """With a `label` each where any training row has one below 1.
+
+    Raises `Failure("no_rows")` for a training split without a comparison; without a held-out one it is empty.
+    """
+    told = datasets.read_rows(preferences, split=split)
+    rows = [{name: row[name] for name in COLUMNS} for row in told]
+    if split == "train" and are_soft(told):
+        rows = [{**row, "label": label_of(one)} for row, one in zip(rows, told, strict=True)]
     if split == "train" and not rows:
         raise Failure(
             "no_rows",
@@ -38,8 +45,8 @@ def read_pairs(preferences: Input, *, split: str) -> list[dict[str, Any]]:
 
 
 def as_dataset(rows: list[dict[str, Any]]) -> Dataset:
-    """Without raters; with the share of flips that each comparison is given, where `people.flips` gave it one."""
-    names = [*COLUMNS[:-1], *(["label_smoothing"] if rows and "label_smoothing" in rows[0] else [])]
+    """Without raters; with soft labels, and the share of flips that `people.flips` gave each comparison, where there are any."""
+    names = [*COLUMNS[:-1], *(name for name in ("label_smoothing", "label") if rows and name in rows[0])]
     return Dataset.from_list([{name: row[name] for name in names} for row in rows])
 
 
@@ -133,7 +140,7 @@ class PairCollator:
             "chosen": torch.tensor([number[text_of(row, "chosen_ids")] for row in rows]),
             "rejected": torch.tensor([number[text_of(row, "rejected_ids")] for row in rows]),
         }
-        for name in ("weight", "margin", "ref_chosen_logps", "ref_rejected_logps", "label_smoothing"):
+        for name in ("weight", "margin", "ref_chosen_logps", "ref_rejected_logps", "label_smoothing", "label"):
             if name in rows[0]:
                 batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
         return batch | read_together(list(number), reader=self.reader)

@@ -1,0 +1,119 @@
+"""Whether a feedback model judges as people do: agreement on pairs that both judged, by principle and kind of prompt.
+
+Accuracy is the share of people's judgements of a pair that name the text which the feedback model names; kappa is that beyond
+chance (Cohen 1960), with chance by how often either side names the first text. Intervals resample tasks, as everywhere.
+What counts is the lower end: a small overlap opens no gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from django.utils.translation import gettext_noop
+
+from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
+from annotation.quality.judgement import Measure
+from annotation.quality.table import Floats
+
+NOTHING = gettext_noop("No pair was judged by people and by the feedback model.")
+ONE_SIDE = gettext_noop("Both name one and the same side of every pair, so that chance can't be told.")
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """One person's preference on a pair that the feedback model judged, too."""
+
+    task: str
+    kind: str  # of the prompt
+    principle: str
+    ai_first: bool
+    person_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What agreement is asked for, of the lower ends of 95 % intervals; a group with fewer judgements goes by all together."""
+
+    accuracy: float = 0.6
+    kappa: float = 0.2
+    fewest: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`num` judgements of people on `num_tasks` tasks; `is_enough` of them to stand for themselves."""
+
+    name: str
+    num: int
+    num_tasks: int
+    accuracy: Measure
+    kappa: Measure
+    is_enough: bool
+    passes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    rule: Rule
+    overall: Verdict
+    by_principle: dict[str, Verdict] = field(default_factory=dict)
+    by_kind: dict[str, Verdict] = field(default_factory=dict)
+
+    def counts(self, *, principle: str, kind: str) -> bool:
+        """Whether a judgement under this principle of a prompt of this kind is learned: its principle and its kind both pass,
+        and where one of them has too few judgements of its own, all together do."""
+        own = [self.by_principle.get(principle), self.by_kind.get(kind)]
+        return all((one if one is not None and one.is_enough else self.overall).passes for one in own)
+
+
+def gate_of(overlaps: Iterable[Overlap], *, rule: Rule, num_resamples: int = RESAMPLES, seed: int = 0) -> Gate:
+    given = list(overlaps)
+
+    def judged(name: str, some: Sequence[Overlap]) -> Verdict:
+        return verdict(name, some, rule=rule, num_resamples=num_resamples, seed=seed)
+
+    def grouped(of: Callable[[Overlap], str]) -> dict[str, Verdict]:
+        names = sorted({of(one) for one in given})
+        return {name: judged(name, [one for one in given if of(one) == name]) for name in names}
+
+    return Gate(rule, judged("", given), grouped(lambda one: one.principle), grouped(lambda one: one.kind))
+
+
+def verdict(name: str, some: Sequence[Overlap], *, rule: Rule, num_resamples: int, seed: int) -> Verdict:
+    tasks = sorted({one.task for one in some})
+    sums_TD = sums_of(some, tasks)
+    drawn = resampled_sums(sums_TD, num_resamples=num_resamples, seed=seed) if len(tasks) > 1 else None
+    whole = sums_TD.sum(axis=0, keepdims=True) if tasks else np.zeros((1, 4))
+
+    def measure(figure: Callable[[Floats], Floats], why: str) -> Measure:
+        resampled = None if drawn is None else figure(drawn)
+        return measured(float(figure(whole)[0]), num=len(some), resampled_B=resampled, why=why)
+
+    accuracy = measure(lambda sums: ratio(sums, of=1, over=0), NOTHING)
+    kappa = measure(kappa_of, ONE_SIDE if some else NOTHING)
+    is_enough = len(some) >= rule.fewest
+    passes = is_enough and at_least(accuracy, rule.accuracy) and at_least(kappa, rule.kappa)
+    return Verdict(name, len(some), len(tasks), accuracy, kappa, is_enough, passes)
+
+
+def sums_of(some: Sequence[Overlap], tasks: list[str]) -> Floats:
+    """[T, 4]: judgements, those alike, those where the feedback model names the first text, those where the person does."""
+    place = {task: at for at, task in enumerate(tasks)}
+    sums_TD = np.zeros((len(tasks), 4))
+    for one in some:
+        sums_TD[place[one.task]] += (1, one.ai_first == one.person_first, one.ai_first, one.person_first)
+    return sums_TD
+
+
+def kappa_of(sums_BD: Floats) -> Floats:
+    """[B]: (p_o - p_e) / (1 - p_e), nan where chance alone would agree always."""
+    whole = np.where(sums_BD[:, 0] > 0, sums_BD[:, 0], np.nan)
+    alike, ai, person = (sums_BD[:, column] / whole for column in (1, 2, 3))
+    chance = ai * person + (1 - ai) * (1 - person)
+    return np.asarray(np.divide(alike - chance, 1 - chance, out=np.full(len(whole), np.nan), where=chance < 1))
+
+
+def at_least(found: Measure, bound: float) -> bool:
+    return found.low is not None and found.low >= bound

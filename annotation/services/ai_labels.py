@@ -1,0 +1,62 @@
+"""What of AI feedback goes into a dataset of preferences, and what the dataset says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from accounts.models import User
+from annotation.models import Campaign, Ranking, RankingTask
+from annotation.quality.ai_gate import Gate, Rule
+from annotation.services.ai_gate import gate_for, sort_by
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A feedback model whose rankings are frozen beside people's: those for training of tasks that nobody ranked, as far as
+    the gate lets them through."""
+
+    rater: User
+    rule: Rule = field(default_factory=Rule)
+
+
+def labels_of(campaign: Campaign, feedback: Feedback | None, *, taken: Q) -> tuple[Gate | None, QuerySet[Ranking]]:
+    """Held-out prompts are people's alone: what is learned from a feedback model is never measured by it."""
+    if feedback is None:
+        return None, Ranking.with_ai.none()
+    gate = gate_for(campaign, rater=feedback.rater, rule=feedback.rule)
+    counted = sort_by(gate, campaign, rater=feedback.rater).counted
+    tasks = RankingTask.objects.filter(pk__in=counted, prompt__split="train").exclude(
+        pk__in=RankingTask.objects.filter(taken)
+    )
+    return gate, Ranking.with_ai.filter(rater=feedback.rater, is_ai=True, is_live=True, task__in=tasks)
+
+
+def facts_of(gate: Gate | None, feedback: Feedback | None, *, num: int) -> dict[str, Any]:
+    """Of the feedback model, for the query and the card: nothing where none was asked for."""
+    if gate is None or feedback is None:
+        return {}
+    overall = gate.overall
+    return {
+        "rater": feedback.rater.username, "num_rankings": num, "num_overlap": overall.num, "passes": overall.passes,
+        "accuracy": [overall.accuracy.value, overall.accuracy.low, overall.accuracy.high],
+        "kappa": [overall.kappa.value, overall.kappa.low, overall.kappa.high],
+        "rule": {"accuracy": gate.rule.accuracy, "kappa": gate.rule.kappa, "fewest": gate.rule.fewest},
+    }  # fmt: skip
+
+
+def told_of(ai: Mapping[str, Any]) -> str:
+    value, low, high = ai["accuracy"]
+    agreed = "no pair was judged by people and by it"
+    if value is not None:
+        ends = f" ({low:.2f} to {high:.2f})" if low is not None else ""
+        agreed = (
+            f"it agrees with {value:.2f}{ends} of {ai['num_overlap']:,} judgements of people on pairs that both judged"
+        )
+    return (
+        f"**AI feedback.** {ai['num_rankings']:,} of the rankings, for training alone, are by a feedback model: their rater is"
+        f" `{ai['rater']}`, and `label` is how sure it is that `chosen` is the better text. {agreed[0].upper()}{agreed[1:]}."
+    )
