@@ -295,3 +295,12 @@ def test_a_program_of_a_researchers_reads_alone(rex, grace):
     assert send(rex, "api_constitutions", document()).status_code == 403
     assert send(rex, "api_constitution_publish", {"edits": draft.edits}, "manners").status_code == 403
     assert rex.get(reverse("api_constitution", args=HERE)).json()["versions"][0]["edits"] == draft.edits
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 200_000, '{"a":' * 100_000, "NaN", '{"format": 1e999}', "\x00", '"half \\ud800"']
+)
+def test_a_hostile_body_is_no_crash(admin, body):
+    answer = admin.post(reverse("api_constitutions"), body, content_type="application/json")
+    assert answer.status_code == 400 and answer.json()["error"]["code"]
+    assert not Constitution.objects.exists()
