@@ -289,6 +289,14 @@ def test_more_than_four_runs_are_too_many(rex, corpus):
     assert rex.get(f"{reverse('runs_compare')}?{query}").status_code == 400
 
 
+def test_judgements_are_asked_of_no_campaign_and_their_run_opens(admin, ada):
+    inputs = {name: a_dataset(name, kind=name).artifact for name in ("prompts", "completions", "constitution")}
+    run = start_run("judge", recipe={"critic": "rules"}, preset="tiny", inputs=inputs, user=ada)
+    RunOutput.objects.create(run=run, artifact=an_artifact("report", **{"report.json": "{}", "judgements.parquet": ""}))
+    Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, metrics={"flip_rate": 0.25})
+    assert "0.25" in page(admin, "run", run.pk)
+
+
 # --- start one
 
 

@@ -228,10 +228,16 @@ def test_a_template_that_puts_something_before_an_answer_has_it_scored_too():
     tokenizer = tiny.tokenizer()
     tokenizer.chat_template = (
         "{% for m in messages %}{{ '[' + m['role'] + ']' }}{% if m['role'] == 'assistant' %}{{ ' ' }}{% endif %}"
-        "{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
+        "{{ m['content'] + eos_token }}{% endfor %}{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
     )
     question = written(tokenizer, [tiny.user("Which?")])
-    assert [tokenizer.decode(ids) for ids in question.answers] == [" (A)", " (B)"]
+    assert [tokenizer.decode(ids) for ids in question.answers] == [" (A)", " (B)"]  # and not the end of the turn
+
+
+def test_where_a_template_writes_what_was_said_otherwise_an_answer_is_scored_by_itself():
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = "{{ messages | length }}: {{ messages[-1]['content'] }}"
+    assert [tokenizer.decode(ids) for ids in written(tokenizer, [tiny.user("Which?")]).answers] == ["(A)", "(B)"]
 
 
 # Rules
@@ -318,7 +324,7 @@ def test_an_endpoint_that_tells_none_is_asked_for_votes_and_one_that_always_says
     with serving(
         judged.Judge, gives_logprobs=False, always="A", words="The better one is ({letter}).", at_most=2
     ) as server:
-        run_dir = endpoint_run(make, server, votes=3)
+        run_dir = endpoint_run(make, server, samples=3)
         assert tiny.finish(run_dir) == contract.EXIT_DONE
     for row in judged.judgements(run_dir):
         assert row["flipped"] and row["abstained"] and row["p"] == pytest.approx(0.5)
@@ -355,7 +361,7 @@ def test_the_key_is_sent_and_written_nowhere(make, monkeypatch, capfd):
 
 def test_an_endpoint_that_names_no_letter_is_one_clear_failure(make):
     with serving(judged.Judge, gives_logprobs=False, words="I like both.") as server:
-        run_dir = endpoint_run(make, server, votes=2)
+        run_dir = endpoint_run(make, server, samples=2)
         assert tiny.finish(run_dir) == contract.EXIT_FAILED
     assert tiny.failure(run_dir)["code"] == "no_letters"
 

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from tests.training import tiny
-from training.mechanics.shared_attention import NAME
+from training.mechanics.shared_attention import NAME, ROW_STEP, filled
 from training.mechanics.shared_prefix import READ, Reader, Text, can_share, read_together
 from training.mechanics.trainers.head import add_exact_score, add_text_log_probs
 
@@ -96,8 +96,9 @@ def test_a_prompt_is_read_once_for_its_completions():
     prompt = tuple(range(1, 41))
     texts = [Text((*prompt, 50 + i, 5), len(prompt), "g") for i in range(4)]
     batch = read_together(texts, reader=READER)
-    assert batch["input_ids"].shape == (1, 40 + 4 * 2)
-    assert batch["position_ids"][0, 40:].tolist() == [40, 41] * 4
+    assert batch["input_ids"].shape == (1, filled(40 + 4 * 2, ROW_STEP))
+    assert batch["position_ids"][0, 40:48].tolist() == [40, 41] * 4
+    assert batch["input_ids"][0, 48:].tolist() == [READER.pad_token_id] * 16
     assert batch["last_places"].tolist() == [41, 43, 45, 47]
     assert batch["text_lengths"].tolist() == [42] * 4
 
@@ -120,7 +121,7 @@ def test_samples_are_taken_by_the_same_model_as_ever(folder, speaker):
 
 def test_groups_are_read_apart_however_alike():
     batch = read_together([Text((1, 2, 3), 2, "g"), Text((1, 2, 4), 2, "h")], reader=READER)
-    assert batch["input_ids"].tolist() == [[1, 2, 3, 1, 2, 4]]
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 1, 2, 4, *[READER.pad_token_id] * (ROW_STEP - 6)]]
 
 
 class Deaf(LlamaForCausalLM):

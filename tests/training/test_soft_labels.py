@@ -62,7 +62,7 @@ def test_of_ipo_and_sppo_a_label_is_the_target_of_their_papers(name, beta):
     targets = (labels - 0.5) / beta
     if name == "ipo":
         apart = pairs.c / pairs.chosen_lengths - pairs.r / pairs.rejected_lengths
-        theirs = ((apart - 2 * targets / 2) ** 2).sum()
+        theirs = ((apart - targets) ** 2).sum()
     else:
         theirs = ((pairs.c - targets) ** 2 + (pairs.r + targets) ** 2).sum()
     ours = labelled(name, pairs, Terms(beta), labels=labels).sum()

@@ -22,6 +22,7 @@ FEW_SCORES = 2**17  # of a head: 256 tokens that follow 256; the formula keeps t
 # Lengths go up to a whole number of these where the formula is used: oneDNN keeps a program for each shape that it has met,
 # more than half a megabyte, and makes it anew where it has met too many.
 STEP = 16
+ROW_STEP = 64  # of whole rows, for the same reason
 
 Span = tuple[int, int]
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.mechanics.shared_attention import NAME, Block, Layout
+from training.mechanics.shared_attention import NAME, ROW_STEP, Block, Layout, filled
 
 Ids = tuple[int, ...]
 
@@ -104,7 +104,8 @@ def read_together(texts: Sequence[Text], *, reader: Reader) -> dict[str, Any]:
     completion, the place from which it is predicted, and its text. `text_lengths` (U,), prompts included. `source`: the
     texts themselves, for whoever must read them in parts.
     """
-    placed = in_one_row(texts) if reader.shares else apart(texts, pad_token_id=reader.pad_token_id)
+    place = in_one_row if reader.shares else apart
+    placed = place(texts, pad_token_id=reader.pad_token_id)
     asked = [(text, i) for text, one in enumerate(texts) for i in range(max(one.num_prompt, 1), len(one.ids))]
     return {
         **placed.read,
@@ -132,7 +133,8 @@ class Placed:
     places: list[list[int]]
 
 
-def in_one_row(texts: Sequence[Text]) -> Placed:
+def in_one_row(texts: Sequence[Text], *, pad_token_id: int) -> Placed:
+    """Behind them a text of pads that nobody asks for, up to a whole number of `ROW_STEP`."""
     groups: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         groups.setdefault(text.group, []).append(number)
@@ -153,6 +155,10 @@ def in_one_row(texts: Sequence[Text]) -> Placed:
             ids += rest
             positions += range(length, length + len(rest))
         blocks.append(Block(beginning, tuple(rests)))
+    if blank := filled(len(ids), ROW_STEP) - len(ids):
+        blocks.append(Block((len(ids), len(ids) + blank), ()))
+        ids += [pad_token_id] * blank
+        positions += range(blank)
     read = {
         "input_ids": torch.tensor([ids]),
         "position_ids": torch.tensor([positions]),

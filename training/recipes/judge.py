@@ -35,7 +35,7 @@ class JudgeRecipe(Recipe):
     logprobs: bool = Field(
         True, description="Ask the endpoint for log-probabilities of its answer; some endpoints refuse."
     )
-    votes: int = Field(
+    samples: int = Field(
         5, ge=1, le=100,
         description="Answers of an endpoint that are counted, where it gives no log-probabilities of them.",
     )  # fmt: skip

@@ -19,9 +19,7 @@ from datasets import Dataset, concatenate_datasets
 from trl import pack_dataset  # type: ignore[attr-defined]  # exported lazily
 
 from training.mechanics.instructions.talks import IGNORED, Example
-from training.mechanics.shared_attention import Block, Layout, filled
-
-ROW_STEP = 64  # lengths of joined rows as a model reads them: oneDNN keeps programs for each that it has met
+from training.mechanics.shared_attention import ROW_STEP, Block, Layout, filled
 
 
 def as_dataset(examples: list[Example], *, part: int = 0) -> Dataset:

@@ -80,7 +80,7 @@ def all_asked(
 
 
 def answered(recipe: JudgeRecipe, paced: Paced, endpoint: Endpoint, messages: list[Message], seed: int) -> Answer:
-    """One answer with log-probabilities; where they don't tell the letter, `votes` answers beside it, to be counted."""
+    """One answer with log-probabilities; where they don't tell the letter, `samples` answers beside it, to be counted."""
     # At temperature 1: some endpoints tell log-probabilities after the temperature.
     body = {**body_of(paced, messages, seed), "temperature": 1.0, "max_tokens": ANSWER_TOKENS}
     first = Answer([], 0, 0)
@@ -88,10 +88,10 @@ def answered(recipe: JudgeRecipe, paced: Paced, endpoint: Endpoint, messages: li
         first = refuse_empty(endpoint.ask({**body, "n": 1, "logprobs": True, "top_logprobs": TOPS}))
         if by_logprobs(first.choices[0]) is not None:
             return first
-    while len(first.choices) < recipe.votes:  # an endpoint that gives fewer at a time is asked again
+    while len(first.choices) < recipe.samples:  # an endpoint that gives fewer at a time is asked again
         had = len(first.choices)
         more = refuse_empty(
-            endpoint.ask({**body, "n": recipe.votes - had, "seed": (body["seed"] + had) % 2**SEED_BITS})
+            endpoint.ask({**body, "n": recipe.samples - had, "seed": (body["seed"] + had) % 2**SEED_BITS})
         )
         first = Answer(
             [*first.choices, *more.choices],

@@ -35,18 +35,20 @@ class Question:
 
 
 def written(tokenizer: Any, messages: list[Message]) -> Question:
-    """Answers as they would stand behind the question in a conversation.
-
-    Where the chat template writes them as the tokenizer does by itself, up to there: what a model might add is not asked.
-    Else with all that the template puts around them.
-    """
+    """Answers as they would stand behind the question in a conversation, up to their last sign: with what a chat template puts
+    before them, and without the end of turn, for a model may well go on."""
     ids = render_prompt(tokenizer, messages)
-    alone = [list(tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in ANSWERS]
-    wholes = [render_conversation(tokenizer, [*messages, {"role": "assistant", "content": one}]) for one in ANSWERS]
-    behind = [whole[len(ids) :] for whole in wholes]
-    goes_on = all(whole[: len(ids)] == ids for whole in wholes)
-    is_plain = all(some[: len(own)] == own for some, own in zip(behind, alone, strict=True))
-    return Question(tuple(ids), tuple(map(tuple, behind if goes_on and not is_plain else alone)))
+    return Question(tuple(ids), tuple(answer_behind(tokenizer, messages, ids, answer) for answer in ANSWERS))
+
+
+def answer_behind(tokenizer: Any, messages: list[Message], ids: list[int], answer: str) -> tuple[int, ...]:
+    whole = render_conversation(tokenizer, [*messages, {"role": "assistant", "content": answer}])
+    behind = whole[len(ids) :] if whole[: len(ids)] == ids else []
+    for end in range(1, len(behind) + 1):
+        if answer in tokenizer.decode(behind[:end]):
+            return tuple(behind[:end])
+    # A template that writes a turn otherwise once it is said: then the answer by itself.
+    return tuple(tokenizer(answer, add_special_tokens=False)["input_ids"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,9 @@ def add_text_log_probs(model: PreTrainedModel) -> None:
     ) -> Any:  # fmt: skip
         if asked_ids is None or asked_places is None or asked_of is None:
             return plain(*args, **kwargs)
+        num_asked = len(asked_ids)
+        blank = filled(num_asked, STEP) - num_asked  # of few shapes, as in `label_scores`
+        asked_ids, asked_places = F.pad(asked_ids, (0, blank)), F.pad(asked_places, (0, blank))
         if changes_logits:
             logits_NV = plain(*args, **kwargs, use_cache=False).logits.flatten(0, 1)[asked_places].float()
             log_probs_N = -F.cross_entropy(logits_NV, asked_ids, reduction="none")
@@ -168,6 +171,7 @@ def add_text_log_probs(model: PreTrainedModel) -> None:
             parts = [score_asked(head, hidden, ids, squares=squares) for hidden, ids in chunks]
             log_probs_N = torch.cat([part for part, _ in parts])
             squares_N = torch.cat([part for _, part in parts]) if squares else None
+        log_probs_N, squares_N = log_probs_N[:num_asked], squares_N[:num_asked] if squares_N is not None else None
         log_probs_U = log_probs_N.new_zeros(num_texts).index_add(0, asked_of, log_probs_N)
         return TextLogProbs(log_probs_U, log_probs_N, squares_N)
 
