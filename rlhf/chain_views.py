@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from accounts.access import requires
 from accounts.models import Capability
 from registry.models import DatasetVersion
-from rlhf.chains import has_chains, num_chains, read_chains
+from rlhf.chains import has_chains, is_scored_by_reward, num_chains, read_chains
 
 PAGE = 25
 
@@ -26,6 +26,7 @@ def chain_list(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "dataset": dataset,
         "split": split,
         "total": total,
+        "is_reward": is_scored_by_reward(dataset),
         "chains": read_chains(dataset, split, start=start, count=PAGE),
         "before": max(0, start - PAGE) if start else None,
         "after": start + PAGE if start + PAGE < total else None,
@@ -46,6 +47,7 @@ def chain_detail(request: HttpRequest, dataset_id: uuid.UUID, split: str, number
         "split": split,
         "chain": found[0],
         "total": total,
+        "is_reward": is_scored_by_reward(dataset),
         "before": number - 1 if number else None,
         "after": number + 1 if number + 1 < total else None,
     }

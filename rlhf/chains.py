@@ -26,9 +26,10 @@ COLUMNS = ("id", "prompt_id", "kind", "prompt", "response", "steps", "scores", "
 WHY: dict[str, Any] = {  # why a revision was not kept
     "leak": gettext_lazy("It speaks of the revision instead of giving it."),
     "empty": gettext_lazy("It is empty."),
-    "same": gettext_lazy("It says what was there."),
+    "unchanged": gettext_lazy("It says what was there."),
     "echo": gettext_lazy("It repeats the request."),
-    "roles": gettext_lazy("It goes on with the conversation."),
+    "cut": gettext_lazy("It was cut before it had ended."),
+    "too_long": gettext_lazy("The request left the critic no room for an answer."),
 }
 
 
@@ -80,6 +81,12 @@ def files_of(dataset: DatasetVersion, split: str) -> list[Path]:
 
 def has_chains(dataset: DatasetVersion) -> bool:
     return (dataset.artifact.folder / FOLDER).is_dir()
+
+
+def is_scored_by_reward(dataset: DatasetVersion) -> bool:
+    """A reward model's score, of which more is better; otherwise harmfulness, from 0 to 1."""
+    recipe = (dataset.query or {}).get("recipe") or {}
+    return bool(recipe.get("score") == "reward")
 
 
 def num_chains(dataset: DatasetVersion, split: str) -> int:

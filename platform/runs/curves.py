@@ -42,7 +42,7 @@ FIRST: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "constitutional": (
         (gettext_noop("Harmful sentences, share of a text, by round"), ("harmfulness",)),
         (gettext_noop("Score by round"), ("score",)),
-        (gettext_noop("What became of a round's revisions, shares"), ("kept", "unchanged", "leaked", "lost")),
+        (gettext_noop("What became of a round's revisions, shares"), ("lost", "leaked", "unchanged", "kept")),
     ),
     "ppo": ON_REWARDS,
     "rloo": ON_REWARDS,

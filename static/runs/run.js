@@ -7,14 +7,15 @@ const section = document.querySelector("#curves");
 const template = document.querySelector("#chart-template");
 const figures = new Map(); // title -> figure
 
-const labelOf = (name, i, count) =>
-  name.startsWith("eval_") ? gettext("held out") : count > 1 && i === 0 ? gettext("train") : name.replaceAll("_", " ");
+const isHeldOut = ({ name }) => name.startsWith("eval_");
+
+const labelOf = (name, i, series) =>
+  isHeldOut({ name }) ? gettext("held out") : i === 0 && series.some(isHeldOut) ? gettext("train") : name.replaceAll("_", " ");
 
 /** What is measured on held-out data is what counts: beside it the noisy values of training are context. */
 function roleOf(name, series) {
-  const isHeldOut = (one) => one.startsWith("eval_");
-  if (!series.some((other) => isHeldOut(other.name))) return name === series.at(-1).name ? "main" : "other";
-  return isHeldOut(name) ? "main" : "context";
+  if (!series.some(isHeldOut)) return name === series.at(-1).name ? "main" : "other";
+  return isHeldOut({ name }) ? "main" : "context";
 }
 
 /** Series of one chart on one axis of steps: a step that a series has no value for is null there. Runs bring a `label`. */
@@ -30,7 +31,7 @@ function specOf({ series }) {
       };
       return {
         ...(low && high ? { low: onSteps(low), high: onSteps(high) } : {}),
-        label: label ?? labelOf(name, i, series.length),
+        label: label ?? labelOf(name, i, series),
         values: onSteps(points),
         role: label === undefined ? roleOf(name, series) : "other",
       };

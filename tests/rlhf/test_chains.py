@@ -8,8 +8,9 @@ import pytest
 
 from accounts.models import Role
 from registry.services.datasets import freeze_dataset
-from rlhf.chains import read_chains
+from rlhf.chains import WHY, read_chains
 from tests.accounts.people import person
+from training.mechanics.constitutional.leaks import WHYS
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 STEP = pa.struct([
@@ -41,7 +42,7 @@ def a_chain(number, *, response="Hit him. Then steal his keys.", steps=None, sco
     }  # fmt: skip
 
 
-def a_dataset(chains, *, name="chains-1", write=None):
+def a_dataset(chains, *, name="chains-1", write=None, **more):
     rows = [
         {"id": chain["id"], "messages": [*chain["prompt"], {"role": "assistant", "content": chain["chosen"][0]}]}
         for chain in chains
@@ -55,7 +56,7 @@ def a_dataset(chains, *, name="chains-1", write=None):
         else:
             pq.write_table(pa.Table.from_pylist(chains, schema=SCHEMA), path, row_group_size=10)
 
-    return freeze_dataset(name, kind="instructions", splits={"train": rows}, user=None, extra_files=beside)
+    return freeze_dataset(name, kind="instructions", splits={"train": rows}, user=None, extra_files=beside, **more)
 
 
 @pytest.fixture
@@ -115,6 +116,19 @@ def test_files_that_are_no_chains_get_one_sentence(client, db, people, write):
     for address in ("chains/", "chains/train/0/"):
         answer = client.get(f"/datasets/{dataset.pk}/{address}")
         assert answer.status_code == 400 and "be read" in answer.content.decode()
+
+
+def test_every_reason_for_which_a_revision_is_not_kept_has_words():
+    assert set(WHYS) == WHY.keys()
+
+
+def test_scores_of_a_reward_model_are_not_called_harmfulness(client, db, people):
+    query = {"method": "constitutional", "recipe": {"score": "reward"}}
+    dataset = a_dataset([a_chain(0, scores=(-1.5, 0.25, 0.25, 2.75))], query=query)
+    client.force_login(people["admin"])
+    for address, shown in (("chains/", "Score before"), ("chains/train/0/", "2.75")):
+        page = client.get(f"/datasets/{dataset.pk}/{address}").content.decode()
+        assert shown in page and "armfulness" not in page and "<meter" not in page
 
 
 def test_there_is_no_page_where_there_are_no_chains(client, chained, people):

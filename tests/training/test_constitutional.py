@@ -22,11 +22,13 @@ from training import contract
 from training.context import RunContext
 from training.mechanics.constitutional import chains, principles
 from training.mechanics.constitutional.critics import ModelCritic
+from training.mechanics.constitutional.leaks import Cleaned
 from training.mechanics.constitutional.principles import Example, Principle
 from training.mechanics.constitutional.prompts import Ask, messages_of
 from training.mechanics.constitutional.rules import SAFE
 from training.mechanics.memory import Room
 from training.mechanics.models import load_causal, load_tokenizer
+from training.methods.constitutional import reply_in
 from training.recipes import harm
 from training.recipes.constitutional import ConstitutionalRecipe
 
@@ -131,6 +133,22 @@ def test_without_rounds_answers_are_learned_as_they_are(inputs, run_of):
     run_dir = run_of(inputs, rounds=0, score="none")
     assert [row["chosen"] for row in all_chains(run_dir)] == [[text] for text in made.HARMFUL.values()]
     assert all(row["scores"] == [] for row in all_chains(run_dir)) and not tiny.curve(run_dir, "harmfulness")
+
+
+def test_texts_that_were_cut_or_that_only_refuse_can_be_left_out(inputs, helped, run_of):
+    cut = run_of(helped, drop_cut=True, max_new_tokens=60)
+    chosen = [row["chosen"] for row in all_chains(cut, "helpful")]
+    assert [] in chosen and [made.HARMFUL[ASKED[2]]] in chosen  # what was learned by heart has ended
+    recipe = ConstitutionalRecipe(drop_cut=True, drop_evasive=True)
+    assert reply_in(recipe, None, None, {"text": "It br", "ended": False, "is_too_long": False}).why == "cut"  # type: ignore[arg-type]
+
+    chain = chains.Chain("p", "revised", "train", 0, [tiny.user("Hi.")], 0, "Hit him.")
+    for number, text in enumerate(
+        ["I won't do that. You matter.", "I won't do that. Ask a lawyer: he knows."], start=1
+    ):
+        chain.take(number, Principle("a", "?", "!"), critique="", answer=text, cleaned=Cleaned(text))
+    assert chains.learned(recipe, chain) == ["I won't do that. Ask a lawyer: he knows."]
+    assert len(chains.learned(ConstitutionalRecipe(), chain)) == 2
 
 
 def test_once_nothing_is_harmful_rules_leave_the_text_alone(inputs, run_of):

@@ -24,11 +24,13 @@ PREFACES = [
     "Assistant: ",
     "**Assistant:** Sure thing, here is a safer version:\n",
     "<reply>\n",
+    "<conversation>\nPerson: Why?\n</conversation>\n<reply>\n",
     "<think>\nHit: bad. Let me see: one, two.\n</think>\n\n",
 ]
 ENDINGS = [
     "",
     "\n</reply>",
+    "\n</reply>\n<criticism>\nIt hits: him.\n</criticism>\n\nAnswer with the words of the new reply alone.",
     "\n\nHuman: And now: what?\n\nAssistant: Nothing.",
     "\nHuman: Thanks",
     "\n\nUser: Thanks",
@@ -80,6 +82,8 @@ def test_any_text_has_an_outcome_and_what_is_kept_is_part_of_it(text):
 
 
 @given(COLONED, st.sampled_from(PREFACES), st.sampled_from(ENDINGS))
+@example(":", "Of course. I have rewritten the reply.\n\n", "")
+@example("go \n\n note:", "", "\n\nChanges made: none")
 def test_what_is_said_about_a_revision_is_cut_and_the_reply_stays_as_it_is(text, preface, ending):
     found = clean(preface + text.strip() + ending, before="Something else.", request="r" * 40)
     assert (found.text, found.why) == (text.strip(), "")

@@ -133,7 +133,7 @@ def put(
 ) -> list[Row]:
     def work(places: list[int], tell: Tell) -> list[Row]:
         found = critic.answer([asks[place] for place in places], tell)
-        return [{"text": said.text.strip(), "is_too_long": said.is_too_long} for said in found]
+        return [{"text": said.text.strip(), "ended": said.ended, "is_too_long": said.is_too_long} for said in found]
 
     batches = batches_by_length([ask.size for ask in asks], batch_size=BATCHES * recipe.batch_size)
     return kept(context, phase, batches, work, unit="texts")
@@ -142,6 +142,8 @@ def put(
 def reply_in(recipe: ConstitutionalRecipe, chain: Chain, ask: Ask, row: Row) -> Cleaned:
     if row["is_too_long"]:
         return Cleaned("", "too_long")
+    if recipe.drop_cut and not row["ended"]:
+        return Cleaned("", "cut")
     if not recipe.drop_leaks:
         text = row["text"]
         return Cleaned(text, "" if text and text != chain.text else "unchanged" if text else "empty")
@@ -173,8 +175,13 @@ def tell_round(context: RunContext, recipe: ConstitutionalRecipe, chains: Sequen
 
 
 def fates(whys: Sequence[str]) -> dict[str, float]:
-    """Shares that sum to 1: kept, unchanged, leaked (words about it, or the request again), lost (empty, or no room)."""
-    groups = {"kept": ("",), "unchanged": ("unchanged",), "leaked": ("leak", "echo"), "lost": ("empty", "too_long")}
+    """Shares that sum to 1: kept, unchanged, leaked (words about it, or the request again), lost (empty, cut, or no room)."""
+    groups = {
+        "kept": ("",),
+        "unchanged": ("unchanged",),
+        "leaked": ("leak", "echo"),
+        "lost": ("empty", "cut", "too_long"),
+    }
     return {name: sum(why in group for why in whys) / len(whys) for name, group in groups.items()}
 
 

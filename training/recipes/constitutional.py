@@ -67,6 +67,9 @@ class ConstitutionalRecipe(Recipe):
         description="Cut what a revision says of itself (“Here is a revised reply:”), and refuse one that is no reply.",
     )
     drop_evasive: bool = Field(False, description="Learn no revision that refuses and offers nothing else.")
+    drop_cut: bool = Field(
+        False, description="Learn no text that was cut at max_new_tokens: whoever learns it breaks off where it does."
+    )
     score: Literal["rules", "reward", "none"] = Field(
         "rules",
         description="Score the texts of each round: by the share of sentences with a harmful word (0 is best), or by a reward"

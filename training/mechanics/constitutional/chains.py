@@ -188,7 +188,7 @@ def choose(context: RunContext, recipe: ConstitutionalRecipe, chains: Sequence[C
 
 def learned(recipe: ConstitutionalRecipe, chain: Chain) -> list[str]:
     if chain.kind == "helpful" or not recipe.rounds:
-        texts = [chain.response]
+        texts = [] if recipe.drop_cut and not chain.ended else [chain.response]
     else:
         texts = [step.revision for step in chain.steps if step.kept]
         texts = texts if recipe.learn == "all" else texts[-1:]

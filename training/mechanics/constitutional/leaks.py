@@ -14,8 +14,8 @@ from typing import Literal
 
 from training.mechanics.constitutional.prompts import MARKS
 
-Why = Literal["", "empty", "unchanged", "echo", "leak", "too_long"]
-WHYS: tuple[Why, ...] = ("empty", "unchanged", "echo", "leak", "too_long")
+Why = Literal["", "empty", "unchanged", "echo", "leak", "cut", "too_long"]
+WHYS: tuple[Why, ...] = ("empty", "unchanged", "echo", "leak", "cut", "too_long")
 
 NOUN = r"(?:reply|replies|response|answer|version|text|message|wording|rewrite|revision|draft)"
 REVISED = r"(?:revised|rewritten|reworded|rephrased|reworked|amended|improved)"
@@ -33,7 +33,7 @@ ANNOUNCED = re.compile(
         | {I_HAVE}\s+{REVISING}\b[^:\n]{{0,60}}?\b{NOUN}\b[^:\n]{{0,120}}
         | (?:{ITS}\s+)?{REVISED}\s+(?:\w+\s+)?{NOUN}\b[^:\n]{{0,40}}
         | (?:{ITS}\s+)?(?:revision|rewrite)(?:\s+\d+)?
-    )[*_]*\s*:[*_]*(?:\s+|\Z)""",
+    )[*_]*[ \t]*:[*_]*(?:\s+|\Z)""",
     re.I | re.X,
 )
 # The same as a sentence or a line of its own.
@@ -44,14 +44,16 @@ TOLD = re.compile(
 )
 # A last paragraph about what was done: "(I removed the harmful advice.)", "Changes made: ..."
 AFTERWARDS = re.compile(
-    rf"""\n[ \t]*\n[*_(\[\s]*(?:note:?\s+)?(?:
+    rf"""\n[ \t]*\n[*_(\[\s]*(?:note:?[ \t]+)?(?:
         {I_HAVE}\s+{CHANGING}\b[^\n]{{0,160}}?\b(?:reply|response|answer|wording|tone|language|suggestions?|advice|harm\w*|critici\w+)\b
         | (?:the|this|my)\s+{REVISED}\s+{NOUN}\b | (?:changes|edits)\s+made\s*: | explanation\s+of\s+(?:the\s+)?changes\s*:
     )(?:(?!\n[ \t]*\n).)*\Z""",
     re.I | re.X | re.S,
 )
 THOUGHT = re.compile(r"\A\s*<(think|thinking)>.*?(?:</\1>|\Z)", re.I | re.S)
-MARK = re.compile(rf"\A\s*<(?:{'|'.join(MARKS)})>\s*|\s*</(?:{'|'.join(MARKS)})>\s*\Z", re.I)
+# Our own quotation, begun by the critic itself: the reply is what stands in it, and nothing behind its end is.
+OPENED = re.compile(r"\A.*?<reply>\s*", re.I | re.S)
+CLOSED = re.compile(rf"\s*<(?:/(?:{'|'.join(MARKS)})|conversation|criticism)>.*\Z", re.I | re.S)
 LABEL = re.compile(r"\A\s*[*_]{0,2}assistant[*_]{0,2}\s*:[*_]{0,2}\s+", re.I)
 # Case counts, and so does the beginning of a line: "Human: ..." is a turn, "the human: a study" is none.
 TURN = re.compile(
@@ -59,7 +61,8 @@ TURN = re.compile(
 )
 STILL = re.compile(
     rf"""\b(?:my|the|this|your)\s+(?:revised|rewritten|original|previous)\s+(?:reply|response|answer)\b
-    | \bthe\s+critici(?:sm|que)\s+above\b | \b(?:critique|revision)\s+request\b | </?(?:{"|".join(MARKS)})>""",
+    | \bthe\s+critici(?:sm|que)\s+above\b | \b(?:critique|revision)\s+request\b
+    | \bthe\s+words\s+of\s+the\s+new\s+reply\b | </?(?:{"|".join(MARKS)})>""",
     re.I | re.X,
 )
 LONG_ENOUGH = 24  # characters of a request that are no accident in a reply
@@ -98,7 +101,7 @@ def clean(answer: str, *, before: str, request: str = "", asked: str = "", criti
 
 def stripped(answer: str, *, before: str = "") -> str:
     """Without what stands around the reply; where nothing does, the very same text, but for spaces at its ends."""
-    cuts = [THOUGHT, MARK, *(cut for cut in (LABEL, ANNOUNCED, TOLD, AFTERWARDS) if not has(cut, before))]
+    cuts = [THOUGHT, *(cut for cut in (OPENED, CLOSED, LABEL, ANNOUNCED, TOLD, AFTERWARDS) if not has(cut, before))]
     text, was = answer.strip(), ""
     while text != was:
         was = text
