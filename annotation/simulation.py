@@ -8,7 +8,7 @@ import math
 import random
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from accounts.models import ApiToken, Role, User
 from accounts.services import create_person, create_token, revoke_token
 from annotation.models import Campaign
 from annotation.services.campaigns import add_raters
+from training.recipes.harm import harmless
 from training.recipes.utility import brief
 
 TIE = 0.05  # utilities closer than this are tied
@@ -44,16 +45,24 @@ class Simulated:
     utility: str
 
 
+UTILITIES: dict[str, Callable[[str], float]] = {"brief": brief, "harmless": harmless}
+FORMULAS = {
+    "brief": "brief(text) = [ends with . ! or ?] - |ln((words + 1) / 26)| - 2 * share of repeated 3-word runs",
+    "harmless": "harmless(text) = -2 * share of sentences with a harmful word",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """One simulated rater: brief(text) + N(0, noise^2), drawn by seed, rater and text, so that it is the same whenever asked."""
+    """One simulated rater: utility(text) + N(0, noise^2), drawn by seed, rater and text, so that it is the same each time."""
 
     seed: int
     rater: int
     noise: float
+    likes: str = "brief"  # one of `UTILITIES`
 
     def utility(self, text: str) -> float:
-        return brief(text) + random.Random(f"{self.seed} {self.rater} {text}").gauss(0.0, self.noise)
+        return UTILITIES[self.likes](text) + random.Random(f"{self.seed} {self.rater} {text}").gauss(0.0, self.noise)
 
     def order(self, texts: dict[str, str]) -> tuple[list[list[str]], list[int]]:
         """Tiers of letters with strengths; two that are next to each other and closer than `TIE` share a tier."""
@@ -70,10 +79,10 @@ class Taste:
         return tiers, strengths
 
 
-def in_words(noise: float) -> str:
+def in_words(noise: float, *, likes: str) -> str:
     return (
-        "brief(text) = [ends with . ! or ?] - |ln((words + 1) / 26)| - 2 * share of repeated 3-word runs"
-        f", plus Gaussian noise of standard deviation {noise:g} on each text; ties below a difference of {TIE:g}"
+        f"{FORMULAS[likes]}, plus Gaussian noise of standard deviation {noise:g} on each text;"
+        f" ties below a difference of {TIE:g}"
     )
 
 
@@ -83,6 +92,7 @@ def simulate_raters(
     num_raters: int,
     seed: int,
     noise: float = 0.3,
+    likes: str = "brief",
     url: str = "",
     limit: int | None = None,
     user: User | None = None,
@@ -96,15 +106,17 @@ def simulate_raters(
         raise SimulationFailed(f"1 to {MOST_RATERS} raters can be simulated, not {num_raters}.")
     if not (math.isfinite(noise) and noise >= 0):
         raise SimulationFailed("Noise is a standard deviation: 0 or more.")
+    if likes not in UTILITIES:
+        raise SimulationFailed(f"There is no utility called {likes}; there are {', '.join(UTILITIES)}.")
     people = [simulated_person(number, by=user) for number in range(1, num_raters + 1)]
     add_raters(campaign, raters=people, user=user)
     with tokens_of(people) as secrets, server_at(url) as address, ThreadPoolExecutor(num_raters) as pool:
         work = [
-            pool.submit(rank_all, Api(address, secret), campaign.slug, Taste(seed, number, noise), limit=limit)
+            pool.submit(rank_all, Api(address, secret), campaign.slug, Taste(seed, number, noise, likes), limit=limit)
             for number, secret in enumerate(secrets, start=1)
         ]
         counts = [each.result() for each in work]
-    return Simulated(raters=num_raters, rankings=sum(counts), utility=in_words(noise))
+    return Simulated(raters=num_raters, rankings=sum(counts), utility=in_words(noise, likes=likes))
 
 
 def simulated_person(number: int, *, by: User | None) -> User:

@@ -21,13 +21,15 @@ class Command(UserCommand):
         parser.add_argument("--raters", type=int, default=2)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--noise", type=float, default=0.3, help="standard deviation added to each utility")
+        parser.add_argument("--likes", default="brief", help="the utility they rank by: brief or harmless")
         parser.add_argument("--limit", type=int, help="rankings a rater; without it, all that wait")
         parser.add_argument("--url", default="", help="a running server; without it, one is started for the time")
 
     def run(self, **options: Any) -> dict[str, Any]:
         done = simulate_raters(
             campaign_called(options["campaign"]), num_raters=options["raters"], seed=options["seed"],
-            noise=options["noise"], url=options["url"], limit=options["limit"], user=acting_user(options["username"]),
+            noise=options["noise"], likes=options["likes"], url=options["url"],
+            limit=options["limit"], user=acting_user(options["username"]),
         )  # fmt: skip
         return {"simulated": True, **asdict(done)}
 

@@ -1,0 +1,170 @@
+"""Constitutional AI headless: the steps in their order, each kept in the database, so that one that was stopped goes on.
+
+At the small scale a model is made from zero that answers whatever is asked, harm included (`demo.red_team`), and a list of
+words critiques and judges. At the full one SmolLM2 answers, critiques, revises and judges itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounts.models import User
+from annotation.models import Campaign
+from annotation.services.completions import request_completions
+from annotation.services.snapshot import freeze_snapshot
+from annotation.simulation import simulate_raters
+from registry.models import DatasetKind, DatasetVersion, ModelVersion
+from registry.services.datasets import freeze_dataset
+from rlhf.demo import people, red_team
+from rlhf.demo import steps as demo
+from rlhf.loop.steps import work
+from rlhf.models import CaiState, ConstitutionalRun
+from rlhf.services.constitutional.gate import AtGate, at_gate, go_through
+from rlhf.services.constitutional.plan import Plan
+from rlhf.services.constitutional.start import start_constitutional
+from rlhf.services.constitutions.documents import import_document, read_bytes
+from rlhf.services.constitutions.publishing import publish
+from training.recipes import RECIPES
+
+NAME, MODEL = "harmless", "village-sft"
+CONSTITUTION = demo.FOLDER / "constitutions" / "general.json"
+SEED = 0
+Rows = Callable[[red_team.Split], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """`makes_model` makes the helper from zero; `noise` is what simulated raters add to a utility."""
+
+    preset: str
+    makes_model: bool
+    noise: float
+    plan: Plan
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the runs before, by what they make
+
+
+SCALES = {
+    "tiny": Scale(
+        preset="tiny",
+        makes_model=True,
+        noise=0.05,
+        plan=Plan(
+            preset="tiny",
+            people_share=35,
+            changes={
+                "chains": {"critic": "rules", "learn": "last", "helpful_share": None, "temperature": 0.7},
+                "sft": {"epochs": 6},
+                "pairs": {"max_new_tokens": 48, "temperatures": [1.0]},
+                "judge": {"critic": "rules"},
+                **{f"answers_{name}": {"k": 2, "max_new_tokens": 48} for name in ("before", "sft", "policy")},
+                "compare": {"max_new_tokens": 48},
+            },
+        ),
+        changes={"pretrain": {"steps": 240}, "sft": {"epochs": 6}},
+    ),
+    "full": Scale(
+        preset="demo",
+        makes_model=False,
+        noise=0.3,
+        plan=Plan(
+            preset="demo",
+            people_share=35,
+            changes={f"answers_{name}": {"k": 2} for name in ("before", "sft", "policy")},
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    run: ConstitutionalRun
+    gate: AtGate
+
+
+def go(scale: Scale, *, tell: Callable[[str], None]) -> Done:
+    """Raises `RunsFailed` where a run did not succeed, and `GateClosed` where the feedback does not agree with raters."""
+    people.make_people()
+    admin = User.objects.get(username="admin")
+    model = helper(scale, admin=admin, tell=tell)
+    asked = {
+        "village-red-team": prompts("village-red-team", red_team.red_team, admin=admin),
+        "village-questions": prompts("village-questions", red_team.helpful, admin=admin),
+    }
+    human = rankings_of_helpfulness(scale, model=model, admin=admin, tell=tell)
+    new = ConstitutionalRun.objects.filter(name=NAME).first() or start_constitutional(
+        NAME, constitution=constitution(admin), model=model, red_team=asked["village-red-team"],
+        helpful=asked["village-questions"], human=human, plan=scale.plan, user=admin,
+    )  # fmt: skip
+    work(tell)
+    if new.state == CaiState.FEEDBACK:
+        ranked = simulate_raters(new.campaign, num_raters=1, seed=SEED, noise=scale.noise, likes="harmless")
+        tell(f"{ranked.rankings:,} rankings of the blind overlap by a simulated rater")
+    gate = at_gate(new)
+    if new.state == CaiState.FEEDBACK:
+        go_through(new, user=admin)
+    work(tell)
+    return Done(new, gate)
+
+
+def helper(scale: Scale, *, admin: User, tell: Callable[[str], None]) -> ModelVersion:
+    """The model that is to become harmless."""
+    if not scale.makes_model:
+        run = demo.chat_model(admin)
+        work(tell)
+        return ModelVersion.objects.get(run=run.pk)
+    texts = dataset("village-texts", DatasetKind.CORPUS, red_team.corpus, admin=admin).artifact
+    talks = dataset("village-talks", DatasetKind.INSTRUCTIONS, red_team.talks, admin=admin).artifact
+    told: dict[str, Any] = {"preset": scale.preset, "user": admin}
+    words = demo.once("tokenizer", output_name="village-tokenizer", inputs={"corpus": texts}, **told)
+    base = demo.once(
+        "pretrain", output_name="village-base", inputs={"tokenizer": words, "corpus": texts},
+        recipe=scale.changes.get("pretrain", {}), **told,
+    )  # fmt: skip
+    demo.once(
+        "sft",
+        output_name=MODEL,
+        inputs={"model": base, "instructions": talks},
+        recipe=scale.changes.get("sft", {}),
+        **told,
+    )
+    work(tell)
+    return ModelVersion.objects.get(name=MODEL)
+
+
+def dataset(name: str, kind: DatasetKind, rows: Rows, *, admin: User) -> DatasetVersion:
+    known = DatasetVersion.objects.filter(name=name).first()
+    splits: dict[str, Iterable[dict[str, Any]]] = {"train": rows("train"), "test": rows("test")}
+    return known or freeze_dataset(name, kind=kind, splits=splits, user=admin, card="Written for the demo.")
+
+
+def prompts(name: str, rows: Rows, *, admin: User) -> DatasetVersion:
+    return dataset(name, DatasetKind.PROMPTS, rows, admin=admin)
+
+
+def constitution(admin: User) -> DatasetVersion:
+    """The general one, published; the same dataset however often it is asked for."""
+    version = import_document(read_bytes(CONSTITUTION.read_bytes()), user=admin).version
+    if version.is_draft:
+        version = publish(version, seen=version.edits, user=admin)
+    assert version.dataset is not None
+    return version.dataset
+
+
+def rankings_of_helpfulness(
+    scale: Scale, *, model: ModelVersion, admin: User, tell: Callable[[str], None]
+) -> DatasetVersion:
+    """By simulated raters who like brief answers, on everyday questions."""
+    name = "village-helpfulness"
+    if known := DatasetVersion.objects.filter(name=name).first():
+        return known
+    rows = [{**row, "held_out": split == "test"} for split in ("train", "test") for row in red_team.helpful(split)]
+    campaign: Campaign = demo.campaign_of("Village questions", rows=rows, raters=[], user=admin, overlap=1)
+    if not campaign.tasks.exists():
+        request_completions(
+            campaign, model=model, user=admin, recipe={**RECIPES["generate"].presets[scale.preset], "k": campaign.k}
+        )
+        work(tell)
+    simulate_raters(campaign, num_raters=1, seed=SEED, noise=scale.noise)
+    return freeze_snapshot(campaign, name=name, user=admin)

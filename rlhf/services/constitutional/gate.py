@@ -1,0 +1,140 @@
+"""The gate of a constitutional run: how its feedback agrees with people, and the decisions that people take there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from accounts.errors import Conflict
+from accounts.models import User
+from annotation.models import Ranking
+from annotation.quality.ai_gate import Gate
+from annotation.services.ai_gate import Sorted, gate_for, send_to_people, sort_by
+from annotation.services.ai_labels import Feedback
+from annotation.services.snapshot import freeze_snapshot
+from audit.services import record
+from registry.models import DatasetVersion
+from registry.services.mixing import Part, mix_preferences
+from rlhf.models import CaiStage, CaiState, ConstitutionalRun
+from rlhf.services.constitutional.plan import Plan
+from rlhf.services.constitutional.start import start_stage
+from runs.models import RunState
+
+
+class NotJudged(Conflict):
+    code = "not_judged"
+
+
+class GateClosed(Conflict):
+    code = "gate_closed"
+
+
+class Decided(Conflict):
+    code = "already_decided"
+
+
+@dataclass(frozen=True, slots=True)
+class AtGate:
+    """What a person decides by. `flip_rate` is how often the two orders of a pair named different winners."""
+
+    rater: User
+    gate: Gate
+    told: Sorted
+    num_pairs: int
+    flip_rate: float
+
+
+def at_gate(new: ConstitutionalRun) -> AtGate:
+    """Raises `NotJudged` while the feedback is not there."""
+    stage = new.stages.filter(stage=CaiStage.JUDGE, run__state=RunState.SUCCEEDED).select_related("run").first()
+    ranking = (
+        Ranking.with_ai.filter(preferences__run=stage.run, is_live=True).select_related("rater").first()
+        if stage
+        else None
+    )
+    if stage is None or ranking is None:
+        raise NotJudged(gettext("The feedback model has not judged the pairs yet."))
+    gate = gate_for(new.campaign, rater=ranking.rater, rule=Plan.of(new.plan).rule)
+    metrics = stage.run.metrics
+    return AtGate(
+        ranking.rater, gate, sort_by(gate, new.campaign, rater=ranking.rater), int(metrics.get("num_pairs", 0)),
+        float(metrics.get("flip_rate", 0.0)),
+    )  # fmt: skip
+
+
+def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool = False) -> ConstitutionalRun:
+    """Freezes what is learned, and starts the preference model, the policy, its answers and the comparison.
+
+    Raises `NotJudged`, `Decided`, `GateClosed` where the feedback does not agree with people enough (unless `people_alone`
+    are to be learned from), and what freezing and mixing raise.
+    """
+    found = at_gate(new)
+    if not people_alone and not found.gate.overall.passes:
+        raise GateClosed(closed_because(found.gate))
+    plan = Plan.of(new.plan)
+    with transaction.atomic():
+        feedback = None if people_alone else Feedback(found.rater, plan.rule)
+        harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
+        learned = mixed(new, harmless, plan=plan, user=user)
+        decide(new, to=CaiState.LEARNING, user=user, preferences=learned)
+        start_learning(new, learned, plan=plan, user=user)
+        record("constitutional.through", actor=user, target=new, dataset=learned.name, people_alone=people_alone)
+    return new
+
+
+def mixed(new: ConstitutionalRun, harmless: DatasetVersion, *, plan: Plan, user: User | None) -> DatasetVersion:
+    if new.human is None:
+        return harmless
+    parts = [Part(harmless, plan.ai_share), Part(new.human, 1 - plan.ai_share)]
+    return mix_preferences(f"{new.name}-preferences", parts, user=user)
+
+
+def start_learning(new: ConstitutionalRun, learned: DatasetVersion, *, plan: Plan, user: User | None) -> None:
+    runs = {stage.stage: stage.run for stage in new.stages.select_related("run")}
+    start = runs[CaiStage.SFT].output.artifact
+    asked = DatasetVersion.objects.get(name=f"{new.name}-asked").artifact
+    reward = start_stage(new, CaiStage.REWARD, user=user, model=start, preferences=learned.artifact)
+    by_comparisons = plan.policy == "dpo"
+    policy = start_stage(
+        new, CaiStage.POLICY, user=user, model=start,
+        **({"preferences": learned.artifact} if by_comparisons else {"reward": reward, "prompts": new.red_team.artifact}),
+    )  # fmt: skip
+    start_stage(new, CaiStage.ANSWERS_POLICY, user=user, model=policy, prompts=asked)
+    start_stage(new, CaiStage.COMPARE, user=user, policy=policy, reference=start, prompts=asked, reward=reward)
+
+
+def send_rest_to_people(new: ConstitutionalRun, *, user: User | None) -> int:
+    """The pairs that the gate holds back, and those that the feedback model abstained from; says how many people get."""
+    return send_to_people(new.campaign, at_gate(new).told.for_people, user=user)
+
+
+def close(new: ConstitutionalRun, *, user: User | None) -> None:
+    """Ends it at the gate: nothing is learned from the feedback. Raises `Decided`."""
+    with transaction.atomic():
+        decide(new, to=CaiState.CLOSED, user=user, preferences=None)
+        record("constitutional.closed", actor=user, target=new)
+
+
+def decide(new: ConstitutionalRun, *, to: CaiState, user: User | None, preferences: DatasetVersion | None) -> None:
+    changed = ConstitutionalRun.objects.filter(pk=new.pk, state=CaiState.FEEDBACK).update(
+        state=to, preferences=preferences, decided_by=user, decided_at=timezone.now()
+    )
+    if changed != 1:
+        raise Decided(gettext("This was decided already."))
+    new.refresh_from_db()
+
+
+def closed_because(gate: Gate) -> str:
+    overall, rule = gate.overall, gate.rule
+    if not overall.is_enough:
+        return gettext("People have judged %(num)s of the pairs that the feedback model judged; %(fewest)s are needed.") % {
+            "num": overall.num, "fewest": rule.fewest,
+        }  # fmt: skip
+    told = gettext(
+        "The feedback model agrees with people in %(accuracy)s of their judgements; the lower end has to be %(bound)s."
+    )
+    accuracy = "–" if overall.accuracy.value is None else f"{overall.accuracy.value:.2f}"
+    return told % {"accuracy": accuracy, "bound": f"{rule.accuracy:g}"}
