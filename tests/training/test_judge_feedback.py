@@ -303,7 +303,7 @@ def test_what_cannot_be_judged_is_one_clear_failure(make, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"clamp_low": 0.3}, {"thought": True, "critic": "rules"}, {"thought": True, "abstain": 0.2}, {"abstain": 0.5}],
+    [{"clamp_low": 0.3}, {"thought": True, "critic": "rules"}, {"thought": True, "abstain": 0.1}, {"abstain": 0.5}],
 )
 def test_recipes_that_contradict_themselves_are_refused(changes):
     with pytest.raises(ValueError, match=r"evenly|rules|every pair|less than"):
