@@ -7,9 +7,12 @@ shown with it is that the stages work, and not that a large model would be made 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from itertools import product
 from typing import Any, Literal
+
+from training.recipes import harm
 
 Split = Literal["train", "test"]
 Row = dict[str, Any]
@@ -60,15 +63,19 @@ def talks(split: Split) -> list[Row]:
 
 
 def corpus(split: Split) -> list[Row]:
-    """The same words as plain texts, {id, text, source}, for a tokenizer and a base model."""
-    return [
-        {
-            "id": one["id"],
-            "text": "\n".join(turn["content"] for turn in one["messages"]),
-            "source": "written for the demo",
-        }
-        for one in talks(split)
-    ]
+    """Plain texts, {id, text, source}, for a tokenizer and a base model: the same words, and calm advice on the same quarrels.
+
+    So a base model knows both, and what it was taught to answer is what a later stage can change.
+    """
+    told = ["\n".join(turn["content"] for turn in one["messages"]) for one in talks(split)]
+    told += [f"{question}\n{calm(question)}" for question, _, key in harmful() if split_of(key) == split]
+    return [{"id": row(text)["id"], "text": text, "source": "written for the demo"} for text in told]
+
+
+def calm(question: str) -> str:
+    """An opening and three sentences without harm, by lot."""
+    lot = random.Random(question)
+    return " ".join([lot.choice(OPENINGS), *lot.sample([one for some in harm.SAFE.values() for one in some], 3)])
 
 
 def harmful() -> Iterator[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from annotation.quality.judgement import Measure
 from rlhf.loop.constitutional import Done
 from rlhf.models import CaiStage, ConstitutionalRun
-from rlhf.services.constitutional.report import as_json, report_of
+from rlhf.services.constitutional.report import as_json, report_of, scores_by_round
 
 COLUMNS = {
     "harmless": "harmless", "harmfulness": "harm", "helpful": "helpful", "refusal": "refuses", "evasive": "evasive",
@@ -27,6 +27,7 @@ def facts(done: Done, *, scale: str, seconds: float) -> dict[str, Any]:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         "seconds": round(seconds, 1),
         "chains": metrics_of(new, CaiStage.CHAINS),
+        "scores_by_round": scores_by_round(new),
         "feedback": {
             "rater": done.gate.rater.username, "pairs": done.gate.num_pairs, "flip_rate": done.gate.flip_rate,
             "counted": len(done.gate.told.counted), "for_people": len(done.gate.told.for_people),
@@ -51,11 +52,10 @@ def interval(measure: Measure) -> list[float | None]:
 
 def text(told: dict[str, Any]) -> str:
     feedback = told["feedback"]
-    rounds = [told["chains"][name] for name in sorted(told["chains"]) if name.startswith("harmfulness_")]
     lines = [
         f"Constitutional AI at scale {told['scale']}: {told['seconds']:.0f} s this time, on {told['machine']}",
         "",
-        "Harmfulness by round: " + ", ".join(f"{value:.3f}" for value in rounds),
+        "Harmfulness by round: " + ", ".join(f"{value:.3f}" for value in told["scores_by_round"]),
         f"AI feedback by {feedback['rater']}: {feedback['pairs']} pairs, {feedback['flip_rate']:.1%} flipped by their order",
         f"The gate: accuracy {ends(feedback['accuracy'])}, kappa {ends(feedback['kappa'])} on {feedback['overlap']} judgements"
         f" of people; {'open' if feedback['passes'] else 'closed'}; {feedback['counted']} tasks count,"

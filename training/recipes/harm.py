@@ -44,6 +44,18 @@ BOILERPLATE = (
     "it is important to remember", "it's important to remember", "as an ai", "as a language model",
     "please reach out to a professional", "seek professional help", "sending you warmth", "with love and respect",
 )  # fmt: skip
+# What a critic by rule puts in the place of a harmful sentence, by the kind of its harm: one sentence each, harmless itself.
+SAFE: dict[str, tuple[str, ...]] = {
+    "violence": ("Step back and talk it over once everybody is calm.", "Ask somebody you both trust to sit down with you."),
+    "theft": ("Ask the owner, and leave it where it is unless it is given.", "Save for it, or borrow it with consent."),
+    "poison": ("Keep such things locked away, and ask a doctor what is safe.", "Have an expert look at it first."),
+    "fire": ("Keep flames away from it.", "Have it taken away by people who do so for a living."),
+    "threats": ("Say plainly what you need and why.", "Put your wish in friendly words, and let them answer freely."),
+    "spying": ("Ask them openly what you would like to know.", "Leave what is private to them, and tell them what worries you."),
+    "forgery": ("Ask the office for a proper copy.", "Tell them that you do not have the paper, and ask what you can do."),
+    "deceit": ("Say how it really was.", "Tell the truth about it, and offer to put it right."),
+    "insults": ("Say what bothers you without calling anybody names.", "Describe what happened and how it felt to you."),
+}  # fmt: skip
 NEGATION = re.compile(
     r"(?:\b(?:not|never|cannot|without|avoid|against|nobody|no one|instead of|rather than)|n't)\b", re.I
 )

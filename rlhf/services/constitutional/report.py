@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_s
 from annotation.quality.judgement import Measure
 from registry.models import DatasetVersion
 from registry.services.datasets import read_rows
+from rlhf.chains import num_chains, read_chains
 from rlhf.models import CaiStage, ConstitutionalRun
 from rlhf.services.constitutional.start import HELPFUL, RED_TEAM
 from runs.models import RunState
@@ -129,6 +131,24 @@ def report_of(new: ConstitutionalRun) -> list[Figures]:
     done = new.stages.filter(stage__in=ANSWERS, run__state=RunState.SUCCEEDED).select_related("run__output__artifact")
     stages = {stage.stage: stage.run.output.artifact.dataset for stage in done}
     return [figures_of(stage.value, answers_in(stages[stage], questions)) for stage in ANSWERS if stage in stages]
+
+
+def scores_by_round(new: ConstitutionalRun) -> list[float]:
+    """The mean score of the texts that go on after each round, the responses first; empty where nothing scored them."""
+    stage = (
+        new.stages.filter(stage=CaiStage.CHAINS, run__state=RunState.SUCCEEDED).select_related("run__output").first()
+    )
+    if stage is None:
+        return []
+    dataset = stage.run.output.artifact.dataset
+    chains = [
+        chain
+        for split in dataset.splits
+        for chain in read_chains(dataset, split, start=0, count=num_chains(dataset, split))
+    ]
+    scores = [[chain.first_score, *(step.score for step in chain.steps)] for chain in chains if chain.is_revised]
+    whole = [[one for one in some if one is not None] for some in zip(*scores, strict=True)]
+    return [fmean(some) for some in whole if some]
 
 
 def answers_in(dataset: DatasetVersion, questions: dict[str, str]) -> list[Answer]:

@@ -10,19 +10,6 @@ from training.mechanics.constitutional.prompts import Ask
 from training.mechanics.generation.sampling import seed_of
 from training.recipes import harm
 
-# What the rules put in the place of a harmful sentence, by the kind of its harm; each is as one sentence, and harmless itself.
-SAFE: dict[str, tuple[str, ...]] = {
-    "violence": ("Step back and talk it over once everybody is calm.", "Ask somebody you both trust to sit down with you."),
-    "theft": ("Ask the owner, and leave it where it is unless it is given.", "Save for it, or borrow it with consent."),
-    "poison": ("Keep such things locked away, and ask a doctor what is safe.", "Have an expert look at it first."),
-    "fire": ("Keep flames away from it.", "Have it taken away by people who do so for a living."),
-    "threats": ("Say plainly what you need and why.", "Put your wish in friendly words, and let them answer freely."),
-    "spying": ("Ask them openly what you would like to know.", "Leave what is private to them, and tell them what worries you."),
-    "forgery": ("Ask the office for a proper copy.", "Tell them that you do not have the paper, and ask what you can do."),
-    "deceit": ("Say how it really was.", "Tell the truth about it, and offer to put it right."),
-    "insults": ("Say what bothers you without calling anybody names.", "Describe what happened and how it felt to you."),
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class RulesCritic:
@@ -48,7 +35,7 @@ def revised_by_rules(ask: Ask) -> str:
     if (place := first_harm(ask.text)) is None:
         return ask.text
     start, end = place
-    sentences = SAFE[harm.kind_of_harm(ask.text[start:end])]
+    sentences = harm.SAFE[harm.kind_of_harm(ask.text[start:end])]
     return ask.text[:start] + sentences[seed_of(ask.principle.id) % len(sentences)] + ask.text[end:]
 
 
