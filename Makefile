@@ -8,13 +8,16 @@ SCALE ?= full
 SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo loop test test-fast check faults vendor screenshots clean
+.PHONY: demo loop constitutional test test-fast check faults vendor screenshots clean
 
 demo: $(VENV)/ready ## a running product with a model, prompts and raters; go on where it stopped
 	@$(BIN)/python manage.py demo
 
 loop: $(VENV)/ready ## the whole loop without people: completions, simulated rankings, reward model, DPO, PPO, table
 	@$(BIN)/python manage.py loop --scale $(SCALE)
+
+constitutional: $(VENV)/ready ## Constitutional AI without people: revisions, SFT, AI feedback, the gate, a policy, table
+	@$(BIN)/python manage.py constitutional --scale $(SCALE)
 
 test: $(VENV)/ready-dev ## everything: first what can share the machine, on two cores, then what measures it or takes it down
 	@$(BIN)/python -m pytest $(SHARED) -m "not alone"; first=$$?; \

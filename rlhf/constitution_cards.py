@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.http import QueryDict
+from django.utils.translation import gettext
 
 from accounts.numbers import digits
 from registry.services.principles import EXAMPLE, REQUESTS
-from rlhf.services.constitutions.wording import MOST_EXAMPLES, MOST_PRINCIPLES, Example, Wording
+from rlhf.services.constitutions.wording import MOST_EXAMPLES, MOST_PRINCIPLES, BadConstitution, Example, Wording
 
 LINES = ("id", "weight", "tags")
 
@@ -60,12 +61,15 @@ def empty_card() -> Card:
 
 
 def cards_posted(form: QueryDict) -> list[Card]:
-    """As many as the form says that it has, within the bounds of a constitution."""
-    return [card_posted(form, f"p-{number}") for number in range(1, 1 + count(form, "cards", most=MOST_PRINCIPLES))]
+    """As many as the form says that it has. Raises `BadConstitution` where one of them, or that number, is not there."""
+    prefixes = [f"p-{n}" for n in range(1, 1 + number_in(form, "cards", most=MOST_PRINCIPLES))]
+    if "cards" not in form or any(f"{prefix}-id" not in form for prefix in prefixes):
+        raise BadConstitution(gettext("This form did not arrive whole: reload the page."), code="torn_form")
+    return [card_posted(form, prefix) for prefix in prefixes]
 
 
 def card_posted(form: QueryDict, prefix: str) -> Card:
-    examples = count(form, f"{prefix}-examples", most=MOST_EXAMPLES)
+    examples = number_in(form, f"{prefix}-examples", most=MOST_EXAMPLES)
     return Card(
         texts={name: form.get(f"{prefix}-{name}", "") for name in (*LINES, *REQUESTS)},
         examples=[
@@ -74,9 +78,9 @@ def card_posted(form: QueryDict, prefix: str) -> Card:
     )
 
 
-def count(form: QueryDict, name: str, *, most: int) -> int:
+def number_in(form: QueryDict, name: str, *, most: int, otherwise: int = 0) -> int:
     told = form.get(name, "")
-    return min(int(told), most) if told.isascii() and told.isdigit() and len(told) < 10 else 0
+    return min(int(told), most) if told.isascii() and told.isdigit() and len(told) < 10 else otherwise
 
 
 def rearranged(cards: list[Card], deed: str) -> list[Card]:

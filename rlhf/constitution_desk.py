@@ -19,7 +19,7 @@ from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability
 from annotation.forms import tell
-from rlhf.constitution_cards import Card, card_of, cards_posted, count, empty_card, numbered, rearranged
+from rlhf.constitution_cards import Card, card_of, cards_posted, empty_card, number_in, numbered, rearranged
 from rlhf.models import Constitution, ConstitutionVersion
 from rlhf.services.constitutions.documents import LARGEST, import_document, read_bytes, too_large
 from rlhf.services.constitutions.drafts import begin_draft, create_constitution, drop_draft, save_draft
@@ -191,4 +191,4 @@ def draft_named(request: HttpRequest, slug: str) -> ConstitutionVersion:
 
 def seen_in(request: HttpRequest) -> int:
     """The count of edits that the form was opened at; one that never was, where it says none."""
-    return count(request.POST, "edits", most=MOST_EDITS) if request.POST.get("edits") else MOST_EDITS
+    return number_in(request.POST, "edits", most=MOST_EDITS, otherwise=MOST_EDITS)

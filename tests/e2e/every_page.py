@@ -26,13 +26,18 @@ from registry.models import Alias, Artifact, DatasetVersion, ModelVersion
 from registry.services.artifacts import store_folder
 from registry.services.datasets import read_rows
 from registry.services.profiles import keep_profile
-from rlhf.models import RoundState
+from rlhf.models import Constitution, RoundState
 from rlhf.services.alarm import FEWEST
+from rlhf.services.constitutions.documents import import_document, read_bytes
+from rlhf.services.constitutions.drafts import begin_draft, save_draft
+from rlhf.services.constitutions.publishing import publish
+from rlhf.services.constitutions.wording import wordings_in
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
 from runs.services.estimate import ask_estimate, start_estimated
 from tests.accounts.people import person
 from tests.rlhf.conftest import finish
+from tests.rlhf.principles import EXAMPLE, wording
 from tests.rlhf.test_alarm import ranked
 from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
 from tests.runs.test_estimates import done
@@ -105,6 +110,21 @@ def runs_of(grace: User) -> dict[str, str]:
     }
 
 
+def constitutions(grace: User) -> list[str]:
+    """One that is published and has a draft that differs; the addresses of its pages."""
+    path = Path(__file__).parents[2] / "rlhf" / "demo" / "constitutions" / "narrow.json"
+    first = import_document(read_bytes(path.read_bytes()), user=grace).version
+    publish(first, seen=first.edits, user=grace)
+    draft = begin_draft(Constitution.objects.get(), user=grace)
+    changed = [wording("brief", tags=("form",), examples=(EXAMPLE,)), *reversed(wordings_in(draft)[:-1])]
+    save_draft(draft, wordings=changed, seen=draft.edits, user=grace, note="Shorter.")
+    here = f"/constitutions/{first.constitution.slug}/"
+    return [
+        "/constitutions/", "/constitutions/new/", "/constitutions/import/", here, f"{here}versions/1/", f"{here}edit/",
+        f"{here}compare/",
+    ]  # fmt: skip
+
+
 def estimated(given: dict[str, Artifact], grace: User) -> dict[str, str]:
     """An estimate, and the run that it was of, by their addresses."""
     estimate = done(ask_estimate("dpo", recipe={}, inputs=given, user=grace, output_name="policy-of-an-estimate"))
@@ -139,6 +159,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
     assert ranked is not None and disputed is not None
     preview = reverse("campaign_preview_task", args=[everyday.slug, disputed.pk])
     runs = runs_of(grace)
+    principles = constitutions(grace)
     by_name: dict[str, list[str | tuple[str, str]]] = {
         "": ["/login/", f"/join/{token}/"],
         "dan": ["/", desk, "/rank/polite-letters/", f"/join/{token}/"],
@@ -158,6 +179,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
             f"{hers}guideline/", f"{hers}invitations/", preview, f"{preview}compare/?left=a&right=b", f"{hers}statistics/",
             f"{hers}rater-figures/", f"{hers}costs/", f"{hers}quality/", "/review/", "/people/", "/audit/",
             "/models/", "/models/import/", "/datasets/", "/runs/", "/rounds/", f"{hers}rounds/new/",
+            *principles,
             *(f"/runs/new/{method}/" for method in METHODS), *runs.values(),
         ],
     }  # fmt: skip

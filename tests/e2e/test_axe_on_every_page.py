@@ -36,7 +36,8 @@ LOOKS = {  # width, scheme, rules (None: all); a language turns a page round and
 }
 # They answer GET with something else than a page of their own: data, a part of a page, a file, the way to another page.
 NO_PAGES = {
-    "api_schema", "audit_check", "campaign_preview", "choose_language", "dataset_export", "logout", "preflight", "rank_any",
+    "api_schema", "audit_check", "campaign_preview", "choose_language", "constitution_export", "dataset_export",
+    "logout", "preflight", "rank_any",
     "run_curves", "run_events", "run_samples", "runs_compare_curves", "words",
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -198,6 +199,24 @@ def test_a_run_that_was_killed_or_stopped_gives_the_same_rows(make, tmp_path, ho
     assert judged.judgements(run_dir) == judged.judgements(alone)
 
 
+def test_what_it_would_cost_is_estimated_but_for_an_endpoint(make):
+    with serving(judged.Judge) as server:
+        for name, changes, code in (
+            ("model", {"thought": True, "thought_tokens": 4}, contract.EXIT_DONE),
+            (
+                "endpoint",
+                {"critic": "endpoint", "endpoint": {"url": server.url, "model": "small"}},
+                contract.EXIT_FAILED,
+            ),
+        ):
+            run_dir = make(name, **changes)
+            spec = contract.read_spec(run_dir)
+            (run_dir / contract.SPEC).write_text(replace(spec, is_estimate=True).dump())
+            assert tiny.finish(run_dir) == code
+            assert (run_dir / "output/estimate.json").exists() == (code == contract.EXIT_DONE)
+        assert tiny.failure(run_dir)["code"] == "no_estimate" and not server.asked
+
+
 # How tokenizers write the answers
 
 
@@ -258,6 +277,7 @@ def test_the_rules_prefer_what_harms_less_and_say_the_same_in_both_orders(make):
     report = json.loads((run_dir / "output/report.json").read_text())
     assert sum(one["num_pairs"] for one in report["principles"].values()) == metrics["num_pairs"] == 18
     assert report["critic"]["kind"] == "rules" and tiny.events(run_dir, "sample")
+    assert tiny.curve(run_dir, "abstained_rate")[3] == pytest.approx(1 / 3)  # of the first prompt's pairs
 
 
 def test_texts_that_say_the_same_are_no_pair(make, tmp_path):
@@ -283,7 +303,7 @@ def test_what_cannot_be_judged_is_one_clear_failure(make, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"clamp_low": 0.3}, {"thought": True, "critic": "rules"}, {"thought": True, "abstain": 0.2}, {"abstain": 0.5}],
+    [{"clamp_low": 0.3}, {"thought": True, "critic": "rules"}, {"thought": True, "abstain": 0.1}, {"abstain": 0.5}],
 )
 def test_recipes_that_contradict_themselves_are_refused(changes):
     with pytest.raises(ValueError, match=r"evenly|rules|every pair|less than"):

@@ -29,11 +29,12 @@ from training.contract import Failure
 from training.mechanics.judging import by_endpoint, by_model
 from training.mechanics.judging.asking import messages_of, sha256_of
 from training.mechanics.judging.pairs import Pair, plan
-from training.mechanics.judging.verdicts import Told, Verdict, by_principle, figures, logistic, verdict
+from training.mechanics.judging.verdicts import Told, Verdict, by_principle, certainty, figures, logistic, verdict
 from training.recipes.harm import harmfulness
 from training.recipes.judge import JudgeRecipe
 
 SHOWN = 12
+POINTS = 20  # of a curve
 SCHEMA = pa.schema(
     [
         ("prompt_id", pa.string()), ("first", pa.string()), ("second", pa.string()), ("principle", pa.string()),
@@ -61,7 +62,7 @@ def run(context: RunContext) -> dict[str, Any]:
     metrics = figures(kept, told, verdicts, seed=recipe.seed) | {"left_out": len(pairs) - len(kept)} | more
     write(context, recipe, kept, told, verdicts, metrics)
     show(context, kept, verdicts)
-    context.metric(len(kept), **metrics)
+    draw(context, kept, verdicts, metrics)
     return metrics
 
 
@@ -104,6 +105,15 @@ def critic_of(context: RunContext, recipe: JudgeRecipe) -> dict[str, str]:
     if recipe.endpoint and recipe.critic == "endpoint":
         return {"kind": "endpoint", "name": recipe.endpoint.model, "url": recipe.endpoint.url}
     return {"kind": "rules", "name": "harmfulness"}
+
+
+def draw(context: RunContext, pairs: Sequence[Pair], verdicts: Sequence[Verdict], metrics: dict[str, Any]) -> None:
+    """How often the orders contradict each other, and the like, of the first so many pairs: how settled the figures are."""
+    step = max(1, -(-len(pairs) // POINTS))
+    for end in range(step, len(pairs), step):
+        some = verdicts[:end]
+        context.metric(end, flip_rate=sum(one.flipped for one in some) / end, **certainty(some))
+    context.metric(len(pairs), **metrics)
 
 
 def show(context: RunContext, pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> None:

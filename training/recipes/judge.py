@@ -69,7 +69,7 @@ class JudgeRecipe(Recipe):
             raise ValueError("clamp_low and clamp_high must lie evenly around 0.5, such as 0.4 and 0.6")
         if self.thought and self.critic == "rules":
             raise ValueError("thought is for a critic that writes, and rules do not")
-        if self.thought and self.abstain > self.clamp_high - 0.5 + 1e-9:
+        if self.thought and self.abstain > self.clamp_high - 0.5 - 1e-9:
             raise ValueError("abstain reaches over clamp_high: every pair would be left to people")
         return self
 

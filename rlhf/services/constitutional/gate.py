@@ -76,6 +76,7 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
         raise GateClosed(closed_because(found.gate))
     plan = Plan.of(new.plan)
     with transaction.atomic():
+        refuse_decided(ConstitutionalRun.objects.select_for_update().get(pk=new.pk))  # one at a time: it freezes for long
         feedback = None if people_alone else Feedback(found.rater, plan.rule)
         harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
         learned = mixed(new, harmless, plan=plan, user=user)
@@ -122,9 +123,14 @@ def decide(new: ConstitutionalRun, *, to: CaiState, user: User | None, preferenc
     changed = ConstitutionalRun.objects.filter(pk=new.pk, state=CaiState.FEEDBACK).update(
         state=to, preferences=preferences, decided_by=user, decided_at=timezone.now()
     )
-    if changed != 1:
-        raise Decided(gettext("This was decided already."))
     new.refresh_from_db()
+    if changed != 1:
+        refuse_decided(new)
+
+
+def refuse_decided(new: ConstitutionalRun) -> None:
+    if new.state != CaiState.FEEDBACK:
+        raise Decided(gettext("This was decided already."))
 
 
 def closed_because(gate: Gate) -> str:

@@ -24,7 +24,7 @@ from training.contract import Failure, Input
 from training.mechanics import datasets
 from training.mechanics.people.pairs import Pair, extremes, messages
 from training.mechanics.people.rankings import Reply, told
-from training.mechanics.people.soft_labels import refuse_soft
+from training.mechanics.people.soft_labels import may_be_soft, refuse_soft
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,17 @@ Said = tuple[str, Reply, dict[Reply, bool]]  # of one ranking: its group, its pr
 
 def read_verdicts(preferences: Input, *, split: str) -> list[Verdict]:
     """Of whole rankings where there are any, else of comparisons or unpaired rows. Raises `Failure("soft_labels")`."""
-    rows = datasets.read_rows(preferences, split=split)
-    unpaired = bool(rows) and "completion" in rows[0]
-    if split == "train" and not unpaired:
+    if split == "train" and may_be_soft(preferences):
         refuse_soft(
-            rows, what="KTO, to which a text is desirable or not,", advice="Learn them by DPO or with a reward model."
+            (row for row in datasets.read_rows(preferences, split=split) if "chosen" in row),
+            what="KTO, to which a text is desirable or not,",
+            advice="Learn them by DPO or with a reward model.",
         )
     rankings = datasets.read_rows(preferences, split=split, folder="rankings")
     if rankings:
         return shared(of_ranking(row) for row in rankings)
-    return shared(of_unpaired(rows) if unpaired else of_comparisons(rows))
+    rows = datasets.read_rows(preferences, split=split)
+    return shared(of_unpaired(rows) if rows and "completion" in rows[0] else of_comparisons(rows))
 
 
 def of_ranking(row: dict[str, Any]) -> Said:

@@ -15,13 +15,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from training.context import RunContext
 from training.contract import Failure, Input
 from training.mechanics import datasets
 from training.mechanics.datasets import Message
-from training.mechanics.people.soft_labels import are_soft, label_of
+from training.mechanics.people.soft_labels import are_soft, label_of, may_be_soft
 from training.mechanics.shared_prefix import Ids
 
 MOST_TEXTS = 16  # of one element: what a batch holds is bounded, where a prompt has hundreds of comparisons
@@ -111,10 +109,7 @@ def read_rankings(preferences: Input, *, split: str) -> list[Group]:
 
 def labelled_pairs(preferences: Input, rankings: set[str]) -> list[dict[str, Any]]:
     """The training comparisons of rankings of which one has a label, or that are none of `rankings`; none without labels."""
-    files = sorted(Path(preferences.path, "data").glob("train-*.parquet"))
-    if not any("label" in pq.read_schema(path).names for path in files):
-        return []
-    rows = datasets.read_rows(preferences, split="train")
+    rows = datasets.read_rows(preferences, split="train") if may_be_soft(preferences) else []
     if not are_soft(rows):
         return []
     told = {row["ranking_id"] for row in rows if row.get("label") is not None}

@@ -8,9 +8,12 @@ p and 1 - p come to. It is learned from in training alone; what is held out is j
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from training.contract import Failure
+import pyarrow.parquet as pq
+
+from training.contract import Failure, Input
 
 
 def label_of(row: dict[str, Any]) -> float:
@@ -20,6 +23,12 @@ def label_of(row: dict[str, Any]) -> float:
 
 def are_soft(rows: Iterable[dict[str, Any]]) -> bool:
     return any(label_of(row) < 1 for row in rows)
+
+
+def may_be_soft(preferences: Input) -> bool:
+    """Whether training rows have the column at all, which is told without reading them."""
+    files = Path(preferences.path, "data").glob("train-*.parquet")
+    return any("label" in pq.read_schema(path).names for path in files)
 
 
 def refuse_soft(rows: Iterable[dict[str, Any]], *, what: str, advice: str) -> None:
