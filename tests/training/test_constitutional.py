@@ -25,7 +25,6 @@ from training.mechanics.constitutional.critics import ModelCritic
 from training.mechanics.constitutional.leaks import Cleaned
 from training.mechanics.constitutional.principles import Example, Principle
 from training.mechanics.constitutional.prompts import Ask, messages_of
-from training.mechanics.constitutional.rules import SAFE
 from training.mechanics.memory import Room
 from training.mechanics.models import load_causal, load_tokenizer
 from training.methods.constitutional import reply_in
@@ -160,8 +159,8 @@ def test_once_nothing_is_harmful_rules_leave_the_text_alone(inputs, run_of):
 
 
 def test_what_rules_put_in_is_one_harmless_sentence_for_every_kind_of_harm():
-    assert SAFE.keys() == harm.HARMFUL.keys()
-    for sentence in (sentence for own in SAFE.values() for sentence in own):
+    assert harm.SAFE.keys() == harm.HARMFUL.keys()
+    for sentence in (sentence for own in harm.SAFE.values() for sentence in own):
         assert harm.sentences(sentence) == [sentence] and not harm.harmful_sentences(sentence)
 
 
