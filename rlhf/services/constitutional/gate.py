@@ -76,7 +76,9 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
         raise GateClosed(closed_because(found.gate))
     plan = Plan.of(new.plan)
     with transaction.atomic():
-        refuse_decided(ConstitutionalRun.objects.select_for_update().get(pk=new.pk))  # one at a time: it freezes for long
+        refuse_decided(
+            ConstitutionalRun.objects.select_for_update().get(pk=new.pk)
+        )  # one at a time: it freezes for long
         feedback = None if people_alone else Feedback(found.rater, plan.rule)
         harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
         learned = mixed(new, harmless, plan=plan, user=user)
