@@ -11,10 +11,10 @@ from django.core.management import call_command
 
 from rlhf.models import Constitution, Principle
 from rlhf.services.constitutions.documents import LARGEST, export_bytes, import_document, read_bytes
-from rlhf.services.constitutions.drafts import HasDraft
+from rlhf.services.constitutions.drafts import HasDraft, save_draft
 from rlhf.services.constitutions.publishing import publish
-from rlhf.services.constitutions.wording import MOST_PRINCIPLES, BadConstitution, wordings_in
-from tests.rlhf.principles import document, file_of, published, wording
+from rlhf.services.constitutions.wording import MOST_BYTES, MOST_PRINCIPLES, BadConstitution, Example, wordings_in
+from tests.rlhf.principles import a_draft, document, file_of, published, wording
 
 pytestmark = pytest.mark.django_db
 SHIPPED = sorted((Path(__file__).parents[2] / "rlhf" / "demo" / "constitutions").glob("*.json"))
@@ -36,6 +36,16 @@ def test_what_is_exported_comes_in_again_unchanged(grace):
         publish(again, seen=again.edits, user=grace, dataset_name="again").dataset.rows_sha256
         == made.dataset.rows_sha256
     )
+
+
+def test_the_largest_that_can_be_written_can_be_exported_and_imported_again(grace):
+    long = Example(*["ä" * 2000] * 4)
+    fits = [wording(f"p-{i}", examples=(long,) * 6) for i in range(10)]
+    draft = a_draft(grace)
+    saved = save_draft(draft, wordings=fits, seen=draft.edits, user=grace, note="ä" * 2000, purpose="ä" * 2000)
+    assert len(export_bytes(saved)) > 0.9 * MOST_BYTES and read_bytes(export_bytes(saved)).wordings == tuple(fits)
+    with pytest.raises(BadConstitution, match="All principles together"):
+        save_draft(saved, wordings=[*fits, wording("one-more", examples=(long,) * 6)], seen=saved.edits, user=grace)
 
 
 def test_a_document_of_a_known_name_is_its_next_version(grace):

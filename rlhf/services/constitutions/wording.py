@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from rlhf.models import ConstitutionVersion, Principle
 from rlhf.models.constitutions import MOST_WEIGHT
 
 MOST_PRINCIPLES, MOST_EXAMPLES, MOST_TAGS = 100, 6, 8
+MOST_BYTES = 1_000_000  # of all principles as JSON: what can be written can be exported, and imported again
 LONGEST_REQUEST, LONGEST_TEXT = 2_000, 4_000  # characters of a request, and of a text of an example
 LONGEST_NAME, LONGEST_PURPOSE = 100, 2_000  # of a constitution; of its purpose, and of what a version changed
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
@@ -115,6 +117,9 @@ def checked_wordings(given: Iterable[Wording]) -> tuple[Wording, ...]:
         if any(checked.id == other.id for other in found):
             raise bad(place, gettext("Another principle is called %(id)s.") % {"id": checked.id}, field="id")
         found.append(checked)
+    if len(json.dumps([one.as_row() for one in found], ensure_ascii=False, indent=2).encode()) > MOST_BYTES:
+        told = gettext("All principles together have at most %(most)s bytes.") % {"most": whole(MOST_BYTES)}
+        raise BadConstitution(told, code="too_large", status=413)
     return tuple(found)
 
 
