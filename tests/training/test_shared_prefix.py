@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from tests.training import tiny
-from training.mechanics.shared_attention import NAME, ROW_STEP, filled
+from training.mechanics.shared_attention import NAME, filled_row
 from training.mechanics.shared_prefix import READ, Reader, Text, can_share, read_together
 from training.mechanics.trainers.head import add_exact_score, add_text_log_probs
 
@@ -96,9 +96,8 @@ def test_a_prompt_is_read_once_for_its_completions():
     prompt = tuple(range(1, 41))
     texts = [Text((*prompt, 50 + i, 5), len(prompt), "g") for i in range(4)]
     batch = read_together(texts, reader=READER)
-    assert batch["input_ids"].shape == (1, filled(40 + 4 * 2, ROW_STEP))
-    assert batch["position_ids"][0, 40:48].tolist() == [40, 41] * 4
-    assert batch["input_ids"][0, 48:].tolist() == [READER.pad_token_id] * 16
+    assert batch["input_ids"].shape == (1, 40 + 4 * 2)
+    assert batch["position_ids"][0, 40:].tolist() == [40, 41] * 4
     assert batch["last_places"].tolist() == [41, 43, 45, 47]
     assert batch["text_lengths"].tolist() == [42] * 4
 
@@ -119,9 +118,18 @@ def test_samples_are_taken_by_the_same_model_as_ever(folder, speaker):
     assert said[0] == said[1]
 
 
+def test_a_long_row_is_filled_up_by_a_text_that_nobody_asks_for():
+    texts = [Text(tuple(range(2, 2 + 60 + i)), 3, f"g{i}") for i in range(5)]
+    batch = read_together(texts, reader=READER)
+    num = sum(len(text.ids) for text in texts)
+    assert batch["input_ids"].shape == (1, filled_row(num)) and filled_row(num) % 64 == 0 < filled_row(num) - num
+    assert set(batch["input_ids"][0, num:].tolist()) == {READER.pad_token_id}
+    assert max(*batch["last_places"].tolist(), *batch["asked_places"].tolist()) < num
+
+
 def test_groups_are_read_apart_however_alike():
     batch = read_together([Text((1, 2, 3), 2, "g"), Text((1, 2, 4), 2, "h")], reader=READER)
-    assert batch["input_ids"].tolist() == [[1, 2, 3, 1, 2, 4, *[READER.pad_token_id] * (ROW_STEP - 6)]]
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 1, 2, 4]]
 
 
 class Deaf(LlamaForCausalLM):

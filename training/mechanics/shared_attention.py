@@ -22,7 +22,7 @@ FEW_SCORES = 2**17  # of a head: 256 tokens that follow 256; the formula keeps t
 # Lengths go up to a whole number of these where the formula is used: oneDNN keeps a program for each shape that it has met,
 # more than half a megabyte, and makes it anew where it has met too many.
 STEP = 16
-ROW_STEP = 64  # of whole rows, for the same reason
+LONG_ROW, ROW_STEP = 256, 64  # of whole rows, for the same reason, from a length on at which it is not much of them
 
 Span = tuple[int, int]
 
@@ -108,6 +108,10 @@ def fill(states_HTD: Tensor) -> Tensor:
     """With zeros up to a whole number of steps."""
     length = states_HTD.shape[1]
     return F.pad(states_HTD, (0, 0, 0, filled(length, STEP) - length))
+
+
+def filled_row(length: int) -> int:
+    return filled(length, ROW_STEP) if length > LONG_ROW else length
 
 
 def filled(length: int, step: int) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.mechanics.shared_attention import NAME, ROW_STEP, Block, Layout, filled
+from training.mechanics.shared_attention import NAME, Block, Layout, filled_row
 
 Ids = tuple[int, ...]
 
@@ -134,7 +134,7 @@ class Placed:
 
 
 def in_one_row(texts: Sequence[Text], *, pad_token_id: int) -> Placed:
-    """Behind them a text of pads that nobody asks for, up to a whole number of `ROW_STEP`."""
+    """Behind them a text of pads that nobody asks for, where the row is long (`filled_row`)."""
     groups: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         groups.setdefault(text.group, []).append(number)
@@ -155,7 +155,7 @@ def in_one_row(texts: Sequence[Text], *, pad_token_id: int) -> Placed:
             ids += rest
             positions += range(length, length + len(rest))
         blocks.append(Block(beginning, tuple(rests)))
-    if blank := filled(len(ids), ROW_STEP) - len(ids):
+    if blank := filled_row(len(ids)) - len(ids):
         blocks.append(Block((len(ids), len(ids) + blank), ()))
         ids += [pad_token_id] * blank
         positions += range(blank)

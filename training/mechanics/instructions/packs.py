@@ -19,7 +19,7 @@ from datasets import Dataset, concatenate_datasets
 from trl import pack_dataset  # type: ignore[attr-defined]  # exported lazily
 
 from training.mechanics.instructions.talks import IGNORED, Example
-from training.mechanics.shared_attention import ROW_STEP, Block, Layout, filled
+from training.mechanics.shared_attention import Block, Layout, filled_row
 
 
 def as_dataset(examples: list[Example], *, part: int = 0) -> Dataset:
@@ -106,11 +106,11 @@ def joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def with_round_length(batch: dict[str, Any], *, pad_token_id: int) -> dict[str, Any]:
-    """A joined row, behind it a text of pads that nobody sees and nothing is learned from, up to a multiple of `ROW_STEP`."""
+    """A joined row, behind it a text of pads that nobody sees and nothing is learned from, where it is long (`filled_row`)."""
     if "layout" not in batch:
         return batch
     length = batch["input_ids"].shape[1]
-    blank = filled(length, ROW_STEP) - length
+    blank = filled_row(length) - length
     if not blank:
         return batch
     found = {name: F.pad(batch[name], (0, blank), value=value)
