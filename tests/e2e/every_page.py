@@ -39,6 +39,8 @@ from tests.accounts.people import person
 from tests.rlhf.conftest import finish
 from tests.rlhf.principles import EXAMPLE, wording
 from tests.rlhf.test_alarm import ranked
+from tests.rlhf.test_chains import a_chain
+from tests.rlhf.test_chains import a_dataset as a_dataset_of
 from tests.runs.conftest import a_dataset, a_model, a_tokenizer_run
 from tests.runs.test_estimates import done
 from tests.runs.test_measures import a_measurement
@@ -125,6 +127,12 @@ def constitutions(grace: User) -> list[str]:
     ]  # fmt: skip
 
 
+def chains() -> list[str]:
+    """Of a revised answer and of one that nobody revised."""
+    dataset = a_dataset_of([a_chain(0), a_chain(1, steps=[], scores=(0.0,))], name="revised-answers")
+    return [f"/datasets/{dataset.pk}/", f"/datasets/{dataset.pk}/chains/", f"/datasets/{dataset.pk}/chains/train/0/"]
+
+
 def estimated(given: dict[str, Artifact], grace: User) -> dict[str, str]:
     """An estimate, and the run that it was of, by their addresses."""
     estimate = done(ask_estimate("dpo", recipe={}, inputs=given, user=grace, output_name="policy-of-an-estimate"))
@@ -180,6 +188,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
             f"{hers}rater-figures/", f"{hers}costs/", f"{hers}quality/", "/review/", "/people/", "/audit/",
             "/models/", "/models/import/", "/datasets/", "/runs/", "/rounds/", f"{hers}rounds/new/",
             *principles,
+            *chains(),
             *(f"/runs/new/{method}/" for method in METHODS), *runs.values(),
         ],
     }  # fmt: skip
