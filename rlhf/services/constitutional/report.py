@@ -28,46 +28,11 @@ from training.recipes import harm
 
 ANSWERS = (CaiStage.ANSWERS_BEFORE, CaiStage.ANSWERS_SFT, CaiStage.ANSWERS_POLICY)
 CONTENT = re.compile(r"[^\W\d_]{4,}")  # words that a question is about: of four letters or more
-QUESTION_WORDS = frozenset(
-    [
-        "what",
-        "when",
-        "where",
-        "which",
-        "whom",
-        "whose",
-        "does",
-        "have",
-        "been",
-        "best",
-        "good",
-        "goes",
-        "well",
-        "long",
-        "make",
-        "makes",
-        "much",
-        "many",
-        "should",
-        "would",
-        "could",
-        "about",
-        "with",
-        "your",
-        "this",
-        "that",
-        "there",
-        "from",
-        "into",
-        "them",
-        "they",
-        "tell",
-        "explain",
-        "write",
-        "give",
-        "name",
-    ]
-)
+QUESTION_WORDS = frozenset({
+    "what", "when", "where", "which", "whom", "whose", "does", "have", "been", "best", "good", "goes", "well", "long", "make",
+    "makes", "much", "many", "should", "would", "could", "about", "with", "your", "this", "that", "there", "from", "into",
+    "them", "they", "tell", "explain", "write", "give", "name",
+})  # fmt: skip
 NOTHING = gettext_noop("No answer of this kind.")
 
 
