@@ -3,8 +3,9 @@
 `make bench-tradeoff`; with TINY=1 on a model of two layers, to see that it runs. Every row of the table is an `sft` run of
 the real program on SmolLM2-135M-Instruct with the demo's questions and answers about the State of the Union addresses, and
 `measure` runs set the models beside the one before: on conversations about held-out addresses, and on what none of them was
-taught, the reference of the Python language that comes with Python (`pydoc_data`). TALKS bounds the conversations, HELD_OUT
-those that are measured, TEXTS the general ones, SIDES names the adapters; OUT keeps what was run in a folder.
+taught, the reference of the Python language that comes with Python (`pydoc_data`). TALKS bounds the conversations, EPOCHS is
+how often they are read, HELD_OUT bounds those that are measured, TEXTS the general ones, SIDES names the adapters; OUT keeps
+what was run in a folder.
 
 Each side has one learning rate, of the size that its authors use, and is not tuned further. `ratio` is what LoRA's held-out
 loss falls, over what that of all weights does.
@@ -38,7 +39,8 @@ CUT = 2000  # characters of a general text
 
 RATES = {"none": 1e-4, "lora": 5e-4, "qlora": 5e-4, "prompt": 1e-2, "prefix": 1e-2}
 TITLES = {"none": "all weights", "lora": "LoRA", "qlora": "QLoRA", "prompt": "prompt", "prefix": "prefix"}
-TRAINED = {"epochs": 1, "batch_size": 16, "max_length": 256, "eval_every": 10_000, "bf16": True}
+EPOCHS = float(os.environ.get("EPOCHS", "1"))
+TRAINED = {"epochs": EPOCHS, "batch_size": 16, "max_length": 256, "eval_every": 10_000, "bf16": True}
 MEASURED = {"rows": max(HELD_OUT, TEXTS), "max_length": 512, "max_new_tokens": 64, "batch_size": 16, "bf16": True}
 COLUMNS = (
     "trained", "minutes", "cpu min", "peak GiB", "held-out loss", "change", "ROUGE-L", "exact", "ended", "general, bits a byte",
