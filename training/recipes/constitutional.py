@@ -44,8 +44,7 @@ class ConstitutionalRecipe(Recipe):
     )
     critic: Literal["model", "endpoint", "rules"] = Field(
         "model",
-        description="Who critiques and revises: the model (or the input feedback), an endpoint, or a list of harmful words,"
-        " for tests.",
+        description="Who critiques and revises: the model (or the input feedback), an endpoint, or a list of words, for tests.",
     )
     endpoint: Paced | None = Field(
         None, description="The endpoint that critiques and revises, where the critic is one."
@@ -72,8 +71,7 @@ class ConstitutionalRecipe(Recipe):
     )
     score: Literal["rules", "reward", "none"] = Field(
         "rules",
-        description="Score the texts of each round: by the share of sentences with a harmful word (0 is best), or by a reward"
-        " model (more is better).",
+        description="Score each round's texts: by the share of sentences with a harmful word (0 is best), or by a reward model.",
     )
     batch_size: int = Field(64, ge=1, le=1024, description="Sequences sampled at once.")
     bf16: bool = Field(True, description="bfloat16 weights.")
