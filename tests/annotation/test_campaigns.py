@@ -21,6 +21,7 @@ from annotation.services.prompts import BadPrompt, add_prompts
 from audit.models import AuditEvent
 from registry.services.datasets import freeze_dataset, read_rows
 from registry.services.schemas import conversation_sha256, split_of
+from rlhf.publishing import judge_pairs
 from runs.publishing import HOOKS
 from tests.annotation.arrange import a_campaign, a_file, a_person, answers
 from tests.runs.conftest import a_model
@@ -170,7 +171,8 @@ def test_what_a_run_of_the_campaign_wrote_becomes_tasks_once(grace):
         for i in range(2)
     ]  # fmt: skip
     dataset = freeze_dataset("made", kind="completions", splits={"train": rows}, user=grace)
-    assert HOOKS["generate"] == HOOKS["ask"] == [take_in]
+    assert HOOKS["generate"] == [take_in, judge_pairs], "tasks first, and then what is made of them"
+    assert HOOKS["ask"] == [take_in]
     for _ in range(2):
         take_in(run, dataset.artifact, {})
     assert RankingTask.objects.count() == 1

@@ -19,7 +19,9 @@ from audit.invariants import invariants
 from audit.models import AuditEvent
 from registry.models import Artifact, DatasetVersion
 from registry.services.datasets import freeze_dataset
+from rlhf.models import Principle
 from tests.annotation.arrange import a_campaign, a_person, a_submission
+from tests.rlhf.principles import published
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -171,6 +173,11 @@ def commits_that_do_not_wait(work: Campaign) -> None:
         cursor.execute(statement)
 
 
+def a_principle_reworded(work: Campaign) -> None:
+    published(None, "calm")
+    Principle.objects.update(critique="Is it loud?")
+
+
 BROKEN: dict[Callable[[Campaign], None], str] = {
     over_overlap: "overlap",
     a_slot_that_nobody_holds: "slots",
@@ -192,6 +199,7 @@ BROKEN: dict[Callable[[Campaign], None], str] = {
     a_folder_of_nobodys: "folders",
     a_reference_to_nothing: "references",
     commits_that_do_not_wait: "durability",
+    a_principle_reworded: "published_constitutions",
 }
 
 
