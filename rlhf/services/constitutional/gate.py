@@ -12,6 +12,7 @@ from accounts.errors import Conflict
 from accounts.models import User
 from annotation.models import Ranking
 from annotation.quality.ai_gate import Gate
+from annotation.quality.judgement import Measure
 from annotation.services.ai_gate import Sorted, gate_for, send_to_people, sort_by
 from annotation.services.ai_labels import Feedback
 from annotation.services.snapshot import freeze_snapshot
@@ -142,7 +143,16 @@ def closed_because(gate: Gate) -> str:
             "num": overall.num, "fewest": rule.fewest,
         }  # fmt: skip
     told = gettext(
-        "The feedback model agrees with people in %(accuracy)s of their judgements; the lower end has to be %(bound)s."
+        "The feedback model agrees with people in %(accuracy)s of their judgements (kappa %(kappa)s); the lower ends have to be"
+        " %(bound)s and %(least)s."
     )
-    accuracy = "–" if overall.accuracy.value is None else f"{overall.accuracy.value:.2f}"
-    return told % {"accuracy": accuracy, "bound": f"{rule.accuracy:g}"}
+    values = {"accuracy": shown(overall.accuracy), "kappa": shown(overall.kappa)}
+    return told % {**values, "bound": f"{rule.accuracy:g}", "least": f"{rule.kappa:g}"}
+
+
+def shown(measure: Measure) -> str:
+    if measure.value is None:
+        return "–"
+    return (
+        f"{measure.value:.2f}" if measure.low is None else f"{measure.value:.2f} ({measure.low:.2f}–{measure.high:.2f})"
+    )
