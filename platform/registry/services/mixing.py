@@ -50,8 +50,8 @@ def mix_preferences(name: str, parts: Sequence[Part], *, user: User | None) -> D
     def rows(split: str) -> Iterator[dict[str, Any]]:
         taken: set[str] = set()
         for part, mine in zip(parts, chosen, strict=True):
-            wanted = mine if split == "train" else groups_of(part.dataset, split)
-            yield from (row for row in read_rows(part.dataset, split=split) if row["group_id"] in wanted - taken)
+            wanted = (mine if split == "train" else groups_of(part.dataset, split)) - taken
+            yield from (row for row in read_rows(part.dataset, split=split) if row["group_id"] in wanted)
             taken |= wanted
 
     told = "; ".join(
