@@ -21,7 +21,7 @@ from rlhf.demo import people, red_team
 from rlhf.demo import steps as demo
 from rlhf.loop.steps import work
 from rlhf.models import CaiState, ConstitutionalRun
-from rlhf.services.constitutional.gate import AtGate, at_gate, go_through
+from rlhf.services.constitutional.gate import AtGate, at_gate, closed_because, go_through, send_rest_to_people
 from rlhf.services.constitutional.plan import Plan
 from rlhf.services.constitutional.start import start_constitutional
 from rlhf.services.constitutions.documents import import_document, read_bytes
@@ -36,11 +36,13 @@ Rows = Callable[[red_team.Split], list[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`makes_model` makes the helper from zero; `noise` is what simulated raters add to a utility."""
+    """`makes_model` makes the helper from zero. Simulated raters add `noise` to how helpful a text is to them, and
+    `harm_noise` to how harmless."""
 
     preset: str
     makes_model: bool
     noise: float
+    harm_noise: float
     plan: Plan
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the runs before, by what they make
 
@@ -50,6 +52,7 @@ SCALES = {
         preset="tiny",
         makes_model=True,
         noise=0.05,
+        harm_noise=0.05,
         plan=Plan(
             preset="tiny",
             people_share=35,
@@ -68,6 +71,7 @@ SCALES = {
         preset="demo",
         makes_model=False,
         noise=0.3,
+        harm_noise=0.02,  # most pairs are alike in harm, and more noise would decide between them
         plan=Plan(
             preset="demo",
             people_share=35,
@@ -84,7 +88,10 @@ class Done:
 
 
 def go(scale: Scale, *, tell: Callable[[str], None]) -> Done:
-    """Raises `RunsFailed` where a run did not succeed, and `GateClosed` where the feedback does not agree with raters."""
+    """Where the gate stays closed, what it holds back is ranked by the simulated rater, and learned from in its stead.
+
+    Raises `RunsFailed` where a run did not succeed.
+    """
     people.make_people()
     admin = User.objects.get(username="admin")
     model = helper(scale, admin=admin, tell=tell)
@@ -99,13 +106,22 @@ def go(scale: Scale, *, tell: Callable[[str], None]) -> Done:
     )  # fmt: skip
     work(tell)
     if new.state == CaiState.FEEDBACK:
-        ranked = simulate_raters(new.campaign, num_raters=1, seed=SEED, noise=scale.noise, likes="harmless")
-        tell(f"{ranked.rankings:,} rankings of the blind overlap by a simulated rater")
-    gate = at_gate(new)
-    if new.state == CaiState.FEEDBACK:
-        go_through(new, user=admin)
+        decide(new, scale, admin=admin, tell=tell)
     work(tell)
-    return Done(new, gate)
+    return Done(new, at_gate(new))
+
+
+def decide(new: ConstitutionalRun, scale: Scale, *, admin: User, tell: Callable[[str], None]) -> None:
+    def rank() -> int:
+        return simulate_raters(new.campaign, num_raters=1, seed=SEED, noise=scale.harm_noise, likes="harmless").rankings
+
+    tell(f"{rank():,} rankings of the blind overlap by a simulated rater")
+    gate = at_gate(new).gate
+    if not gate.overall.passes:
+        tell(f"{closed_because(gate)} What it holds back goes to people.")
+        send_rest_to_people(new, user=admin)
+        tell(f"{rank():,} rankings of what the gate held back")
+    go_through(new, user=admin, people_alone=not gate.overall.passes)
 
 
 def helper(scale: Scale, *, admin: User, tell: Callable[[str], None]) -> ModelVersion:

@@ -123,13 +123,20 @@ def test_where_nobody_answers_and_nothing_scores_all_is_masked_and_nothing_is_le
 def test_a_part_of_the_prompts_may_be_answered(tmp_path):
     run_dir = a_run(tmp_path, SHORT | LATER | {"episodes": 8, "batch_size": 8}, reward=False)
 
-    def answer_one():
-        while not (sheets := questions.open_sheets(run_dir)):
+    def wait_until_told(done):
+        while not any(
+            event["phase"] == "waiting for votes" and event["step"] == done
+            for event in tiny.events(run_dir, "progress")
+        ):
             time.sleep(0.01)
-        first, second = sheets[0].questions
-        told = answers_to(sheets[0], capitals).answers | {second.id: Answer([], is_complete=True)}
+
+    def answer_one():
+        wait_until_told(0)  # the sheet lies there a little before
+        sheet = questions.open_sheets(run_dir)[0]
+        first, second = sheet.questions
+        told = answers_to(sheet, capitals).answers | {second.id: Answer([], is_complete=True)}
         questions.write(questions.answers_path(run_dir, 0), Answers({first.id: told[first.id]}))
-        time.sleep(0.2)
+        wait_until_told(1)
         questions.write(questions.answers_path(run_dir, 0), Answers(told))
 
     thread = threading.Thread(target=answer_one)
