@@ -21,6 +21,7 @@ COMPLAINTS = {
     "int_parsing": gettext_noop("Input should be a valid integer, unable to parse string as an integer"),
     "float_parsing": gettext_noop("Input should be a valid number, unable to parse string as a number"),
     "literal_error": gettext_noop("Input should be %(expected)s"),
+    "string_too_long": gettext_noop("Input should have at most %(max_length)s characters"),
     "missing": gettext_noop("Field required"),
     "extra_forbidden": gettext_noop("Extra inputs are not permitted"),
 }
@@ -71,6 +72,8 @@ LACKS = (
     gettext_noop("The critic is a model: choose one as the input model."),
     gettext_noop("Texts are to be scored by a reward model: choose one as the input reward."),
     gettext_noop("A share of helpful samples is asked for: choose prompts as the input helpful."),
+    gettext_noop("There is nothing to answer yet: write a prompt."),
+    gettext_noop("A principle is tried by its critique request and its revision request: write both."),
 )
 
 

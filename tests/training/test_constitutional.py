@@ -25,9 +25,9 @@ from training.mechanics.constitutional.critics import ModelCritic
 from training.mechanics.constitutional.leaks import Cleaned
 from training.mechanics.constitutional.principles import Example, Principle
 from training.mechanics.constitutional.prompts import Ask, messages_of
+from training.mechanics.constitutional.rounds import reply_in
 from training.mechanics.memory import Room
 from training.mechanics.models import load_causal, load_tokenizer
-from training.methods.constitutional import reply_in
 from training.recipes import harm
 from training.recipes.constitutional import ConstitutionalRecipe
 

@@ -15,20 +15,16 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from training.context import RunContext
 from training.contract import Failure
 from training.mechanics import datasets, models, scoring
 from training.mechanics.constitutional import chains as written
 from training.mechanics.constitutional import principles as constitution
 from training.mechanics.constitutional.chains import Chain
-from training.mechanics.constitutional.critics import Critic, EndpointCritic, ModelCritic, endpoint_critic
-from training.mechanics.constitutional.leaks import Cleaned, clean
+from training.mechanics.constitutional.critics import Critic, EndpointCritic, endpoint_critic
 from training.mechanics.constitutional.principles import Principle
-from training.mechanics.constitutional.prompts import Ask, Wish
+from training.mechanics.constitutional.rounds import asked_of, asks_for, dtype_of, put, reply_in, respond
 from training.mechanics.constitutional.rules import RulesCritic
-from training.mechanics.generation import sampling
 from training.mechanics.memory import Room
 from training.mechanics.parts import BATCHES, Row, Tell, batches_by_length, kept
 from training.recipes import harm
@@ -66,40 +62,6 @@ def run(context: RunContext) -> dict[str, Any]:
     return figures_of(chains) | charged(recipe, critic)
 
 
-def asked_of(context: RunContext, recipe: ConstitutionalRecipe, name: str) -> ModelCritic:
-    given = context.input(name)
-    tokenizer = models.load_tokenizer(given)
-    model = models.load_causal(given, dtype=dtype_of(recipe), virtual_allowed=True).to(models.device())
-    return ModelCritic(context, recipe, model, tokenizer, Room(context, tokenizer))
-
-
-def dtype_of(recipe: ConstitutionalRecipe) -> torch.dtype:
-    return torch.bfloat16 if recipe.bf16 else torch.float32
-
-
-# Answers
-
-
-def respond(asked: ModelCritic, chains: Sequence[Chain]) -> None:
-    """Has the model answer every prompt, those to be revised and helpful ones alike."""
-    context, recipe = asked.context, asked.recipe
-    prompts = [datasets.render_prompt(asked.tokenizer, chain.messages) for chain in chains]
-
-    def draw(places: list[int], tell: Tell) -> list[Row]:
-        found = sampling.sample(
-            asked.model, asked.tokenizer, [prompts[place] for place in places], seeds=[chains[place].seed for place in places],
-            temperatures=[recipe.temperature] * len(places), top_p=1.0, max_new_tokens=recipe.max_new_tokens,
-            batch_size=recipe.batch_size, tell=tell, stop_requested=lambda: context.stop_requested, room=asked.room,
-        )  # fmt: skip
-        return [{"text": sample.text.strip(), "ended": sample.ended} for sample in found]
-
-    batches = batches_by_length(
-        [len(prompt) for prompt in prompts], batch_size=BATCHES * recipe.batch_size, together=recipe.samples
-    )
-    for chain, row in zip(chains, kept(context, "answers", batches, draw, unit="completions"), strict=True):
-        chain.response, chain.ended = row["text"], row["ended"]
-
-
 # Rounds
 
 
@@ -109,46 +71,13 @@ def revise(
 ) -> None:  # fmt: skip
     """One round: a principle is drawn for each chain, its text is criticised by it, and revised."""
     drawn = [constitution.draw(principles, chain.seed, number) for chain in chains]
-
-    def asks_for(wish: Wish, critiques: Sequence[str]) -> list[Ask]:
-        return [
-            Ask(
-                wish, tuple((message["role"], message["content"]) for message in chain.messages), chain.text, principle,
-                sampling.seed_of(wish, chain.seed, number),
-                tuple(constitution.examples_for(principle, principles, recipe.examples)), critique,
-            )
-            for chain, principle, critique in zip(chains, drawn, critiques, strict=True)
-        ]  # fmt: skip
-
-    critiques = put(context, recipe, critic, asks_for("critique", [""] * len(chains)), f"round {number} critiques")
-    asks = asks_for("revision", [row["text"] for row in critiques])
+    given: dict[str, Any] = {"drawn": drawn, "principles": principles, "examples": recipe.examples}
+    critiques = put(context, recipe, critic, asks_for("critique", chains, number, **given), f"round {number} critiques")
+    asks = asks_for("revision", chains, number, **given, critiques=[row["text"] for row in critiques])
     revisions = put(context, recipe, critic, asks, f"round {number} revisions")
     for chain, ask, row in zip(chains, asks, revisions, strict=True):
         cleaned = reply_in(recipe, chain, ask, row)
         chain.take(number, ask.principle, critique=ask.critique, answer=row["text"], cleaned=cleaned)
-
-
-def put(
-    context: RunContext, recipe: ConstitutionalRecipe, critic: Critic, asks: Sequence[Ask], phase: str
-) -> list[Row]:
-    def work(places: list[int], tell: Tell) -> list[Row]:
-        found = critic.answer([asks[place] for place in places], tell)
-        return [{"text": said.text.strip(), "ended": said.ended, "is_too_long": said.is_too_long} for said in found]
-
-    batches = batches_by_length([ask.size for ask in asks], batch_size=BATCHES * recipe.batch_size)
-    return kept(context, phase, batches, work, unit="texts")
-
-
-def reply_in(recipe: ConstitutionalRecipe, chain: Chain, ask: Ask, row: Row) -> Cleaned:
-    if row["is_too_long"]:
-        return Cleaned("", "too_long")
-    if recipe.drop_cut and not row["ended"]:
-        return Cleaned("", "cut")
-    if not recipe.drop_leaks:
-        text = row["text"]
-        return Cleaned(text, "" if text and text != chain.text else "unchanged" if text else "empty")
-    asked = chain.messages[-1]["content"]
-    return clean(row["text"], before=chain.text, request=ask.request, asked=asked, critique=ask.critique)
 
 
 # What is told

@@ -28,9 +28,9 @@ from training.context import RunContext
 from training.contract import Failure
 from training.mechanics.judging import by_endpoint, by_model
 from training.mechanics.judging.asking import messages_of, sha256_of
+from training.mechanics.judging.by_rules import by_rules
 from training.mechanics.judging.pairs import Pair, plan
 from training.mechanics.judging.verdicts import Told, Verdict, by_principle, certainty, figures, logistic, verdict
-from training.recipes.harm import harmfulness
 from training.recipes.judge import JudgeRecipe
 
 SHOWN = 12
@@ -56,7 +56,7 @@ def run(context: RunContext) -> dict[str, Any]:
     elif recipe.critic == "endpoint":
         judged, more = by_endpoint.judge(context, recipe, pairs)
     else:
-        judged = [(pair, by_rules(pair, recipe)) for pair in pairs]
+        judged = [(pair, by_rules(pair.first.text, pair.second.text, steepness=recipe.steepness)) for pair in pairs]
     kept, told = [pair for pair, _ in judged], [one for _, one in judged]
     verdicts = [verdict(one, recipe) for one in told]
     metrics = figures(kept, told, verdicts, seed=recipe.seed) | {"left_out": len(pairs) - len(kept)} | more
@@ -64,12 +64,6 @@ def run(context: RunContext) -> dict[str, Any]:
     show(context, kept, verdicts)
     draw(context, kept, verdicts, metrics)
     return metrics
-
-
-def by_rules(pair: Pair, recipe: JudgeRecipe) -> Told:
-    """By the measure of `recipes.harm`, whatever the principle: the same in both orders."""
-    odds = recipe.steepness * (harmfulness(pair.second.text) - harmfulness(pair.first.text))
-    return Told(odds, odds)
 
 
 def write(

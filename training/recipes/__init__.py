@@ -23,6 +23,7 @@ from training.recipes.reward import RewardRecipe
 from training.recipes.rloo import RlooRecipe
 from training.recipes.sft import SftRecipe
 from training.recipes.tokenizer import TokenizerRecipe
+from training.recipes.try_principle import TryPrincipleRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "import_model": ImportModelRecipe,
@@ -38,6 +39,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "ask": AskRecipe,
     "constitutional": ConstitutionalRecipe,
     "judge": JudgeRecipe,
+    "try_principle": TryPrincipleRecipe,
     "reward": RewardRecipe,
     "dpo": DpoRecipe,
     "kto": KtoRecipe,
