@@ -6,6 +6,7 @@ from django.urls import URLPattern, path
 
 from rlhf import api_views as views
 from rlhf import constitution_api as constitutions
+from rlhf import trial_api as trials
 
 api_urlpatterns: list[URLPattern] = [
     path("rlhf/rounds/", views.RoundsView.as_view(), name="api_rounds"),
@@ -23,5 +24,15 @@ api_urlpatterns: list[URLPattern] = [
         "rlhf/constitutions/<slug:slug>/publish/",
         constitutions.PublishView.as_view(),
         name="api_constitution_publish",
+    ),
+    path(
+        "rlhf/constitutions/<slug:slug>/versions/<int:number>/principles/<slug:principle>/tries/",
+        trials.TrialsView.as_view(),
+        name="api_principle_trials",
+    ),
+    path(
+        "rlhf/constitutions/<slug:slug>/versions/<int:number>/principles/<slug:principle>/tries/<uuid:pk>/",
+        trials.TrialView.as_view(),
+        name="api_principle_trial",
     ),
 ]

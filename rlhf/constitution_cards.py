@@ -12,7 +12,7 @@ from accounts.numbers import digits
 from registry.services.principles import EXAMPLE, REQUESTS
 from rlhf.services.constitutions.wording import MOST_EXAMPLES, MOST_PRINCIPLES, BadConstitution, Example, Wording
 
-LINES = ("id", "weight", "tags")
+LINES = ("id", "weight", "tags", "try")  # the last is the prompt on which a card is tried, and no part of the principle
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from rlhf import chain_views, views
+from rlhf import chain_views, trial_views, views
 from rlhf import constitution_desk as desk
 from rlhf import constitution_views as constitutions
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("constitutions/<slug:slug>/compare/", constitutions.constitution_compare, name="constitution_compare"),
     path("constitutions/<slug:slug>/begin/", desk.constitution_begin, name="constitution_begin"),
     path("constitutions/<slug:slug>/edit/", desk.constitution_edit, name="constitution_edit"),
+    path("constitutions/<slug:slug>/edit/try/", trial_views.draft_try, name="draft_try"),
     path("constitutions/<slug:slug>/publish/", desk.constitution_publish, name="constitution_publish"),
     path("constitutions/<slug:slug>/drop/", desk.constitution_drop, name="constitution_drop"),
     path(
@@ -34,5 +35,15 @@ urlpatterns = [
         "constitutions/<slug:slug>/versions/<int:number>/export/",
         constitutions.constitution_export,
         name="constitution_export",
+    ),
+    path(
+        "constitutions/<slug:slug>/versions/<int:number>/principles/<slug:principle>/try/",
+        trial_views.principle_try,
+        name="principle_try",
+    ),
+    path(
+        "constitutions/<slug:slug>/versions/<int:number>/principles/<slug:principle>/try/<uuid:run_id>/",
+        trial_views.principle_trial,
+        name="principle_trial",
     ),
 ]

@@ -15,6 +15,7 @@ from runs.models import Run, RunState
 from runs.preflight import Preflight, preflight_of
 
 ROWS_SHOWN = 12
+UNSHOWN = ("measure", "judge", "try_principle")  # whose reports are read elsewhere
 LABELS = {
     "reward": gettext_noop("Reward (normalised score)"),
     "utility": gettext_noop("Stated utility"),
@@ -67,7 +68,7 @@ class ProfileReport:
 
 
 def report_of(run: Run) -> Report | ProfileReport | Preflight | Estimate | None:
-    """None for a run that made no report, one of many models (`runs.measures`), or judgements.
+    """None for a run that made no report, one of many models (`runs.measures`), judgements, or a trial.
 
     Each is shown by its own `template`.
     """
@@ -75,7 +76,7 @@ def report_of(run: Run) -> Report | ProfileReport | Preflight | Estimate | None:
         return None
     if run.is_estimate:
         return estimate_of(run)
-    if run.method in ("measure", "judge"):
+    if run.method in UNSHOWN:
         return None
     if run.method == "preflight":
         return preflight_of(run)

@@ -13,16 +13,17 @@ function noteUnsaved() {
 }
 
 document.addEventListener("input", (event) => {
-  if (event.target.closest("#draft")) noteUnsaved();
+  if (event.target.closest("#draft") && !event.target.closest(".try")) noteUnsaved(); // a prompt to try a card on is not kept
 });
 
 // Cards that were moved, added or removed come back in a form that is not saved.
-document.addEventListener("htmx:afterSwap", () => {
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target.closest?.(".try")) return;
   if (form()?.dataset.unsaved !== undefined) noteUnsaved();
 });
 
 document.addEventListener("submit", (event) => {
-  if (event.target.id !== "draft" || event.defaultPrevented) return;
+  if (event.target.id !== "draft" || event.defaultPrevented || event.submitter?.name === "try") return;
   isUnsaved = false;
   saving.textContent = gettext("Saving …");
 });
