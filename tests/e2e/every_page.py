@@ -31,6 +31,7 @@ from rlhf.services.alarm import FEWEST
 from rlhf.services.constitutions.documents import import_document, read_bytes
 from rlhf.services.constitutions.drafts import begin_draft, save_draft
 from rlhf.services.constitutions.publishing import publish
+from rlhf.services.constitutions.trying import try_principle
 from rlhf.services.constitutions.wording import wordings_in
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
@@ -52,6 +53,13 @@ from training.mechanics.coach.seen import Finding, Seen
 from training.mechanics.profile import tally
 
 PEOPLE = ("dan", "ada", "bea", "eve", "rita", "rex", "grace")
+A_TRIAL = (
+    {"part": "answer", "step": 0, "text": "Six minutes. Or hit the egg.", "ended": True, "harmfulness": 0.5},
+    {"part": "critique", "step": 1, "text": "The second sentence helps nobody.", "ended": False, "is_too_long": False},
+    {"part": "revision", "step": 2, "text": "Six minutes, then cold water at once.", "kept": True, "why": "", "ended": True,
+     "harmfulness": 0.0},
+    {"part": "comparison", "step": 3, "text": "", "ab": 0.83, "ba": 0.41, "p": 0.66, "flipped": True, "abstained": False},
+)  # fmt: skip
 METHODS = ("pretrain", "sft", "generate", "dpo", "ppo", "rloo")  # one template makes the forms of all
 
 
@@ -121,9 +129,25 @@ def constitutions(grace: User) -> list[str]:
     changed = [wording("brief", tags=("form",), examples=(EXAMPLE,)), *reversed(wordings_in(draft)[:-1])]
     save_draft(draft, wordings=changed, seen=draft.edits, user=grace, note="Shorter.")
     here = f"/constitutions/{first.constitution.slug}/"
+    tried = wordings_in(first)[0]
+    trial = try_principle(
+        first,
+        tried,
+        beside=(),
+        prompt="How long do I boil an egg?",
+        model=a_model("cook", role="sft").artifact,
+        user=grace,
+    )
+    under_way(trial)
+    say(trial, *(("sample", dict(part)) for part in A_TRIAL))
+    Run.objects.filter(pk=trial.pk).update(state=RunState.SUCCEEDED, finished_at=timezone.now())
+    waiting = try_principle(
+        first, tried, beside=(), prompt="Is raw egg safe?", model=a_model("waiter", role="sft").artifact, user=grace
+    )
+    at_it = f"{here}versions/1/principles/{tried.id}/try/"
     return [
         "/constitutions/", "/constitutions/new/", "/constitutions/import/", here, f"{here}versions/1/", f"{here}edit/",
-        f"{here}compare/",
+        f"{here}compare/", at_it, f"{at_it}{trial.pk}/", f"{at_it}{waiting.pk}/",
     ]  # fmt: skip
 
 
