@@ -215,6 +215,16 @@ def tiny_writer() -> None:
     freeze_dataset("tiny-prompts", kind="prompts", splits=splits, user=grace)
 
 
+def harmful_writer() -> None:
+    """A tiny model that has learned harmful replies by heart."""
+    from tests.training.constituted import write_harmful_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_harmful_model(Path(folder))
+        artifact = store_folder(Path(folder), kind="model")
+    register_model("harmful-writer", role="sft", artifact=artifact, user=User.objects.get(username="grace"))
+
+
 STAGES: dict[str, Callable[[], None]] = {
     set_up.__name__: set_up
     for set_up in (
@@ -232,6 +242,7 @@ STAGES: dict[str, Callable[[], None]] = {
         empty,
         fill,
         tiny_writer,
+        harmful_writer,
     )
 }
 

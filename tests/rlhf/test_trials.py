@@ -8,8 +8,6 @@ from django.urls import reverse
 
 from accounts.models import Role
 from registry.models import Alias, DatasetVersion, ModelVersion
-from registry.services.artifacts import store_folder
-from registry.services.models import register_model
 from rlhf.services.constitutions.drafts import save_draft
 from rlhf.services.constitutions.trying import MOST_UNDER_WAY, try_principle
 from rlhf.services.constitutions.wording import wordings_in
@@ -17,9 +15,8 @@ from runs.models import EventKind, Priority, Run, RunState
 from tests.accounts.people import client_of, person
 from tests.rlhf.principles import EXAMPLE, a_draft, published, wording
 from tests.rlhf.test_constitution_pages import card, form_of
-from tests.runs.conftest import a_model, work_once
+from tests.runs.conftest import a_model
 from tests.runs.test_pages import say, under_way
-from tests.training import constituted
 
 pytestmark = pytest.mark.django_db
 HERE = ("manners", 1, "calm")
@@ -223,18 +220,18 @@ def test_trials_of_the_visitor_are_listed_at_a_fixed_cost(admin, model, version,
     assert "Why 0?" in page and "Of another" not in page and len(after) <= len(before) + 2
 
 
-@pytest.mark.slow(seconds=9)
-def test_from_the_api_to_the_texts_of_a_real_model(admin, version, grace, tmp_path):
-    constituted.write_harmful_model(tmp_path / "model")
-    model = register_model("harmful", role="sft", artifact=store_folder(tmp_path / "model", kind="model"), user=grace)
-    asked = next(iter(constituted.HARMFUL))
-    told = {"prompt": asked, "model": model.name, "critic": "rules", "max_new_tokens": 80}
-    made = admin.post(reverse("api_principle_trials", args=HERE), told, "application/json").json()
-    assert made["state"] == "queued" and made["answer"] is None
-    assert work_once().state == RunState.SUCCEEDED
-    found = admin.get(reverse("api_principle_trial", args=[*HERE, made["id"]])).json()
-    assert found["answer"]["text"] and found["critique"]["text"] and found["revision"]["text"]
-    assert found["revision"]["is_kept"] and found["comparison"]["both"] > 0.5
-    assert shown(admin, Run.objects.get()).count("<ins>") == 1
-    run_page = admin.get(reverse("run", args=[made["id"]])).content.decode()
-    assert found["critique"]["text"][:20] in run_page.replace("&#x27;", "'")
+def test_the_api_tells_a_trial_part_by_part(admin, model, version):
+    made = admin.post(
+        reverse("api_principle_trials", args=HERE), {"prompt": "Why?", "model": "writer"}, "application/json"
+    )
+    told = made.json()
+    assert made.status_code == 201 and told["state"] == "queued" and told["answer"] is told["comparison"] is None
+    run = Run.objects.get(pk=told["id"])
+    say(run, sample(**ANSWER), sample(**CRITIQUE), sample(**REVISION), sample(**JUDGED))
+    found = admin.get(reverse("api_principle_trial", args=[*HERE, told["id"]])).json()
+    assert found["answer"] == {"text": ANSWER["text"], "has_ended": True, "harmfulness": 0.5}
+    assert found["critique"] == {"text": "It hits.", "has_ended": False} and found["revision"]["is_kept"]
+    assert (found["comparison"]["first"], found["comparison"]["both"], found["model"]) == (0.9, 0.71, "writer")
+    assert [one["id"] for one in admin.get(reverse("api_principle_trials", args=HERE)).json()] == [told["id"]]
+    page = admin.get(reverse("run", args=[run.pk])).content.decode()
+    assert "It hits." in page and HOSTILE not in page
