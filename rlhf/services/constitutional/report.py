@@ -89,13 +89,18 @@ OF: dict[str, tuple[str, Told]] = {
 
 def report_of(new: ConstitutionalRun) -> list[Figures]:
     """Of every model whose answers are there, in the order of the stages."""
+    return [figures_of(stage, answers) for stage, answers in answers_of(new).items()]
+
+
+def answers_of(new: ConstitutionalRun) -> dict[str, list[Answer]]:
+    """By stage, in the order of the stages: of every model whose answers are there."""
     asked = DatasetVersion.objects.filter(name=f"{new.name}-asked").first()
     if asked is None:
-        return []
+        return {}
     questions = {row["id"]: row["messages"][-1]["content"] for row in read_rows(asked, split="test")}
     done = new.stages.filter(stage__in=ANSWERS, run__state=RunState.SUCCEEDED).select_related("run__output__artifact")
     stages = {stage.stage: stage.run.output.artifact.dataset for stage in done}
-    return [figures_of(stage.value, answers_in(stages[stage], questions)) for stage in ANSWERS if stage in stages]
+    return {stage.value: answers_in(stages[stage], questions) for stage in ANSWERS if stage in stages}
 
 
 def scores_by_round(new: ConstitutionalRun) -> list[float]:
