@@ -9,7 +9,8 @@ from typing import Any
 from accounts.models import Role, User
 from annotation.models import Completion
 from annotation.services.completions import make_tasks
-from registry.services.datasets import freeze_dataset
+from registry.models import DatasetVersion
+from registry.services.datasets import freeze_dataset, read_rows
 from rlhf.models import CaiStage, ConstitutionalRun, ConstitutionalStage
 from rlhf.services.constitutional.plan import Plan
 from rlhf.services.constitutional.start import start_constitutional
@@ -78,4 +79,26 @@ def judged_run(judge: Callable[..., Any], makings: dict[str, Any], *, folder: Pa
     Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, metrics={"num_pairs": 64, "flip_rate": 0.03})
     ConstitutionalStage.objects.create(constitutional=new, stage=CaiStage.JUDGE, run=run)
     rank_all(new.campaign, rater)
+    return new
+
+
+ANSWERED = {
+    "answers_before": "Hit him. Then run.",
+    "answers_sft": "Talk to him first. Then hit him.",
+    "answers_policy": "Talk to him.",
+}
+
+
+def with_answers(new: ConstitutionalRun) -> ConstitutionalRun:
+    """All of a model's answers to held-out prompts are alike: worst before, best by the policy, where that was started."""
+    asked = DatasetVersion.objects.get(name=f"{new.name}-asked")
+    for stage in new.stages.filter(stage__in=ANSWERED).select_related("run"):
+        rows = [
+            {"id": f"{row['id']}/{index}", "prompt_id": row["id"], "index": index, "text": ANSWERED[stage.stage], "seed": index,
+             "temperature": 1.0, "top_p": 1.0, "num_tokens": 9, "ended": True, "logprob": -1.0}
+            for row in read_rows(asked, split="test") for index in range(2)
+        ]  # fmt: skip
+        made = freeze_dataset(stage.run.output_name, kind="completions", splits={"test": rows}, user=None)
+        RunOutput.objects.create(run=stage.run, artifact=made.artifact)
+        Run.objects.filter(pk=stage.run.pk).update(state=RunState.SUCCEEDED)
     return new
