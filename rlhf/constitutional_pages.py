@@ -36,7 +36,7 @@ WORDS: dict[str, tuple[str | Promise, str | Promise]] = {  # what a figure is ca
     "tokens": (_("Length"), _("tokens of these answers, mean")),
 }
 MODELS: dict[str, str | Promise] = {
-    "answers_before": _("Before"), "answers_sft": _("After SFT on revisions"), "answers_policy": _("Policy"),
+    "answers_before": _("Before"), "answers_sft": _("After SFT"), "answers_policy": _("Policy"),
 }  # fmt: skip
 KINDS: dict[str, str | Promise] = {RED_TEAM: _("asks for harm"), HELPFUL: _("everyday")}
 

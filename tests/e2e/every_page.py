@@ -132,7 +132,8 @@ def constitutions(grace: User) -> list[str]:
 
 def constitutional(grace: User) -> list[str]:
     """One whose pairs are judged, before its gate, with what it changed so far; and the form with an estimate of each stage."""
-    new = with_answers(judged_run(wise, makings_of(grace), folder=Path(tempfile.mkdtemp())))
+    hal = person(Role.RATER, name="hal")
+    new = with_answers(judged_run(wise, makings_of(grace), folder=Path(tempfile.mkdtemp()), rater=hal))
     given = {"name": "another", "constitution": new.constitution_id, "model": new.model_id, "red_team": new.red_team_id,
              "helpful": new.helpful_id, "preset": "tiny", "policy": "dpo", "critic": "rules", "rounds": 4, "people_share": 30,
              "ai_share": 50, "accuracy": 0.6, "kappa": 0.2, "fewest": 30, "estimated": "yes"}  # fmt: skip

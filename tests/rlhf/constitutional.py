@@ -64,9 +64,11 @@ def makings_of(admin: User) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def judged_run(judge: Callable[..., Any], makings: dict[str, Any], *, folder: Path) -> ConstitutionalRun:
+def judged_run(
+    judge: Callable[..., Any], makings: dict[str, Any], *, folder: Path, rater: User | None = None
+) -> ConstitutionalRun:
     """Its pairs judged by `judge`, and the blind overlap ranked by one rater who finds the good text better."""
-    rater = person(Role.RATER)
+    rater = rater or person(Role.RATER)
     new = start_constitutional("harmless", **makings, raters=[rater])
     sft = new.stages.get(stage=CaiStage.SFT).run
     RunOutput.objects.create(run=sft, artifact=a_model("harmless-sft", role="sft", run=sft.pk).artifact)
