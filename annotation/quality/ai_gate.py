@@ -1,8 +1,8 @@
 """Whether a feedback model judges as people do: agreement on pairs that both judged, by principle and kind of prompt.
 
 Accuracy is the share of people's judgements of a pair that name the text which the feedback model names; kappa is that beyond
-chance (Cohen 1960), with chance by how often either side names the first text. Intervals are over tasks: Wilson's of accuracy, that
-of resamples of kappa.
+chance (Cohen 1960), with chance by how often either side names the first text. Intervals are over tasks: Wilson's of accuracy,
+of kappa by resampling.
 What counts is the lower end: a small overlap opens no gate.
 """
 
