@@ -20,6 +20,7 @@ from training.recipes import RECIPES
 REASONS = (
     gettext_noop("An endpoint's pace and price are its own: asking it costs what is to be found out."),
     gettext_noop("An import has no part that could stand for the whole; it takes seconds or minutes."),
+    gettext_noop("A trial is a few texts long: an estimate would take as long."),
 )
 
 
