@@ -108,7 +108,7 @@ def fates(whys: Sequence[str]) -> dict[str, float]:
     groups = {
         "kept": ("",),
         "unchanged": ("unchanged",),
-        "leaked": ("leak", "echo"),
+        "leaked": ("leak", "echo", "example"),
         "lost": ("empty", "cut", "too_long"),
     }
     return {name: sum(why in group for why in whys) / len(whys) for name, group in groups.items()}
