@@ -30,6 +30,7 @@ class TrySerializer(StrictSerializer):
     model = serializers.CharField(max_length=200, required=False)
     critic = serializers.ChoiceField(choices=["model", "rules"], required=False)
     max_new_tokens = serializers.IntegerField(min_value=1, max_value=2048, required=False)
+    temperature = serializers.FloatField(min_value=0.05, max_value=2, required=False)
     seed = serializers.IntegerField(min_value=0, max_value=MOST_SEED, required=False)
 
 

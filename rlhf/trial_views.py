@@ -51,6 +51,9 @@ class TryForm(forms.Form):
     max_new_tokens = forms.IntegerField(
         label=_("Tokens at most"), min_value=1, max_value=2048, help_text=_("Of the answer and of the revision.")
     )
+    temperature = forms.FloatField(
+        label=_("Temperature"), min_value=0.05, max_value=2, help_text=_("Of all texts; a run's is 1.")
+    )
     seed = forms.IntegerField(
         label=_("Seed"), min_value=0, max_value=MOST_SEED,
         help_text=_("With the same one the answer stays the same, and what changes comes from the words."),

@@ -91,12 +91,20 @@ def test_a_principle_of_a_version_is_tried_by_the_model_that_is_current(admin, m
 
 def test_a_trial_takes_over_what_the_last_one_was_made_with(admin, model, version):
     other = a_model("other", role="base")
-    chosen = {"prompt": "Why?", "model": str(other.pk), "critic": "rules", "max_new_tokens": "40", "seed": "7"}
+    chosen = {
+        "prompt": "Why?",
+        "model": str(other.pk),
+        "critic": "rules",
+        "max_new_tokens": "40",
+        "temperature": "0.2",
+        "seed": "7",
+    }
     assert admin.post(reverse("principle_try", args=HERE), chosen).status_code == 302
     assert admin.post(reverse("principle_try", args=HERE), {"prompt": "And why not?"}).status_code == 302
     last = Run.objects.order_by("-created_at").first()
     assert last.inputs.get().artifact == other.artifact
     assert [last.recipe[name] for name in ("critic", "max_new_tokens", "seed")] == ["rules", 40, 7]
+    assert last.recipe["temperature"] == last.recipe["critic_temperature"] == 0.2
 
 
 def test_a_card_of_a_draft_is_tried_in_the_words_that_stand_in_the_form(admin, grace, model):
@@ -177,6 +185,7 @@ def test_examples_come_as_in_a_constitutional_run(grace, model):
         ({"critic": "endpoint"}, "invalid", 400),
         ({"seed": -1}, "invalid", 400),
         ({"max_new_tokens": 10**9}, "invalid", 400),
+        ({"temperature": 0}, "invalid", 400),
         ({"critique": "mine"}, "invalid", 400),
     ],
 )

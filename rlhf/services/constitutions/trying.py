@@ -28,7 +28,12 @@ METHOD = "try_principle"
 LONGEST_PROMPT = 8_000
 MOST_UNDER_WAY = 4  # trials of one person: others wait for workers, too
 EXAMPLES: int = ConstitutionalRecipe.model_fields["examples"].default
-SETTINGS = ("critic", "max_new_tokens", "seed")  # what a person's next trial takes over from her last one
+SETTINGS = (
+    "critic",
+    "max_new_tokens",
+    "temperature",
+    "seed",
+)  # what a person's next trial takes over from her last one
 
 
 class BadTrial(UserError):
@@ -59,6 +64,7 @@ def try_principle(
         "prompt": text, "principle": wording.id, "critique": wording.critique, "revision": wording.revision,
         "comparison": wording.comparison, "examples": list(islice(examples_of(wording, beside), EXAMPLES)), **(settings or {}),
     }  # fmt: skip
+    recipe["critic_temperature"] = recipe.get("temperature", 1.0)  # one for all that is written
     context = {"version": str(version.pk), "principle": wording.id}
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # of two that are started at once, both are counted
