@@ -147,6 +147,8 @@ def constitutions(grace: User) -> list[str]:
     waiting = try_principle(
         first, tried, beside=(), prompt="Is raw egg safe?", model=a_model("waiter", role="sft").artifact, user=grace
     )
+    under_way(waiting)
+    say(waiting, ("sample", dict(A_TRIAL[0])))
     at_it = f"{here}versions/1/principles/{tried.id}/try/"
     return [
         "/constitutions/", "/constitutions/new/", "/constitutions/import/", here, f"{here}versions/1/", f"{here}edit/",
