@@ -56,7 +56,7 @@ class TryForm(forms.Form):
     )
     seed = forms.IntegerField(
         label=_("Seed"), min_value=0, max_value=MOST_SEED,
-        help_text=_("With the same one the answer stays the same, and what changes comes from the words."),
+        help_text=_("The same one gives the same answer: what changes then comes from the words."),
     )  # fmt: skip
 
     def __init__(self, *args: Any, chosen: ModelVersion | None, **kwargs: Any) -> None:
