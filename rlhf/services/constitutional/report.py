@@ -93,9 +93,14 @@ def report_of(new: ConstitutionalRun) -> list[Figures]:
     if asked is None:
         return []
     questions = {row["id"]: row["messages"][-1]["content"] for row in read_rows(asked, split="test")}
+    return [figures_of(stage, answers_in(dataset, questions)) for stage, dataset in datasets_of(new).items()]
+
+
+def datasets_of(new: ConstitutionalRun) -> dict[str, DatasetVersion]:
+    """The answers of the models that have answered, in the order of the stages."""
     done = new.stages.filter(stage__in=ANSWERS, run__state=RunState.SUCCEEDED).select_related("run__output__artifact")
-    stages = {stage.stage: stage.run.output.artifact.dataset for stage in done}
-    return [figures_of(stage.value, answers_in(stages[stage], questions)) for stage in ANSWERS if stage in stages]
+    found = {stage.stage: stage.run.output.artifact.dataset for stage in done}
+    return {stage.value: found[stage] for stage in ANSWERS if stage in found}
 
 
 def scores_by_round(new: ConstitutionalRun) -> list[float]:
