@@ -1,4 +1,4 @@
-"""Blind votes on a constitutional run: people rank answers of the models before and after SFT and the policy, not knowing whose."""
+"""Blind votes on a constitutional run: people rank answers of the models before, after SFT and the policy.
 
 A task holds one answer of each of the three, so that each ranking tells all three pairs by the reading of three texts and not of
 six. Each pair's figure is that of the reward-hacking alarm (`services.alarm`): the share of comparisons won, ties half, with
