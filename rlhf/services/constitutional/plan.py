@@ -55,6 +55,7 @@ METHODS = {
     CaiStage.ANSWERS_SFT: "generate",
     CaiStage.ANSWERS_POLICY: "generate",
     CaiStage.COMPARE: "evaluate",
+    CaiStage.SCORES: "score",
 }
 
 
