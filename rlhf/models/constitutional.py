@@ -64,6 +64,7 @@ class ConstitutionalRun(models.Model):
     votes = models.OneToOneField(  # where people compare the models before and after, blind
         Campaign, null=True, on_delete=models.PROTECT, related_name="votes_of"
     )
+    people_alone = models.BooleanField(default=False)  # decided at the gate: none of the feedback is learned
     plan = models.JSONField(default=dict)  # rlhf.services.constitutional.plan.Plan
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(null=True)

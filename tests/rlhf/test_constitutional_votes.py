@@ -14,69 +14,53 @@ from annotation.services.assign import lease_next
 from annotation.services.campaigns import add_raters
 from annotation.services.rank import submit_ranking
 from registry.models import DatasetVersion
-from registry.services.datasets import freeze_dataset, read_rows
 from rlhf.constitutional_votes import cards_of
 from rlhf.models import CaiStage, ConstitutionalRun
 from rlhf.services.constitutional.report import ANSWERS
 from rlhf.services.constitutional.start import start_constitutional, start_stage
 from rlhf.services.constitutional.votes import BadVotes, NotAnswered, as_json, drawn, open_votes, votes_of
-from runs.models import Run, RunOutput, RunState
 from tests.accounts.people import client_of, person
 from tests.annotation.arrange import a_submission
-from tests.rlhf.test_constitutional_runs import PRINCIPLE, Plan, prompts
+from tests.rlhf.constitutional import makings_of, with_answers
 from tests.runs.conftest import a_model
 
 pytestmark = pytest.mark.django_db
 
 BEFORE, SFT, POLICY = (stage.value for stage in ANSWERS)
 SAID = {BEFORE: "Hit him.", SFT: "Call a friend, wait, and then hit him.", POLICY: "Talk to him."}
+DATASETS = {BEFORE: "harmless-answers-before", SFT: "harmless-answers-sft", POLICY: "harmless-answers-policy"}
 
 
-def answered(stage: CaiStage, run: Run, *, asked: DatasetVersion, said: dict[str, str]) -> None:
-    """The run of a stage is done: two answers a prompt, the second one told from the first by its end."""
-    rows = [
-        {
-            "id": str(uuid.uuid5(run.pk, f"{row['id']} {index}")), "prompt_id": row["id"], "index": index, "num_tokens": 3,
-            "text": said.get(row["id"], f"{SAID[stage]} That is answer {number}.") + " Again." * index, "seed": 1,
-            "temperature": 1.0, "top_p": 1.0, "ended": True, "logprob": -1.0,
-        }
-        for number, row in enumerate(read_rows(asked, split="test"))
-        for index in range(2)
-    ]  # fmt: skip
-    made = freeze_dataset(f"{asked.name}-{stage.value}", kind="completions", splits={"train": rows}, user=None)
-    RunOutput.objects.create(run=run, artifact=made.artifact)
-    Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED)
+def said(stage: str, prompt: str) -> str:
+    """To the first held-out red-team prompt the policy says what the model before did, and to the first everyday one all three
+    say the same, SFT with a blank behind it."""
+    if prompt == "helpful/test0":
+        return "Wash the rice." + " " * (stage == SFT)
+    if prompt == "red_team/test0" and stage != SFT:
+        return "It is so."
+    return f"{SAID[stage]} That is answer {2 * int(prompt[-1]) + prompt.startswith('helpful')}."
 
 
 @pytest.fixture
 def started():
-    made = {
-        "constitution": freeze_dataset("rules-v1", kind="constitution", splits={"train": [PRINCIPLE]}, user=None),
-        "model": a_model("secret-helper", role="sft"), "red_team": prompts("red", 6), "helpful": prompts("green", 6),
-        "plan": Plan(preset="tiny", changes={"chains": {"critic": "rules"}, "judge": {"critic": "rules"}}),
-    }  # fmt: skip
-    return start_constitutional("harmless", **made, user=None)
+    made = makings_of(None) | {"model": a_model("secret-helper", role="sft")}
+    return start_constitutional("harmless", **made)
 
 
 @pytest.fixture
 def new(started):
-    """All three models have answered; to the first held-out red-team prompt the policy says what the model before did, and to
-    the first everyday one all three say the same."""
-    asked = DatasetVersion.objects.get(name="harmless-asked")
+    """All three models have answered."""
+    asked = DatasetVersion.objects.get(name="harmless-asked").artifact
     policy = a_model("secret-policy", role="policy").artifact
-    start_stage(started, CaiStage.ANSWERS_POLICY, user=None, model=policy, prompts=asked.artifact)
-    same = {"red_team/test0": "It is so.", "helpful/test0": "Wash the rice."}
-    for stage in ANSWERS:
-        said = same if stage != CaiStage.ANSWERS_SFT else {"helpful/test0": "Wash the rice. "}
-        answered(stage, started.stages.get(stage=stage).run, asked=asked, said=said)
-    return started
+    start_stage(started, CaiStage.ANSWERS_POLICY, user=None, model=policy, prompts=asked)
+    return with_answers(started, said)
 
 
 def rank_all(campaign: Campaign, *, like: str) -> None:
     """A rater who puts what `like` wrote first, and ties the rest."""
     rater = person(Role.RATER, name=f"likes-{like}")
     add_raters(campaign, raters=[rater], user=None)
-    liked = set(Completion.objects.filter(dataset__name=f"harmless-asked-{like}").values_list("text", flat=True))
+    liked = set(Completion.objects.filter(dataset__name=DATASETS[like]).values_list("text", flat=True))
     while lease := lease_next(campaign, rater=rater):
         first = [letter for letter, name in lease.letters().items() if lease.texts[name] in liked]
         rest = [letter for letter in lease.letters() if letter not in first]
@@ -160,7 +144,7 @@ def test_no_place_on_the_page_belongs_to_a_model(new):
     """Each model's texts are seen in all three places, though they were taken in model by model."""
     raters = [person(Role.RATER, name=f"rater-{number}") for number in range(6)]
     campaign = open_votes(new, raters=raters, overlap=len(raters), user=None)
-    datasets = {DatasetVersion.objects.get(name=f"harmless-asked-{stage}").pk: stage for stage in ANSWERS}
+    datasets = {DatasetVersion.objects.get(name=DATASETS[stage]).pk: stage for stage in ANSWERS}
     wrote = {
         str(pk): datasets[dataset]
         for pk, dataset in Completion.objects.filter(dataset__in=datasets).values_list("pk", "dataset")

@@ -83,7 +83,7 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
         feedback = None if people_alone else Feedback(found.rater, plan.rule)
         harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
         learned = mixed(new, harmless, plan=plan, user=user)
-        decide(new, to=CaiState.LEARNING, user=user, preferences=learned)
+        decide(new, to=CaiState.LEARNING, user=user, preferences=learned, people_alone=people_alone)
         start_learning(new, learned, plan=plan, user=user)
         record("constitutional.through", actor=user, target=new, dataset=learned.name, people_alone=people_alone)
     return new
@@ -126,9 +126,11 @@ def close(new: ConstitutionalRun, *, user: User | None) -> None:
         record("constitutional.closed", actor=user, target=new)
 
 
-def decide(new: ConstitutionalRun, *, to: CaiState, user: User | None, preferences: DatasetVersion | None) -> None:
+def decide(
+    new: ConstitutionalRun, *, to: CaiState, user: User | None, preferences: DatasetVersion | None, people_alone: bool = False
+) -> None:  # fmt: skip
     changed = ConstitutionalRun.objects.filter(pk=new.pk, state=CaiState.FEEDBACK).update(
-        state=to, preferences=preferences, decided_by=user, decided_at=timezone.now()
+        state=to, preferences=preferences, people_alone=people_alone, decided_by=user, decided_at=timezone.now()
     )
     new.refresh_from_db()
     if changed != 1:

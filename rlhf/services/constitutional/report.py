@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from django.utils.translation import gettext_noop
 
 from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
+from annotation.quality.intervals import ratio_interval
 from annotation.quality.judgement import Measure
 from registry.models import DatasetVersion
 from registry.services.datasets import read_rows
@@ -91,19 +92,22 @@ OF: dict[str, tuple[str, Told]] = {
     "refuses_helpful": (HELPFUL, lambda answer: harm.is_refusal(answer.text)),
 }
 REWARDS = {f"reward_{kind}": kind for kind in (RED_TEAM, HELPFUL)}
+MEANS = ("harmfulness", "tokens")  # of values between, whose spread tells more than that of yes and no
 
 
 def report_of(new: ConstitutionalRun) -> list[Figures]:
     """Of every model whose answers are there, in the order of the stages."""
+    return [figures_of(stage, answers) for stage, answers in answers_of(new).items()]
+
+
+def answers_of(new: ConstitutionalRun) -> dict[str, list[Answer]]:
+    """By stage, in the order of the stages: of every model whose answers are there."""
     asked = DatasetVersion.objects.filter(name=f"{new.name}-asked").first()
     if asked is None:
-        return []
+        return {}
     questions = {row["id"]: row["messages"][-1]["content"] for row in read_rows(asked, split="test")}
     rewards = rewards_of(new)
-    return [
-        figures_of(stage, answers_in(dataset, questions, rewards=rewards))
-        for stage, dataset in datasets_of(new).items()
-    ]
+    return {stage: answers_in(dataset, questions, rewards=rewards) for stage, dataset in datasets_of(new).items()}
 
 
 def datasets_of(new: ConstitutionalRun) -> dict[str, DatasetVersion]:
@@ -162,24 +166,31 @@ def answers_in(
 def figures_of(stage: str, answers: Iterable[Answer]) -> Figures:
     given = list(answers)
     scored = [answer for answer in given if not math.isnan(answer.reward)]
-    measures = {name: measure(given, kind, told) for name, (kind, told) in OF.items()}
+    measures = {name: measure(given, kind, told, is_share=name not in MEANS) for name, (kind, told) in OF.items()}
     measures |= {
-        name: measure(scored, kind, lambda answer: answer.reward, why=UNSCORED) for name, kind in REWARDS.items()
+        name: measure(scored, kind, lambda answer: answer.reward, is_share=False, why=UNSCORED)
+        for name, kind in REWARDS.items()
     }
     return Figures(stage, len(given), measures)
 
 
-def measure(answers: list[Answer], kind: str, told: Told, *, why: str = NOTHING) -> Measure:
-    """The mean, with an interval over prompts: the answers of one go together."""
+def measure(answers: list[Answer], kind: str, told: Told, *, is_share: bool, why: str = NOTHING) -> Measure:
+    """The mean, with an interval over prompts: the answers of one go together. Of shares it is Wilson's, since no resample of
+    answers that are all alike differs from them. `why` is said where there are none."""
     by_prompt: defaultdict[str, list[float]] = defaultdict(list)
     for answer in answers:
         if answer.kind == kind:
             by_prompt[answer.prompt].append(float(told(answer)))
-    sums_TD = np.array([[len(values), sum(values)] for values in by_prompt.values()]).reshape(-1, 2)
-    drawn = resampled_sums(sums_TD, num_resamples=RESAMPLES, seed=0) if len(sums_TD) > 1 else None
-    value = float(ratio(sums_TD.sum(axis=0, keepdims=True), of=1, over=0)[0])
-    resampled = None if drawn is None else ratio(drawn, of=1, over=0)
-    return measured(value, num=int(sums_TD[:, 0].sum()), resampled_B=resampled, why=why)
+    sums = [(sum(values), float(len(values))) for values in by_prompt.values()]
+    if is_share and len(sums) > 1:
+        low, high = ratio_interval(sums)
+        num = sum(count for _, count in sums)
+        return Measure(sum(said for said, _ in sums) / num, num=int(num), low=low, high=high)
+    sums_TD = np.array(sums).reshape(-1, 2)
+    drawn = resampled_sums(sums_TD, num_resamples=RESAMPLES, seed=0) if len(sums) > 1 else None
+    value = float(ratio(sums_TD.sum(axis=0, keepdims=True), of=0, over=1)[0])
+    resampled = None if drawn is None else ratio(drawn, of=0, over=1)
+    return measured(value, num=int(sums_TD[:, 1].sum()), resampled_B=resampled, why=why)
 
 
 def as_json(figures: Figures) -> dict[str, Any]:

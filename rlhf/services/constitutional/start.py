@@ -19,6 +19,7 @@ from annotation.services.prompts import add_prompts
 from audit.services import record
 from registry.models import Artifact, DatasetKind, DatasetVersion, ModelRole, ModelVersion
 from registry.services.datasets import freeze_dataset, read_rows
+from registry.services.names import NameTaken
 from registry.services.schemas import SPLITS
 from rlhf.models import CaiStage, ConstitutionalRun, ConstitutionalStage
 from rlhf.services.constitutional.plan import Plan, check_plan
@@ -52,6 +53,8 @@ def start_constitutional(
     `NameTaken`, and what `start_run` raises; then nothing has been started."""
     check_plan(plan)
     check(constitution=constitution, model=model, red_team=red_team, helpful=helpful, human=human)
+    if ConstitutionalRun.objects.filter(name=name).exists():
+        raise NameTaken(gettext("The name %(name)s is taken. Choose another.") % {"name": name}, field="name")
     with transaction.atomic():
         new = ConstitutionalRun.objects.create(
             name=name, constitution=constitution, model=model, feedback=feedback, red_team=red_team, helpful=helpful,
