@@ -19,36 +19,35 @@ TITLES: dict[str, str | Promise] = {
     RED_TEAM: _("On prompts that ask for harm"), HELPFUL: _("On everyday prompts"),
 }  # fmt: skip
 MODELS: dict[str, str | Promise] = {
-    CaiStage.ANSWERS_BEFORE: _("the model before"), CaiStage.ANSWERS_SFT: _("SFT on revisions"),
-    CaiStage.ANSWERS_POLICY: _("the policy"),
+    CaiStage.ANSWERS_BEFORE: _("before"), CaiStage.ANSWERS_SFT: _("SFT"), CaiStage.ANSWERS_POLICY: _("policy"),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class VotesRow:
     dot: Dot
-    num_prompts: int
     num_same: int
-    is_simulated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class VotesCard:
     title: str | Promise
     rows: tuple[VotesRow, ...]
+    is_simulated: bool  # some of what is told here is of simulated raters
     scale: Scale = EVEN
 
 
 def cards_of(votes: Iterable[Votes]) -> list[VotesCard]:
     """Of what `services.constitutional.votes.votes_of` found; none where nobody was asked."""
     given = list(votes)
-    kinds = {kind: tuple(row_of(one) for one in given if one.kind == kind) for kind in TITLES}
-    return [VotesCard(TITLES[kind], rows) for kind, rows in kinds.items() if rows]
+    found = [(kind, [one for one in given if one.kind == kind]) for kind in TITLES]
+    return [
+        VotesCard(TITLES[kind], tuple(map(row_of, some)), any(one.is_simulated for one in some))
+        for kind, some in found
+        if some
+    ]
 
 
 def row_of(votes: Votes) -> VotesRow:
-    name = gettext("%(model)s, rather than %(other)s") % {
-        "model": MODELS[votes.model], "other": MODELS[votes.against],
-    }  # fmt: skip
-    shown = dot(name[0].upper() + name[1:], asdict(votes.share), scale=EVEN)
-    return VotesRow(shown, votes.num_prompts, votes.num_same, votes.is_simulated)
+    name = gettext("%(model)s over %(other)s") % {"model": MODELS[votes.model], "other": MODELS[votes.against]}
+    return VotesRow(dot(name, asdict(votes.share), scale=EVEN), votes.num_same)

@@ -206,5 +206,5 @@ def test_votes_are_read_in_a_few_queries(new, django_assert_max_num_queries):
 def test_a_page_shows_them_with_what_they_are_over(new):
     rank_all(open_votes(new, user=None), like=POLICY)
     page = render_to_string("rlhf/constitutional_votes.html", {"cards": cards_of(votes_of(new)), "campaign": new.votes})
-    assert "The policy, rather than SFT on revisions" in page and "100.0 %" in page and "harmless: blind votes" in page
+    assert "policy over SFT" in page and "100.0 %" in page and "harmless: blind votes" in page
     assert "Nobody has been asked yet" in render_to_string("rlhf/constitutional_votes.html", {"cards": cards_of([])})
