@@ -85,7 +85,7 @@ def open_votes(
     if limit is not None and limit < 1:
         raise BadVotes(gettext("At least one prompt of each kind is voted on, not %(limit)s.") % {"limit": limit})
     with transaction.atomic():
-        held = ConstitutionalRun.objects.select_for_update().select_related("votes").get(pk=new.pk)  # one at a time
+        held = ConstitutionalRun.objects.select_for_update().get(pk=new.pk)  # one at a time
         if held.votes is None:
             held.votes = make_campaign(held, raters=raters, overlap=overlap, limit=limit, user=user)
             held.save(update_fields=["votes"])
