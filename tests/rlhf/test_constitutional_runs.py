@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from accounts.errors import UserError
 from accounts.models import Role, User
 from annotation.models import RankingTask, Slot
-from registry.models import DatasetVersion
+from registry.models import Artifact, DatasetVersion
 from registry.services.datasets import read_rows
 from registry.services.mixing import BadMix, Part, mix_preferences
 from rlhf.models import CaiStage, CaiState, ConstitutionalRun
@@ -26,7 +30,7 @@ from rlhf.services.constitutional.start import BadConstitutionalRun, start_const
 from runs.models import Run, RunState
 from tests.accounts.people import person
 from tests.annotation.test_ai_feedback import sabotaged, wise
-from tests.rlhf.constitutional import judged_run, makings_of, preferences
+from tests.rlhf.constitutional import judged_run, makings_of, preferences, prompts
 from tests.runs.conftest import a_model
 
 
@@ -149,6 +153,33 @@ def test_what_is_decided_is_decided(judged, admin):
         close(new, user=admin)
     with pytest.raises(IntegrityError, match="preferences_are_frozen"), transaction.atomic():
         ConstitutionalRun.objects.update(state=CaiState.LEARNING)
+
+
+def folders_without_a_row():
+    known = {str(pk) for pk in Artifact.objects.values_list("pk", flat=True)}
+    return [path.name for path in Path(settings.ARTIFACTS_DIR).iterdir() if path.name not in known]
+
+
+@pytest.mark.parametrize("taken", ["harmless-policy", "harmless-preferences"])
+def test_a_decision_that_fails_half_way_leaves_nothing_behind(judged, admin, taken):
+    new = judged(wise, human=preferences("helpfulness", 500))
+    before = folders_without_a_row()
+    if taken.endswith("policy"):
+        a_model(taken, role="policy")
+    else:
+        prompts(taken, 2)
+    with pytest.raises(UserError, match=taken):
+        go_through(new, user=admin)
+    assert ConstitutionalRun.objects.get().state == CaiState.FEEDBACK and folders_without_a_row() == before
+    assert not DatasetVersion.objects.filter(name="harmless-harmless").exists()
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_behind(makings):
+    a_model("harmless-sft", role="sft")
+    before = folders_without_a_row()
+    with pytest.raises(UserError, match="taken"):
+        start_constitutional("harmless", **makings)
+    assert not Run.objects.exists() and folders_without_a_row() == before
 
 
 def test_ppo_learns_from_the_preference_model(judged, makings, admin):

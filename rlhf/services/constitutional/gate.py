@@ -18,6 +18,7 @@ from annotation.services.ai_labels import Feedback
 from annotation.services.snapshot import freeze_snapshot
 from audit.services import record
 from registry.models import DatasetVersion
+from registry.services.artifacts import kept_if_all_succeeds
 from registry.services.mixing import Part, mix_preferences
 from rlhf.models import CaiStage, CaiState, ConstitutionalRun
 from rlhf.services.constitutional.plan import Plan
@@ -76,13 +77,14 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
     if not people_alone and not found.gate.overall.passes:
         raise GateClosed(closed_because(found.gate))
     plan = Plan.of(new.plan)
-    with transaction.atomic():
-        refuse_decided(
-            ConstitutionalRun.objects.select_for_update().get(pk=new.pk)
-        )  # one at a time: it freezes for long
+    with kept_if_all_succeeds() as made, transaction.atomic():
+        # One at a time: it freezes for long.
+        refuse_decided(ConstitutionalRun.objects.select_for_update().get(pk=new.pk))
         feedback = None if people_alone else Feedback(found.rater, plan.rule)
         harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
+        made.append(harmless.artifact)
         learned = mixed(new, harmless, plan=plan, user=user)
+        made.append(learned.artifact)
         decide(new, to=CaiState.LEARNING, user=user, preferences=learned, people_alone=people_alone)
         start_learning(new, learned, plan=plan, user=user)
         record("constitutional.through", actor=user, target=new, dataset=learned.name, people_alone=people_alone)
