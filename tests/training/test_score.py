@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -104,3 +105,13 @@ def test_completions_of_other_prompts_are_left_out_and_nothing_else_is_refused(g
     )
     assert tiny.finish(none) == contract.EXIT_FAILED
     assert tiny.failure(none)["code"] == "other_prompts"
+
+
+def test_what_it_would_take_is_found_out_by_reading_a_few(given, tmp_path):
+    run_dir = tiny.make_run(tmp_path / "probe", "score", RECIPE, given)
+    spec = contract.read_spec(run_dir)
+    (run_dir / contract.SPEC).write_text(replace(spec, is_estimate=True).dump())
+    assert tiny.finish(run_dir) == contract.EXIT_DONE
+    assert list(contract.read_manifest(run_dir)["files"]) == ["estimate.json"]
+    report = json.loads((run_dir / "output/estimate.json").read_text())
+    assert {one["phase"] for one in report["parts"]} >= {"completions rewards", "completions_2 rewards"}
