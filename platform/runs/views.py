@@ -96,8 +96,9 @@ def run_samples(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 
 
 def samples_shown(run: Run) -> list[pages.SampledPrompt]:
-    """None beside a report that is shown, which has the same texts with those of the reference."""
-    return [] if reports.has_report(run) and run.method not in reports.UNSHOWN else pages.samples_of(run, limit=SAMPLES)
+    """None beside a report, which has the same texts with those of the reference; a trial's is these samples."""
+    is_told = reports.has_report(run) and run.method != "try_principle"
+    return [] if is_told else pages.samples_of(run, limit=SAMPLES)
 
 
 @require_GET
