@@ -104,9 +104,8 @@ def form_page(request: HttpRequest, form: ConstitutionalForm, *, status: int = 2
         estimates = estimates_of(form.makings())
         total = total_of(estimates)
         context |= {"estimates": estimates, "total": total, "price": cost_of(total.seconds)}
-    template = "rlhf/constitutional_new.html"
-    if request.headers.get("HX-Request"):
-        template = "rlhf/constitutional_estimate.html"
+    is_part = "estimates" in context and request.headers.get("HX-Request")
+    template = "rlhf/constitutional_estimate.html" if is_part else "rlhf/constitutional_new.html"
     return render(request, template, context, status=status)
 
 
