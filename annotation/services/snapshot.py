@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext
 
 from accounts.errors import UserError
@@ -129,25 +129,35 @@ def freeze_snapshot(
     ordered = live.exclude(task__in=settled.values("task")).order_by("task__prompt__content_hash", "created_at", "pk")
     told = list(ordered.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
     told += [settled_row(one) for one in settled.select_related("task__prompt")]
-    gate, labels = labels_of(campaign, feedback, taken=Q(rankings__in=live) | Q(adjudications__in=settled))
-    told += labels.values_list(*CHOSEN, "task__prompt__content_hash", "created_at")
+    gate, labels = labels_of(campaign, feedback, live=live, settled=settled)
+    said = list(labels.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
+    told += said
     chosen = sorted(told, key=lambda row: (row[8], row[9], row[0]))  # those of a prompt together
     if not chosen:
         raise NoRankings(gettext("%(campaign)s has no ranking yet.") % {"campaign": campaign.name})
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
     snapshot = Snapshot(name, campaign, ids, shuffled_seed, groups_of(campaign))
     refuse_without_comparisons(snapshot, chosen)
-    tasks = RankingTask.objects.filter(Q(rankings__in=live) | Q(adjudications__in=settled) | Q(rankings__in=labels))
-    ai = facts_of(gate, feedback, num=labels.count())
+    task = OuterRef("pk")
+    tasks = RankingTask.objects.filter(
+        Exists(live.filter(task=task)) | Exists(settled.filter(task=task)) | Exists(labels.filter(task=task)),
+        campaign=campaign,
+    )
+    ai = facts_of(gate, feedback, num=len(said))
     made = freeze_dataset(
         name, kind=DatasetKind.PREFERENCE, splits={split: snapshot.rows(split) for split in SPLITS}, user=user,
         query=query_of(snapshot, chosen) | ({"ai": ai} if ai else {}), card=card_of(snapshot, chosen, ai=ai),
         parents=parents_of(tasks),
         models_used=ModelVersion.objects.filter(completions__tasks__in=tasks).distinct(),
-        is_simulated=any(row[3] for row in chosen), extra_files=lambda folder: write_rankings(snapshot, folder=folder),
+        is_simulated=any(row[3] for row in chosen) or is_by_rules(labels), extra_files=lambda folder: write_rankings(snapshot, folder=folder),
     )  # fmt: skip
     record("campaign.snapshot", actor=user, target=campaign, dataset=str(made.pk), num_rankings=len(chosen))
     return made
+
+
+def is_by_rules(labels: QuerySet[Ranking]) -> bool:
+    """Whether a list of words, and no model, judged: that stands in for a feedback model as programs do for raters."""
+    return labels.filter(preferences__critic="rules").exists()
 
 
 def groups_of(campaign: Campaign) -> dict[int, str]:
