@@ -48,7 +48,7 @@ def make_dataset(run: Run, artifact: Artifact, *, tally: Tally | None) -> Datase
 
 def is_by_rules(run: Run) -> bool:
     """Whether a list of words stood in for the model that judges or revises, as programs do for raters."""
-    return run.recipe.get("critic") == "rules"
+    return bool(run.recipe.get("critic") == "rules")
 
 
 def models_of(run: Run) -> list[ModelVersion]:
