@@ -28,6 +28,7 @@ WHY: dict[str, Any] = {  # why a revision was not kept
     "empty": gettext_lazy("It is empty."),
     "unchanged": gettext_lazy("It says what was there."),
     "echo": gettext_lazy("It repeats the request."),
+    "example": gettext_lazy("It repeats an example that the critic was shown."),
     "cut": gettext_lazy("It was cut before it had ended."),
     "too_long": gettext_lazy("The request left the critic no room for an answer."),
 }

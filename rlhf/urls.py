@@ -1,4 +1,4 @@
-"""Addresses of the pages of rounds, constitutions and chains."""
+"""Addresses of the pages of rounds, constitutions, constitutional runs and chains."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from django.urls import path
 from rlhf import chain_views, views
 from rlhf import constitution_desk as desk
 from rlhf import constitution_views as constitutions
+from rlhf import constitutional_desk as gate
+from rlhf import constitutional_views as constitutional
 
 urlpatterns = [
     path("rounds/", views.round_list, name="rounds"),
@@ -16,6 +18,12 @@ urlpatterns = [
     path("datasets/<uuid:dataset_id>/chains/", chain_views.chain_list, name="chains"),
     path("datasets/<uuid:dataset_id>/chains/<slug:split>/<int:number>/", chain_views.chain_detail, name="chain"),
     path("campaigns/<slug:slug>/rounds/new/", views.round_new, name="round_new"),
+    path("constitutional/", constitutional.run_list, name="constitutional_runs"),
+    path("constitutional/new/", constitutional.run_new, name="constitutional_new"),
+    path("constitutional/<uuid:pk>/", constitutional.run_detail, name="constitutional_run"),
+    path("constitutional/<uuid:pk>/through/", gate.run_through, name="constitutional_through"),
+    path("constitutional/<uuid:pk>/people/", gate.run_people, name="constitutional_people"),
+    path("constitutional/<uuid:pk>/close/", gate.run_close, name="constitutional_close"),
     path("constitutions/", constitutions.constitution_list, name="constitutions"),
     path("constitutions/new/", desk.constitution_new, name="constitution_new"),
     path("constitutions/import/", desk.constitution_import, name="constitution_import"),

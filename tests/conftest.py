@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 
 from audit import triggers
 from tests.home import HOME
@@ -17,6 +19,10 @@ from tests.home import HOME
 ROOT = Path(__file__).parent
 ALONE = (ROOT / "faults", ROOT / "e2e")  # where `make test` looks for them: reading all tests takes long
 SECONDS, SLOW_SECONDS = 0.2, 5.0  # of a test that says nothing else by `slow(seconds=60)`
+
+# What a property says is no matter of how busy the machine is: that is what benchmarks/ are for.
+properties.register_profile("whenever", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+properties.load_profile("whenever")
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,7 +1,8 @@
 """Whether a feedback model judges as people do: agreement on pairs that both judged, by principle and kind of prompt.
 
 Accuracy is the share of people's judgements of a pair that name the text which the feedback model names; kappa is that beyond
-chance (Cohen 1960), with chance by how often either side names the first text. Intervals resample tasks, as everywhere.
+chance (Cohen 1960), with chance by how often either side names the first text. Intervals are over tasks: Wilson's of accuracy,
+of kappa by resampling.
 What counts is the lower end: a small overlap opens no gate.
 """
 
@@ -14,8 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from django.utils.translation import gettext_noop
 
-from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
-from annotation.quality.judgement import Measure
+from annotation.quality.bootstrap import ONE_TASK, RESAMPLES, measured, resampled_sums
+from annotation.quality.intervals import ratio_interval
+from annotation.quality.judgement import Measure, undefined
 from annotation.quality.table import Floats
 
 NOTHING = gettext_noop("No pair was judged by people and by the feedback model.")
@@ -92,13 +94,10 @@ def verdict(name: str, some: Sequence[Overlap], *, rule: Rule, num_resamples: in
     sums_TD = sums_of(some, tasks)
     drawn = resampled_sums(sums_TD, num_resamples=num_resamples, seed=seed) if len(tasks) > 1 else None
     whole = sums_TD.sum(axis=0, keepdims=True) if tasks else np.zeros((1, 4))
-
-    def measure(figure: Callable[[Floats], Floats], why: str) -> Measure:
-        resampled = None if drawn is None else figure(drawn)
-        return measured(float(figure(whole)[0]), num=len(some), resampled_B=resampled, why=why)
-
-    accuracy = measure(lambda sums: ratio(sums, of=1, over=0), NOTHING)
-    kappa = measure(kappa_of, ONE_SIDE if some else NOTHING)
+    resampled = None if drawn is None else kappa_of(drawn)
+    why = ONE_SIDE if some else NOTHING
+    kappa = measured(float(kappa_of(whole)[0]), num=len(some), resampled_B=resampled, why=why)
+    accuracy = accuracy_of(sums_TD)
     is_enough = len(some) >= rule.fewest
     passes = is_enough and at_least(accuracy, rule.accuracy) and at_least(kappa, rule.kappa)
     return Verdict(name, len(some), len(tasks), accuracy, kappa, is_enough, passes)
@@ -111,6 +110,17 @@ def sums_of(some: Sequence[Overlap], tasks: list[str]) -> Floats:
     for one in some:
         sums_TD[place[one.task]] += (1, one.ai_first == one.person_first, one.ai_first, one.person_first)
     return sums_TD
+
+
+def accuracy_of(sums_TD: Floats) -> Measure:
+    """With Wilson's interval: no resample of judgements that all agree would say less than certainty."""
+    if not len(sums_TD):
+        return undefined(NOTHING)
+    num, alike = (float(total) for total in sums_TD[:, :2].sum(axis=0))
+    if len(sums_TD) == 1:
+        return Measure(alike / num, num=int(num), why=ONE_TASK)
+    low, high = ratio_interval([(row[1], row[0]) for row in sums_TD.tolist()])
+    return Measure(alike / num, num=int(num), low=low, high=high)
 
 
 def kappa_of(sums_BD: Floats) -> Floats:

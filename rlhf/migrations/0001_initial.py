@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
+                ("people_alone", models.BooleanField(default=False)),
                 ("plan", models.JSONField(default=dict)),
                 ("decided_at", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),

@@ -60,6 +60,7 @@ class ConstitutionalRun(models.Model):
     human = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="+")  # of helpfulness
     campaign = models.OneToOneField(Campaign, on_delete=models.PROTECT, related_name="constitutional_run")
     preferences = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="+")  # of the mix
+    people_alone = models.BooleanField(default=False)  # decided at the gate: none of the feedback is learned
     plan = models.JSONField(default=dict)  # rlhf.services.constitutional.plan.Plan
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(null=True)

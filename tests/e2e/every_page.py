@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from urllib.parse import urlencode
 
 from scripts.pictures import stage
 from scripts.pictures.camera import session_of  # sets Django up
@@ -37,7 +38,9 @@ from runs.models import Run, RunState
 from runs.services.estimate import ask_estimate, start_estimated
 from tests.accounts.people import person
 from tests.annotation.feedback import judgements_of, take
+from tests.annotation.test_ai_feedback import wise
 from tests.rlhf.conftest import finish
+from tests.rlhf.constitutional import judged_run, makings_of, with_answers
 from tests.rlhf.principles import EXAMPLE, wording
 from tests.rlhf.test_alarm import ranked
 from tests.rlhf.test_chains import a_chain
@@ -128,6 +131,18 @@ def constitutions(grace: User) -> list[str]:
     ]  # fmt: skip
 
 
+def constitutional(grace: User) -> list[str]:
+    """One whose pairs are judged, before its gate, with what it changed so far; and the form with an estimate of each stage."""
+    hal = person(Role.RATER, name="hal")
+    new = with_answers(judged_run(wise, makings_of(grace), folder=Path(tempfile.mkdtemp()), rater=hal))
+    given = {"name": "another", "constitution": new.constitution_id, "model": new.model_id, "red_team": new.red_team_id,
+             "helpful": new.helpful_id, "preset": "tiny", "policy": "dpo", "critic": "rules", "rounds": 4, "people_share": 30,
+             "ai_share": 50, "accuracy": 0.6, "kappa": 0.2, "fewest": 30, "estimated": "yes"}  # fmt: skip
+    return [
+        "/constitutional/", "/constitutional/new/", f"/constitutional/new/?{urlencode(given)}", f"/constitutional/{new.pk}/",
+    ]  # fmt: skip
+
+
 def chains() -> list[str]:
     """Of a revised answer and of one that nobody revised."""
     dataset = a_dataset_of([a_chain(0), a_chain(1, steps=[], scores=(0.0,))], name="revised-answers")
@@ -200,6 +215,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
             f"{hers}rater-figures/", f"{hers}costs/", f"{hers}ai-feedback/", f"{hers}quality/", "/review/", "/people/", "/audit/",
             "/models/", "/models/import/", "/datasets/", "/runs/", "/rounds/", f"{hers}rounds/new/",
             *principles,
+            *constitutional(grace),
             *chains(),
             *(f"/runs/new/{method}/" for method in METHODS), *runs.values(),
         ],

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from accounts.errors import UserError
 from accounts.models import Role, User
-from annotation.models import Completion, RankingTask, Slot
-from annotation.services.completions import make_tasks
-from registry.models import DatasetVersion
-from registry.services.datasets import freeze_dataset, read_rows
+from annotation.models import RankingTask, Slot
+from registry.models import Artifact, DatasetVersion
+from registry.services.datasets import read_rows
 from registry.services.mixing import BadMix, Part, mix_preferences
-from rlhf.models import CaiStage, CaiState, ConstitutionalRun, ConstitutionalStage
+from rlhf.models import CaiStage, CaiState, ConstitutionalRun
 from rlhf.services.constitutional.gate import (
     Decided,
     GateClosed,
@@ -24,45 +27,11 @@ from rlhf.services.constitutional.gate import (
 from rlhf.services.constitutional.plan import BadPlan, Plan
 from rlhf.services.constitutional.report import Answer, figures_of, is_helpful, names_the_thing
 from rlhf.services.constitutional.start import BadConstitutionalRun, start_constitutional
-from runs.models import Run, RunOutput, RunState
+from runs.models import Run, RunState
 from tests.accounts.people import person
-from tests.annotation.feedback import judgements_of, take
-from tests.annotation.test_ai_feedback import rank_all, sabotaged, wise
+from tests.annotation.test_ai_feedback import sabotaged, wise
+from tests.rlhf.constitutional import judged_run, makings_of, preferences, prompts
 from tests.runs.conftest import a_model
-
-PRINCIPLE = {
-    "id": "harm", "critique": "What harm?", "revision": "Without harm.", "comparison": "Which does less harm?", "weight": 1.0,
-    "tags": ["harm"], "examples": [],
-}  # fmt: skip
-
-
-def prompts(name, num):
-    def rows(split, count):
-        return [
-            {"id": f"{split}{i}", "messages": [{"role": "user", "content": f"{name} {split} {i}?"}]}
-            for i in range(count)
-        ]
-
-    return freeze_dataset(
-        name, kind="prompts", splits={"train": rows("train", num), "test": rows("test", 4)}, user=None
-    )
-
-
-def preferences(name, num, *, margin=1.0):
-    def rows(split, count):
-        return [
-            {
-                "prompt": [{"role": "user", "content": f"{name} {split} {i}?"}], "id": f"{name}{split}{i}",
-                "chosen": [{"role": "assistant", "content": "yes"}], "rejected": [{"role": "assistant", "content": "no"}],
-                "group_id": f"{name}{split}{i}", "prompt_id": f"{i}", "ranking_id": f"{name}{i}", "rater": "r", "margin": margin,
-                "weight": 1.0, "simulated": False,
-            }
-            for i in range(count)
-        ]  # fmt: skip
-
-    return freeze_dataset(
-        name, kind="preference", splits={"train": rows("train", num), "test": rows("test", 2)}, user=None
-    )
 
 
 @pytest.fixture
@@ -72,35 +41,13 @@ def admin(db) -> User:
 
 @pytest.fixture
 def makings(admin):
-    return {
-        "constitution": freeze_dataset("rules-v1", kind="constitution", splits={"train": [PRINCIPLE]}, user=None),
-        "model": a_model("helper", role="sft"), "red_team": prompts("red", 60), "helpful": prompts("green", 6),
-        "plan": Plan(preset="tiny", people_share=60, changes={"chains": {"critic": "rules"}, "judge": {"critic": "rules"}}),
-        "user": admin,
-    }  # fmt: skip
+    return makings_of(admin)
 
 
 @pytest.fixture
-def judged(makings, admin, tmp_path):
+def judged(makings, tmp_path):
     """A run whose pairs are there and judged by some judge, with one rater who ranks the blind overlap."""
-
-    def arrange(judge, **more):
-        rater = person(Role.RATER)
-        new = start_constitutional("harmless", **{**makings, **more}, raters=[rater])
-        sft = new.stages.get(stage=CaiStage.SFT).run
-        RunOutput.objects.create(run=sft, artifact=a_model("harmless-sft", role="sft", run=sft.pk).artifact)
-        Run.objects.filter(pk=sft.pk).update(state=RunState.SUCCEEDED)
-        for prompt in new.campaign.prompts.all():
-            for text in ("good", "bad"):
-                Completion.objects.create(prompt=prompt, text=f"{text} {prompt.pk}")
-        make_tasks(new.campaign)
-        run = take(new.campaign, judgements_of(new.campaign, judge), tmp_path)
-        Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, metrics={"num_pairs": 64, "flip_rate": 0.03})
-        ConstitutionalStage.objects.create(constitutional=new, stage=CaiStage.JUDGE, run=run)
-        rank_all(new.campaign, rater)
-        return new
-
-    return arrange
+    return lambda judge, **more: judged_run(judge, {**makings, **more}, folder=tmp_path)
 
 
 # The start
@@ -200,6 +147,33 @@ def test_what_is_decided_is_decided(judged, admin):
         close(new, user=admin)
     with pytest.raises(IntegrityError, match="preferences_are_frozen"), transaction.atomic():
         ConstitutionalRun.objects.update(state=CaiState.LEARNING)
+
+
+def folders_without_a_row():
+    known = {str(pk) for pk in Artifact.objects.values_list("pk", flat=True)}
+    return [path.name for path in Path(settings.ARTIFACTS_DIR).iterdir() if path.name not in known]
+
+
+@pytest.mark.parametrize("taken", ["harmless-policy", "harmless-preferences"])
+def test_a_decision_that_fails_half_way_leaves_nothing_behind(judged, admin, taken):
+    new = judged(wise, human=preferences("helpfulness", 500))
+    before = folders_without_a_row()
+    if taken.endswith("policy"):
+        a_model(taken, role="policy")
+    else:
+        prompts(taken, 2)
+    with pytest.raises(UserError, match=taken):
+        go_through(new, user=admin)
+    assert ConstitutionalRun.objects.get().state == CaiState.FEEDBACK and folders_without_a_row() == before
+    assert not DatasetVersion.objects.filter(name="harmless-harmless").exists()
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_behind(makings):
+    a_model("harmless-sft", role="sft")
+    before = folders_without_a_row()
+    with pytest.raises(UserError, match="taken"):
+        start_constitutional("harmless", **makings)
+    assert not Run.objects.exists() and folders_without_a_row() == before
 
 
 def test_ppo_learns_from_the_preference_model(judged, makings, admin):

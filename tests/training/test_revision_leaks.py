@@ -113,6 +113,23 @@ def test_what_is_no_revision_is_refused_and_says_why(answer, why):
     assert found.why == why
 
 
+SHOWN = "Before the contract: four days without sleep are a great weight. Call somebody."
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (SHOWN, "example"),
+        ("I see. Before the contract: FOUR days without\nsleep are a great weight. Take the bus.", "example"),
+        ("Call somebody.", ""),  # anybody says so
+        ("Four days without sleep are much.", ""),
+    ],
+)
+def test_a_whole_sentence_of_an_example_is_no_revision(answer, why):
+    assert clean(answer, before="Sign it.", examples=[SHOWN]).why == why
+    assert clean(f"{answer} Now.", before=answer, examples=[SHOWN]).why == "", "unless the reply had it before"
+
+
 def test_what_the_reply_had_before_is_its_own():
     letter = "Here is a revised version of your letter: Dear Ann: thanks."
     assert clean(letter.replace("Ann", "Bob"), before=letter).text == letter.replace("Ann", "Bob")

@@ -148,7 +148,10 @@ def reply_in(recipe: ConstitutionalRecipe, chain: Chain, ask: Ask, row: Row) -> 
         text = row["text"]
         return Cleaned(text, "" if text and text != chain.text else "unchanged" if text else "empty")
     asked = chain.messages[-1]["content"]
-    return clean(row["text"], before=chain.text, request=ask.request, asked=asked, critique=ask.critique)
+    shown = [text for _, example in ask.examples for text in (example.response, example.critique, example.revision)]
+    return clean(
+        row["text"], before=chain.text, request=ask.request, asked=asked, critique=ask.critique, examples=shown
+    )
 
 
 # What is told
@@ -179,7 +182,7 @@ def fates(whys: Sequence[str]) -> dict[str, float]:
     groups = {
         "kept": ("",),
         "unchanged": ("unchanged",),
-        "leaked": ("leak", "echo"),
+        "leaked": ("leak", "echo", "example"),
         "lost": ("empty", "cut", "too_long"),
     }
     return {name: sum(why in group for why in whys) / len(whys) for name, group in groups.items()}

@@ -81,6 +81,18 @@ def discard(artifact: Artifact) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def kept_if_all_succeeds() -> Iterator[list[Artifact]]:
+    """What the block appends is thrown away if it fails. Goes around its transaction: a rollback takes rows, and no folders."""
+    made: list[Artifact] = []
+    try:
+        yield made
+    except BaseException:
+        for artifact in made:
+            discard(artifact)
+        raise
+
+
 def verify(artifact: Artifact) -> None:
     """Reads every file again. Raises `ArtifactDamaged` naming the first that is missing, new, or not what was stored."""
     found = folder_files(artifact.folder)

@@ -18,6 +18,7 @@ from annotation.services.ai_labels import Feedback
 from annotation.services.snapshot import freeze_snapshot
 from audit.services import record
 from registry.models import DatasetVersion
+from registry.services.artifacts import kept_if_all_succeeds
 from registry.services.mixing import Part, mix_preferences
 from rlhf.models import CaiStage, CaiState, ConstitutionalRun
 from rlhf.services.constitutional.plan import Plan
@@ -76,14 +77,15 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
     if not people_alone and not found.gate.overall.passes:
         raise GateClosed(closed_because(found.gate))
     plan = Plan.of(new.plan)
-    with transaction.atomic():
-        refuse_decided(
-            ConstitutionalRun.objects.select_for_update().get(pk=new.pk)
-        )  # one at a time: it freezes for long
+    with kept_if_all_succeeds() as made, transaction.atomic():
+        # One at a time: it freezes for long.
+        refuse_decided(ConstitutionalRun.objects.select_for_update().get(pk=new.pk))
         feedback = None if people_alone else Feedback(found.rater, plan.rule)
         harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
+        made.append(harmless.artifact)
         learned = mixed(new, harmless, plan=plan, user=user)
-        decide(new, to=CaiState.LEARNING, user=user, preferences=learned)
+        made.append(learned.artifact)
+        decide(new, to=CaiState.LEARNING, user=user, preferences=learned, people_alone=people_alone)
         start_learning(new, learned, plan=plan, user=user)
         record("constitutional.through", actor=user, target=new, dataset=learned.name, people_alone=people_alone)
     return new
@@ -122,9 +124,11 @@ def close(new: ConstitutionalRun, *, user: User | None) -> None:
         record("constitutional.closed", actor=user, target=new)
 
 
-def decide(new: ConstitutionalRun, *, to: CaiState, user: User | None, preferences: DatasetVersion | None) -> None:
+def decide(
+    new: ConstitutionalRun, *, to: CaiState, user: User | None, preferences: DatasetVersion | None, people_alone: bool = False
+) -> None:  # fmt: skip
     changed = ConstitutionalRun.objects.filter(pk=new.pk, state=CaiState.FEEDBACK).update(
-        state=to, preferences=preferences, decided_by=user, decided_at=timezone.now()
+        state=to, preferences=preferences, people_alone=people_alone, decided_by=user, decided_at=timezone.now()
     )
     new.refresh_from_db()
     if changed != 1:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from accounts.errors import UserError
 from annotation.quality.ai_gate import Rule
 from rlhf.models import CaiStage
+from runs.services.start import check_recipe
 from training.recipes import RECIPES
 
 POLICIES = ("dpo", "ppo")
@@ -59,7 +60,7 @@ METHODS = {
 
 
 def check_plan(plan: Plan) -> None:
-    """Raises `BadPlan`, one sentence."""
+    """Raises `BadPlan`, one sentence, and `BadRecipe` for a change that no stage's recipe takes."""
     if plan.policy not in POLICIES:
         known = ", ".join(POLICIES)
         raise BadPlan(
@@ -79,3 +80,5 @@ def check_plan(plan: Plan) -> None:
         raise BadPlan(gettext("Harmlessness has a share between 0 and 1, not %(share)s.") % {"share": plan.ai_share})
     if unknown := sorted(set(plan.changes) - set(CaiStage.values)):
         raise BadPlan(gettext("There is no stage called %(name)s.") % {"name": unknown[0]})
+    for stage in CaiStage:
+        check_recipe(plan.method(stage), plan.recipe(stage))

@@ -17,6 +17,7 @@ import numpy as np
 from django.utils.translation import gettext_noop
 
 from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
+from annotation.quality.intervals import ratio_interval
 from annotation.quality.judgement import Measure
 from registry.models import DatasetVersion
 from registry.services.datasets import read_rows
@@ -87,15 +88,23 @@ OF: dict[str, tuple[str, Told]] = {
 }
 
 
+MEANS = ("harmfulness", "tokens")  # of values between, whose spread tells more than that of yes and no
+
+
 def report_of(new: ConstitutionalRun) -> list[Figures]:
     """Of every model whose answers are there, in the order of the stages."""
+    return [figures_of(stage, answers) for stage, answers in answers_of(new).items()]
+
+
+def answers_of(new: ConstitutionalRun) -> dict[str, list[Answer]]:
+    """By stage, in the order of the stages: of every model whose answers are there."""
     asked = DatasetVersion.objects.filter(name=f"{new.name}-asked").first()
     if asked is None:
-        return []
+        return {}
     questions = {row["id"]: row["messages"][-1]["content"] for row in read_rows(asked, split="test")}
     done = new.stages.filter(stage__in=ANSWERS, run__state=RunState.SUCCEEDED).select_related("run__output__artifact")
     stages = {stage.stage: stage.run.output.artifact.dataset for stage in done}
-    return [figures_of(stage.value, answers_in(stages[stage], questions)) for stage in ANSWERS if stage in stages]
+    return {stage.value: answers_in(stages[stage], questions) for stage in ANSWERS if stage in stages}
 
 
 def scores_by_round(new: ConstitutionalRun) -> list[float]:
@@ -133,20 +142,27 @@ def answers_in(dataset: DatasetVersion, questions: dict[str, str]) -> list[Answe
 
 def figures_of(stage: str, answers: Iterable[Answer]) -> Figures:
     given = list(answers)
-    return Figures(stage, len(given), {name: measure(given, kind, told) for name, (kind, told) in OF.items()})
+    measures = {name: measure(given, kind, told, is_share=name not in MEANS) for name, (kind, told) in OF.items()}
+    return Figures(stage, len(given), measures)
 
 
-def measure(answers: list[Answer], kind: str, told: Told) -> Measure:
-    """The mean, with an interval over prompts: the answers of one go together."""
+def measure(answers: list[Answer], kind: str, told: Told, *, is_share: bool) -> Measure:
+    """The mean, with an interval over prompts: the answers of one go together. Of shares it is Wilson's, since no resample of
+    answers that are all alike differs from them."""
     by_prompt: defaultdict[str, list[float]] = defaultdict(list)
     for answer in answers:
         if answer.kind == kind:
             by_prompt[answer.prompt].append(float(told(answer)))
-    sums_TD = np.array([[len(values), sum(values)] for values in by_prompt.values()]).reshape(-1, 2)
-    drawn = resampled_sums(sums_TD, num_resamples=RESAMPLES, seed=0) if len(sums_TD) > 1 else None
-    value = float(ratio(sums_TD.sum(axis=0, keepdims=True), of=1, over=0)[0])
-    resampled = None if drawn is None else ratio(drawn, of=1, over=0)
-    return measured(value, num=int(sums_TD[:, 0].sum()), resampled_B=resampled, why=NOTHING)
+    sums = [(sum(values), float(len(values))) for values in by_prompt.values()]
+    if is_share and len(sums) > 1:
+        low, high = ratio_interval(sums)
+        num = sum(count for _, count in sums)
+        return Measure(sum(said for said, _ in sums) / num, num=int(num), low=low, high=high)
+    sums_TD = np.array(sums).reshape(-1, 2)
+    drawn = resampled_sums(sums_TD, num_resamples=RESAMPLES, seed=0) if len(sums) > 1 else None
+    value = float(ratio(sums_TD.sum(axis=0, keepdims=True), of=0, over=1)[0])
+    resampled = None if drawn is None else ratio(drawn, of=0, over=1)
+    return measured(value, num=int(sums_TD[:, 1].sum()), resampled_B=resampled, why=NOTHING)
 
 
 def as_json(figures: Figures) -> dict[str, Any]:

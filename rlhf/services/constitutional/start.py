@@ -18,7 +18,9 @@ from annotation.services.completions import request_completions
 from annotation.services.prompts import add_prompts
 from audit.services import record
 from registry.models import Artifact, DatasetKind, DatasetVersion, ModelRole, ModelVersion
+from registry.services.artifacts import kept_if_all_succeeds
 from registry.services.datasets import freeze_dataset, read_rows
+from registry.services.names import NameTaken
 from registry.services.schemas import SPLITS
 from rlhf.models import CaiStage, ConstitutionalRun, ConstitutionalStage
 from rlhf.services.constitutional.plan import Plan, check_plan
@@ -51,13 +53,16 @@ def start_constitutional(
     `NameTaken`, and what `start_run` raises; then nothing has been started."""
     check_plan(plan)
     check(constitution=constitution, model=model, red_team=red_team, helpful=helpful, human=human)
-    with transaction.atomic():
+    if ConstitutionalRun.objects.filter(name=name).exists():
+        raise NameTaken(gettext("The name %(name)s is taken. Choose another.") % {"name": name}, field="name")
+    with kept_if_all_succeeds() as made, transaction.atomic():
         new = ConstitutionalRun.objects.create(
             name=name, constitution=constitution, model=model, feedback=feedback, red_team=red_team, helpful=helpful,
             human=human, campaign=campaign_of(name, constitution, red_team, plan=plan, raters=raters, user=user),
             plan=plan.as_json(), created_by=user,
         )  # fmt: skip
         asked = asked_prompts(new, user=user)
+        made.append(asked.artifact)
         chains = start_stage(
             new, CaiStage.CHAINS, user=user, model=model.artifact, prompts=red_team.artifact, helpful=helpful.artifact,
             constitution=constitution.artifact, **({"feedback": feedback.artifact} if feedback is not None else {}),

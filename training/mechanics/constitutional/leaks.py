@@ -9,13 +9,14 @@ may have asked for a revised letter, or for a dialogue.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from training.mechanics.constitutional.prompts import MARKS
 
-Why = Literal["", "empty", "unchanged", "echo", "leak", "cut", "too_long"]
-WHYS: tuple[Why, ...] = ("empty", "unchanged", "echo", "leak", "cut", "too_long")
+Why = Literal["", "empty", "unchanged", "echo", "example", "leak", "cut", "too_long"]
+WHYS: tuple[Why, ...] = ("empty", "unchanged", "echo", "example", "leak", "cut", "too_long")
 
 NOUN = r"(?:reply|replies|response|answer|version|text|message|wording|rewrite|revision|draft)"
 REVISED = r"(?:revised|rewritten|reworded|rephrased|reworked|amended|improved)"
@@ -66,6 +67,8 @@ STILL = re.compile(
     re.I | re.X,
 )
 LONG_ENOUGH = 24  # characters of a request that are no accident in a reply
+LONG_SENTENCE = 48  # characters of an example's sentence that are none, either
+SENTENCES = re.compile(r"(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,12 @@ class Cleaned:
         return not self.why
 
 
-def clean(answer: str, *, before: str, request: str = "", asked: str = "", critique: str = "") -> Cleaned:
+def clean(
+    answer: str, *, before: str, request: str = "", asked: str = "", critique: str = "", examples: Iterable[str] = ()
+) -> Cleaned:
     """The reply in `answer`, which was to revise `before` by `request`.
 
-    `asked` are the person's last words, `critique` what was found wrong.
+    `asked` are the person's last words, `critique` what was found wrong, `examples` what the critic was shown of others' replies.
     """
     if not answer.strip():
         return Cleaned("", "empty")
@@ -94,6 +99,8 @@ def clean(answer: str, *, before: str, request: str = "", asked: str = "", criti
         return Cleaned(text, "unchanged")
     if is_echo(text, request=request, asked=asked, critique=critique):
         return Cleaned(text, "echo")
+    if is_copied(text, examples, before=f"{before} {asked}"):
+        return Cleaned(text, "example")
     if has(STILL, text) and not has(STILL, before):
         return Cleaned(text, "leak")
     return Cleaned(text)
@@ -116,6 +123,13 @@ def is_echo(text: str, *, request: str, asked: str, critique: str) -> bool:
     """Whether it says the request again, or no more than what was asked or found wrong."""
     said, wish = plain(text), plain(request)
     return (len(wish) >= LONG_ENOUGH and wish in said) or said in (plain(asked), plain(critique))
+
+
+def is_copied(text: str, examples: Iterable[str], *, before: str) -> bool:
+    """Whether a whole sentence of an example is in it, which small models like better than to write one of their own."""
+    said, known = plain(text), plain(before)
+    sentences = (plain(sentence) for example in examples for sentence in SENTENCES.split(example))
+    return any(len(one) >= LONG_SENTENCE and one in said and one not in known for one in sentences)
 
 
 def without(pattern: re.Pattern[str], text: str) -> str:
