@@ -45,10 +45,15 @@ class Simulated:
     utility: str
 
 
-UTILITIES: dict[str, Callable[[str], float]] = {"brief": brief, "harmless": harmless}
+def careful(text: str) -> float:
+    return 4 * harmless(text) + brief(text)
+
+
+UTILITIES: dict[str, Callable[[str], float]] = {"brief": brief, "harmless": harmless, "careful": careful}
 FORMULAS = {
     "brief": "brief(text) = [ends with . ! or ?] - |ln((words + 1) / 26)| - 2 * share of repeated 3-word runs",
     "harmless": "harmless(text) = -2 * share of sentences with a harmful word",
+    "careful": "careful(text) = 4 * harmless(text) + brief(text)",  # harm decides first, and then what is brief
 }
 
 

@@ -43,7 +43,7 @@ class CaiStatus:
     behind: tuple[StageStatus, ...]
 
 
-BEHIND = (CaiStage.REWARD, CaiStage.POLICY, CaiStage.ANSWERS_POLICY, CaiStage.COMPARE)
+BEHIND = (CaiStage.REWARD, CaiStage.POLICY, CaiStage.ANSWERS_POLICY, CaiStage.COMPARE, CaiStage.SCORES)
 
 
 def status_of(new: ConstitutionalRun) -> CaiStatus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -151,23 +151,33 @@ def ingest(campaign: Campaign, *, dataset: DatasetVersion, model: ModelVersion |
 
     Rows of prompts that are not the campaign's are left out; a run that is published twice adds nothing the second time.
     """
-    mine = set(campaign.prompts.values_list("pk", flat=True))
+    mine = {str(pk): pk for pk in campaign.prompts.values_list("pk", flat=True)}
+    add_completions(dataset=dataset, model=model, prompts=mine)
+    made = make_tasks(campaign)
+    hint(f"campaign:{campaign.pk}")
+    return made
+
+
+def add_completions(
+    *, dataset: DatasetVersion, model: ModelVersion | None, prompts: Mapping[str, uuid.UUID], most: int | None = None
+) -> None:
+    """Of the rows those that answer `prompts`, by the id that each has in the dataset; of each prompt the first `most`.
+
+    They stand in no task yet: `make_tasks`.
+    """
     for rows in in_batches(read_rows(dataset, split="train"), BATCH):
         Completion.objects.bulk_create(
             [
                 Completion(
-                    id=uuid.UUID(row["id"]), prompt_id=uuid.UUID(row["prompt_id"]), text=row["text"].replace("\x00", ""),
+                    id=uuid.UUID(row["id"]), prompt_id=prompts[row["prompt_id"]], text=row["text"].replace("\x00", ""),
                     model=model, dataset=dataset,
                     sampling={name: row[name] for name in SAMPLING},
                 )
                 for row in rows
-                if uuid.UUID(row["prompt_id"]) in mine
+                if row["prompt_id"] in prompts and (most is None or row["index"] < most)
             ],
             ignore_conflicts=True,
         )  # fmt: skip
-    made = make_tasks(campaign)
-    hint(f"campaign:{campaign.pk}")
-    return made
 
 
 def make_tasks(campaign: Campaign) -> int:

@@ -1,7 +1,10 @@
-"""The reports that runs leave, read for a page: an evaluation's figures and texts; a preflight's findings; a profile's place."""
+"""The reports that runs leave, read for a page: an evaluation's figures and texts, rewards of sets, a preflight's findings,
+a profile's place."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +69,15 @@ class ProfileReport:
     template: str = "runs/profile_report.html"
 
 
-def report_of(run: Run) -> Report | ProfileReport | Preflight | Estimate | None:
+@dataclass(frozen=True, slots=True)
+class ScoreReport:
+    """What a reward model gives sets of completions, on average."""
+
+    stats: tuple[tuple[str, str, str], ...]  # (set, mean, interval and n)
+    template: str = "runs/score_report.html"
+
+
+def report_of(run: Run) -> Report | ProfileReport | ScoreReport | Preflight | Estimate | None:
     """None for a run that made no report, one of many models (`runs.measures`), or judgements.
 
     Each is shown by its own `template`.
@@ -81,6 +92,8 @@ def report_of(run: Run) -> Report | ProfileReport | Preflight | Estimate | None:
         return preflight_of(run)
     if run.method == "profile":
         return ProfileReport(tuple(DatasetVersion.objects.filter(artifact__used_by__run=run)))
+    if run.method == "score":
+        return ScoreReport(tuple(rewards_of(run)))
     metrics, folder = run.metrics, run.output.artifact.folder
     return Report(figures_of(metrics), read_rows(folder / "rows.parquet"), stats_of(metrics), caption_of(metrics))
 
@@ -109,6 +122,15 @@ def stats_of(metrics: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
         note = interval(metrics, "kl", form=".2f")
         found.append((gettext("KL to the reference, nats a completion"), digits(kl, form=".2f"), note))
     return tuple(found)
+
+
+def rewards_of(run: Run) -> Iterator[tuple[str, str, str]]:
+    told = json.loads((run.output.artifact.folder / "report.json").read_text())
+    for one in told["sets"]:
+        key = one["input"]
+        own = {name.removeprefix(f"{key}_"): value for name, value in run.metrics.items() if name.startswith(f"{key}_")}
+        if isinstance(reward := own.get("reward"), int | float):
+            yield one["title"], digits(reward, form=".2f"), interval(own, "reward", form=".2f")
 
 
 def interval(metrics: dict[str, Any], name: str, *, form: str) -> str:

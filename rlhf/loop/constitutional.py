@@ -24,6 +24,7 @@ from rlhf.models import CaiState, ConstitutionalRun
 from rlhf.services.constitutional.gate import AtGate, at_gate, closed_because, go_through, send_rest_to_people
 from rlhf.services.constitutional.plan import Plan
 from rlhf.services.constitutional.start import start_constitutional
+from rlhf.services.constitutional.votes import open_votes
 from rlhf.services.constitutions.documents import import_document, read_bytes
 from rlhf.services.constitutions.publishing import publish
 from training.recipes import RECIPES
@@ -37,13 +38,14 @@ Rows = Callable[[red_team.Split], list[dict[str, Any]]]
 @dataclass(frozen=True, slots=True)
 class Scale:
     """`makes_model` makes the helper from zero. Simulated raters add `noise` to how helpful a text is to them, and
-    `harm_noise` to how harmless."""
+    `harm_noise` to how harmless. They vote on at most `voted` prompts of a kind."""
 
     preset: str
     makes_model: bool
     noise: float
     harm_noise: float
     plan: Plan
+    voted: int = 60
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the runs before, by what they make
 
 
@@ -108,6 +110,7 @@ def go(scale: Scale, *, tell: Callable[[str], None]) -> Done:
     if new.state == CaiState.FEEDBACK:
         decide(new, scale, admin=admin, tell=tell)
     work(tell)
+    vote(new, scale, admin=admin, tell=tell)
     return Done(new, at_gate(new))
 
 
@@ -122,6 +125,13 @@ def decide(new: ConstitutionalRun, scale: Scale, *, admin: User, tell: Callable[
         send_rest_to_people(new, user=admin)
         tell(f"{rank():,} rankings of what the gate held back")
     go_through(new, user=admin, people_alone=not gate.overall.passes)
+
+
+def vote(new: ConstitutionalRun, scale: Scale, *, admin: User, tell: Callable[[str], None]) -> None:
+    """By a simulated rater whom harm repels first, and who likes what is brief among what does none."""
+    campaign = open_votes(new, limit=scale.voted, user=admin)
+    said = simulate_raters(campaign, num_raters=1, seed=SEED, noise=scale.noise, likes="careful")
+    tell(f"{said.rankings:,} blind votes by a simulated rater")
 
 
 def helper(scale: Scale, *, admin: User, tell: Callable[[str], None]) -> ModelVersion:

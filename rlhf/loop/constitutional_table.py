@@ -1,4 +1,4 @@
-"""What headless Constitutional AI comes to: harmfulness by round, the gate, and each model's answers, as facts and as text."""
+"""What headless Constitutional AI comes to: harmfulness by round, the gate, each model's answers and votes, as facts and text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 from annotation.quality.judgement import Measure
 from rlhf.loop.constitutional import Done
 from rlhf.models import CaiStage, ConstitutionalRun
+from rlhf.services.constitutional import votes
 from rlhf.services.constitutional.report import as_json, report_of, scores_by_round
 
 COLUMNS = {
     "harmless": "harmless", "harmfulness": "harm", "helpful": "helpful", "refusal": "refuses", "evasive": "evasive",
-    "boilerplate": "pious", "refuses_helpful": "refuses helpful", "tokens": "tokens",
+    "boilerplate": "pious", "refuses_helpful": "refuses helpful", "tokens": "tokens", "reward_red_team": "reward",
+    "reward_helpful": "reward helpful",
 }  # fmt: skip
 NAMES = {"answers_before": "before", "answers_sft": "SFT on revisions", "answers_policy": "policy"}
+
+KINDS = {"red_team": "asked for harm", "helpful": "asked everyday things"}
 
 
 def facts(done: Done, *, scale: str, seconds: float) -> dict[str, Any]:
@@ -38,6 +42,7 @@ def facts(done: Done, *, scale: str, seconds: float) -> dict[str, Any]:
         "reward": metrics_of(new, CaiStage.REWARD),
         "compare": metrics_of(new, CaiStage.COMPARE),
         "models": [as_json(figures) for figures in report_of(new)],
+        "votes": [votes.as_json(one) for one in votes.votes_of(new)],
     }  # fmt: skip
 
 
@@ -66,7 +71,15 @@ def text(told: dict[str, Any]) -> str:
     for model in told["models"]:
         cells = "".join(f"{ends(model[name]):>24}" for name in COLUMNS)
         lines.append(f"{NAMES[model['stage']]:<18}{cells}")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *map(vote, told["votes"])])
+
+
+def vote(told: dict[str, Any]) -> str:
+    who = "a simulated rater prefers" if told["is_simulated"] else "people prefer"
+    return (
+        f"Blind votes, {KINDS[told['kind']]}: {who} {NAMES[told['model']]} to {NAMES[told['against']]} in {ends(told['share'])}"
+        f" on {told['num_prompts']} prompts; the same text on {told['num_same']} more"
+    )
 
 
 def ends(value: list[float | None]) -> str:

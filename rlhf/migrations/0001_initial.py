@@ -142,6 +142,15 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.PROTECT, related_name="+", to="registry.datasetversion"
                     ),
                 ),
+                (
+                    "votes",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="votes_of",
+                        to="annotation.campaign",
+                    ),
+                ),
             ],
             options={
                 "ordering": ["-created_at", "-pk"],
@@ -165,6 +174,7 @@ class Migration(migrations.Migration):
                             ("answers_sft", "Answers after SFT"),
                             ("answers_policy", "Answers of the policy"),
                             ("compare", "Compare the policy with where it started"),
+                            ("scores", "Rewards of all answers"),
                         ],
                         max_length=16,
                     ),

@@ -40,6 +40,7 @@ class CaiStage(models.TextChoices):
     ANSWERS_SFT = "answers_sft", _("Answers after SFT")
     ANSWERS_POLICY = "answers_policy", _("Answers of the policy")
     COMPARE = "compare", _("Compare the policy with where it started")
+    SCORES = "scores", _("Rewards of all answers")
 
 
 class ConstitutionalRun(models.Model):
@@ -60,6 +61,9 @@ class ConstitutionalRun(models.Model):
     human = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="+")  # of helpfulness
     campaign = models.OneToOneField(Campaign, on_delete=models.PROTECT, related_name="constitutional_run")
     preferences = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="+")  # of the mix
+    votes = models.OneToOneField(  # where people compare the models before and after, blind
+        Campaign, null=True, on_delete=models.PROTECT, related_name="votes_of"
+    )
     people_alone = models.BooleanField(default=False)  # decided at the gate: none of the feedback is learned
     plan = models.JSONField(default=dict)  # rlhf.services.constitutional.plan.Plan
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")

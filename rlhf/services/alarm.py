@@ -132,9 +132,15 @@ def votes_on(policy: ModelVersion, *, reference: ModelVersion) -> Votes | None:
     for task, completion, model in entries.values_list("task", "completion", "completion__model"):
         sides[task][models[model]].append(str(completion))
     rows = rankings.values_list("task", "task__prompt__content_hash", "tiers", "is_simulated")
+    return share_of(
+        (prompt, is_simulated, *compared(tiers, *sides[task])) for task, prompt, tiers, is_simulated in rows.iterator()
+    )
+
+
+def share_of(told: Iterable[tuple[str, bool, float, int]]) -> Votes | None:
+    """Of what rankings say: prompt, whether the rater was simulated, pairs won, pairs placed. As `votes_on` says."""
     counts: dict[bool, dict[str, list[float]]] = {False: {}, True: {}}
-    for task, prompt, tiers, is_simulated in rows.iterator():
-        won, num = compared(tiers, *sides[task])
+    for prompt, is_simulated, won, num in told:
         if num:
             total = counts[is_simulated].setdefault(prompt, [0.0, 0])
             total[0] += won

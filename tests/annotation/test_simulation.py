@@ -22,6 +22,17 @@ def test_without_noise_a_simulated_rater_orders_by_the_stated_utility():
     assert len(strengths) == len(tiers) - 1
 
 
+def test_a_careful_rater_minds_harm_first_and_then_what_is_brief():
+    texts = {
+        "a": "Hit him with a stone.",
+        "b": "Talk to him. " * 12,
+        "c": "Talk to him, and then ask a friend for help.",
+    }
+    tiers, _ = Taste(seed=0, rater=1, noise=0.0, likes="careful").order(texts)
+    assert tiers == [["c"], ["b"], ["a"]]
+    assert Taste(seed=0, rater=1, noise=0.0).order(texts)[0][-1] == ["b"], "one who minds none puts the longest last"
+
+
 def test_texts_of_the_same_utility_are_tied():
     tiers, _ = Taste(seed=0, rater=1, noise=0.0).order({"a": "Yes.", "b": "No.", "c": TEXTS["b"]})
     assert tiers == [["c"], ["a", "b"]]

@@ -14,15 +14,20 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
+from annotation.models import Campaign  # noqa: E402
 from audit.invariants import broken  # noqa: E402
 from registry.models import Artifact, DatasetVersion  # noqa: E402
-from rlhf.models import ConstitutionVersion, VersionState  # noqa: E402
+from rlhf.models import CaiStage, ConstitutionalRun, ConstitutionVersion, VersionState  # noqa: E402
+from rlhf.services.constitutional.start import start_constitutional, start_stage  # noqa: E402
+from rlhf.services.constitutional.votes import open_votes  # noqa: E402
 from rlhf.services.constitutions.documents import import_document, read_bytes  # noqa: E402
 from rlhf.services.constitutions.drafts import begin_draft, drop_draft, save_draft  # noqa: E402
 from rlhf.services.constitutions.publishing import publish  # noqa: E402
 from rlhf.services.constitutions.wording import wordings_in  # noqa: E402
 from tests.annotation.races import at_once  # noqa: E402
+from tests.rlhf.constitutional import makings_of, with_answers  # noqa: E402
 from tests.rlhf.principles import a_draft, document, file_of, published, wording  # noqa: E402
+from tests.runs.conftest import a_model  # noqa: E402
 
 TIMES, MANY = 3, 4
 
@@ -90,6 +95,19 @@ def one_file_twice() -> dict[str, Any]:
     return {"results": names(results), "versions": versions.count()}
 
 
+def opening_votes_at_once() -> dict[str, Any]:
+    """By several who have all seen that there are none."""
+    new = start_constitutional("raced", **makings_of(None))
+    asked = DatasetVersion.objects.get(name="raced-asked").artifact
+    policy = a_model("raced-to", role="policy").artifact
+    start_stage(new, CaiStage.ANSWERS_POLICY, user=None, model=policy, prompts=asked)
+    with_answers(new)
+    rows = [ConstitutionalRun.objects.get(pk=new.pk) for _ in range(MANY)]
+    results = at_once(*(partial(open_votes, row, user=None) for row in rows))
+    campaigns = Campaign.objects.filter(name="raced: blind votes")
+    return {"results": names(results), "campaigns": campaigns.count(), "tasks": campaigns.get().tasks.count()}
+
+
 def at_the_end() -> dict[str, Any]:
     """What does not hold together, and how many artifacts there are: rows, datasets, folders."""
     folders = len([*settings.ARTIFACTS_DIR.iterdir()])
@@ -100,7 +118,8 @@ def at_the_end() -> dict[str, Any]:
 SCENES = {
     scene.__name__: scene
     for scene in (
-        publishing_at_once, saving_while_publishing, beginning_at_once, dropping_while_saving, one_file_twice, at_the_end,
+        publishing_at_once, saving_while_publishing, beginning_at_once, dropping_while_saving, one_file_twice,
+        at_the_end, opening_votes_at_once,
     )
 }  # fmt: skip
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from accounts.models import Role, User
 from annotation.models import Completion
 from annotation.services.completions import make_tasks
-from registry.models import DatasetVersion
+from registry.models import ArtifactKind, DatasetVersion
+from registry.services.artifacts import store_folder
 from registry.services.datasets import freeze_dataset, read_rows
 from rlhf.models import CaiStage, ConstitutionalRun, ConstitutionalStage
 from rlhf.services.constitutional.plan import Plan
@@ -19,6 +25,7 @@ from tests.accounts.people import person
 from tests.annotation.feedback import judgements_of, take
 from tests.annotation.test_ai_feedback import rank_all
 from tests.runs.conftest import a_model
+from training.recipes.score import SETS
 
 PRINCIPLE = {
     "id": "harm", "critique": "What harm?", "revision": "Without harm.", "comparison": "Which does less harm?", "weight": 1.0,
@@ -91,16 +98,44 @@ ANSWERED = {
 }
 
 
-def with_answers(new: ConstitutionalRun) -> ConstitutionalRun:
-    """All of a model's answers to held-out prompts are alike: worst before, best by the policy, where that was started."""
+def with_answers(new: ConstitutionalRun, said: Callable[[str, str], str] | None = None) -> ConstitutionalRun:
+    """Two answers to each held-out prompt, by every model that was started: what `said` gives of the stage and the prompt's id,
+    else all of a model's alike, worst before and best by the policy."""
     asked = DatasetVersion.objects.get(name=f"{new.name}-asked")
     for stage in new.stages.filter(stage__in=ANSWERED).select_related("run"):
         rows = [
-            {"id": f"{row['id']}/{index}", "prompt_id": row["id"], "index": index, "text": ANSWERED[stage.stage], "seed": index,
+            {"id": str(uuid.uuid5(stage.run.pk, f"{row['id']} {index}")), "prompt_id": row["id"], "index": index,
+             "text": said(stage.stage, row["id"]) + " Again." * index if said else ANSWERED[stage.stage], "seed": index,
              "temperature": 1.0, "top_p": 1.0, "num_tokens": 9, "ended": True, "logprob": -1.0}
             for row in read_rows(asked, split="test") for index in range(2)
         ]  # fmt: skip
-        made = freeze_dataset(stage.run.output_name, kind="completions", splits={"test": rows}, user=None)
+        made = freeze_dataset(stage.run.output_name, kind="completions", splits={"train": rows}, user=None)
         RunOutput.objects.create(run=stage.run, artifact=made.artifact)
         Run.objects.filter(pk=stage.run.pk).update(state=RunState.SUCCEEDED)
+    return new
+
+
+def with_rewards(new: ConstitutionalRun, *, folder: Path) -> ConstitutionalRun:
+    """Scored as the stage of rewards would: 1 for the first answer of the model before, 2 for its second, 10 more by stage."""
+    scores = new.stages.get(stage=CaiStage.SCORES).run
+    rows = [
+        {"input": name, "id": row["id"], "prompt_id": row["prompt_id"], "index": row["index"],
+         "reward": 1.0 + row["index"] + 10 * number}
+        for number, name in enumerate(ANSWERED)
+        for row in read_rows(new.stages.get(stage=name).run.output.artifact.dataset, split="train")
+    ]  # fmt: skip
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
+    sets = [
+        {"input": name, "title": f"{new.name}-{stage.replace('_', '-')}"}
+        for name, stage in zip(SETS, ANSWERED, strict=False)
+    ]
+    (folder / "report.json").write_text(json.dumps({"sets": sets}))
+    metrics = {"num_prompts": 8, "reward": 1.5, "reward_low": 1.0, "reward_high": 2.0}
+    told = {
+        f"{one['input']}_{name}": value + 10 * number * name.startswith("reward")
+        for number, one in enumerate(sets) for name, value in metrics.items()
+    }  # fmt: skip
+    RunOutput.objects.create(run=scores, artifact=store_folder(folder, kind=ArtifactKind.REPORT, metrics={}))
+    Run.objects.filter(pk=scores.pk).update(state=RunState.SUCCEEDED, metrics=told)
     return new

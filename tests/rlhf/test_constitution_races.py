@@ -71,3 +71,7 @@ def test_every_frozen_version_is_what_it_says_and_no_folder_is_left_over(play):
     play("publishing_at_once")
     told = play("at_the_end")
     assert told["broken"] == {} and told["artifacts"][0] > 0 and len(set(told["artifacts"])) == 1
+
+
+def test_votes_that_four_open_at_once_are_one_campaign(play):
+    assert play("opening_votes_at_once") == {"results": {"done": 4}, "campaigns": 1, "tasks": 8}

@@ -115,7 +115,13 @@ def test_a_judge_that_agrees_goes_through_once_and_the_rest_is_started(judged, a
     go_through(new, user=admin)
     new.refresh_from_db()
     assert new.state == CaiState.LEARNING and new.preferences.query["ai"]["num_rankings"] > 0
-    assert [stage.stage for stage in new.stages.all()][-4:] == ["reward", "policy", "answers_policy", "compare"]
+    assert [stage.stage for stage in new.stages.all()][-5:] == [
+        "reward",
+        "policy",
+        "answers_policy",
+        "compare",
+        "scores",
+    ]
     policy = new.stages.get(stage=CaiStage.POLICY).run
     assert policy.method == "dpo"
     num = Run.objects.count()

@@ -21,6 +21,7 @@ from training.recipes.pretrain import PretrainRecipe
 from training.recipes.profile import ProfileRecipe
 from training.recipes.reward import RewardRecipe
 from training.recipes.rloo import RlooRecipe
+from training.recipes.score import ScoreRecipe
 from training.recipes.sft import SftRecipe
 from training.recipes.tokenizer import TokenizerRecipe
 
@@ -46,6 +47,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "grpo": GrpoRecipe,
     "online_dpo": OnlineDpoRecipe,
     "evaluate": EvaluateRecipe,
+    "score": ScoreRecipe,
     "measure": MeasureRecipe,
 }
 

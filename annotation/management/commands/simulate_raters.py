@@ -21,7 +21,7 @@ class Command(UserCommand):
         parser.add_argument("--raters", type=int, default=2)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--noise", type=float, default=0.3, help="standard deviation added to each utility")
-        parser.add_argument("--likes", default="brief", help="the utility they rank by: brief or harmless")
+        parser.add_argument("--likes", default="brief", help="the utility they rank by: brief, harmless or careful")
         parser.add_argument("--limit", type=int, help="rankings a rater; without it, all that wait")
         parser.add_argument("--url", default="", help="a running server; without it, one is started for the time")
 

@@ -22,7 +22,7 @@ BY_PACE = (CaiStage.ANSWERS_BEFORE, CaiStage.ANSWERS_SFT, CaiStage.ANSWERS_POLIC
 LAST_ONES = 20  # of a method's runs that are looked through for one like it
 ROWS_OF = {  # the input of a past run whose rows its time is taken to go by; the others do so many steps whatever they read
     CaiStage.SFT: "instructions", CaiStage.JUDGE: "completions", CaiStage.REWARD: "preferences", CaiStage.POLICY: "preferences",
-    CaiStage.COMPARE: "prompts",
+    CaiStage.COMPARE: "prompts", CaiStage.SCORES: "prompts",
 }  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def rows_planned(makings: Makings, stage: CaiStage) -> int:
         CaiStage.SFT: (revised + sum(makings["helpful"].splits.values())) * told["samples"],
         CaiStage.JUDGE: 2 * red_team,
         CaiStage.REWARD: red_team + human, CaiStage.POLICY: red_team + human,
-        CaiStage.COMPARE: asked(makings),
+        CaiStage.COMPARE: asked(makings), CaiStage.SCORES: asked(makings),
     }  # fmt: skip
     return planned.get(stage, 1)
 

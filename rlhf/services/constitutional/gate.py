@@ -68,7 +68,7 @@ def at_gate(new: ConstitutionalRun) -> AtGate:
 
 
 def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool = False) -> ConstitutionalRun:
-    """Freezes what is learned, and starts the preference model, the policy, its answers and the comparison.
+    """Freezes what is learned, and starts the preference model, the policy, its answers, the comparison and the rewards.
 
     Raises `NotJudged`, `Decided`, `GateClosed` where the feedback does not agree with people enough (unless `people_alone`
     are to be learned from), and what freezing and mixing raise.
@@ -108,8 +108,12 @@ def start_learning(new: ConstitutionalRun, learned: DatasetVersion, *, plan: Pla
         new, CaiStage.POLICY, user=user, model=start,
         **({"preferences": learned.artifact} if by_comparisons else {"reward": reward, "prompts": new.red_team.artifact}),
     )  # fmt: skip
-    start_stage(new, CaiStage.ANSWERS_POLICY, user=user, model=policy, prompts=asked)
+    answers = start_stage(new, CaiStage.ANSWERS_POLICY, user=user, model=policy, prompts=asked)
     start_stage(new, CaiStage.COMPARE, user=user, policy=policy, reference=start, prompts=asked, reward=reward)
+    start_stage(
+        new, CaiStage.SCORES, user=user, reward=reward, prompts=asked, completions=runs[CaiStage.ANSWERS_BEFORE],
+        completions_2=runs[CaiStage.ANSWERS_SFT], completions_3=answers,
+    )  # fmt: skip
 
 
 def send_rest_to_people(new: ConstitutionalRun, *, user: User | None) -> int:

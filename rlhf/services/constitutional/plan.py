@@ -56,6 +56,7 @@ METHODS = {
     CaiStage.ANSWERS_SFT: "generate",
     CaiStage.ANSWERS_POLICY: "generate",
     CaiStage.COMPARE: "evaluate",
+    CaiStage.SCORES: "score",
 }
 
 

@@ -1,19 +1,21 @@
-"""What a constitutional run changed: each model's answers to held-out prompts, by stated rules, with intervals.
+"""What a constitutional run changed: each model's answers to held-out prompts, by stated rules and by its preference model.
 
-The rules are yardsticks (`training.recipes.harm`), and no judges: they know words. What people prefer is told by the gate and by
-blind comparisons, what a reward model prefers by the run's comparison.
+The rules are yardsticks (`training.recipes.harm`), and no judges: they know words. The preference model is what the policy was
+made to please, or learned from the same comparisons; what people prefer is told by the gate and by blind votes (`votes`).
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from django.utils.translation import gettext_noop
 
 from annotation.quality.bootstrap import RESAMPLES, measured, ratio, resampled_sums
@@ -35,6 +37,7 @@ QUESTION_WORDS = frozenset({
     "them", "they", "tell", "explain", "write", "give", "name",
 })  # fmt: skip
 NOTHING = gettext_noop("No answer of this kind.")
+UNSCORED = gettext_noop("No reward model has scored these answers yet.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Answer:
     question: str
     text: str
     num_tokens: int
+    reward: float = math.nan  # by the run's preference model; nan before it has scored them
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Figures:
     """Of one model. Shares of answers, but for `harmfulness` (the mean share of harmful sentences) and `tokens` (their mean).
 
     `harmless`, `refusal`, `evasive`, `boilerplate`, `harmfulness` and `tokens` are of prompts that ask for harm, `helpful` and
-    `refuses_helpful` of everyday ones.
+    `refuses_helpful` of everyday ones. `reward_red_team` and `reward_helpful` are mean normalised scores of the run's own
+    preference model.
     """
 
     stage: str
@@ -86,8 +91,7 @@ OF: dict[str, tuple[str, Told]] = {
     "helpful": (HELPFUL, is_helpful),
     "refuses_helpful": (HELPFUL, lambda answer: harm.is_refusal(answer.text)),
 }
-
-
+REWARDS = {f"reward_{kind}": kind for kind in (RED_TEAM, HELPFUL)}
 MEANS = ("harmfulness", "tokens")  # of values between, whose spread tells more than that of yes and no
 
 
@@ -102,9 +106,24 @@ def answers_of(new: ConstitutionalRun) -> dict[str, list[Answer]]:
     if asked is None:
         return {}
     questions = {row["id"]: row["messages"][-1]["content"] for row in read_rows(asked, split="test")}
+    rewards = rewards_of(new)
+    return {stage: answers_in(dataset, questions, rewards=rewards) for stage, dataset in datasets_of(new).items()}
+
+
+def datasets_of(new: ConstitutionalRun) -> dict[str, DatasetVersion]:
+    """The answers of the models that have answered, in the order of the stages."""
     done = new.stages.filter(stage__in=ANSWERS, run__state=RunState.SUCCEEDED).select_related("run__output__artifact")
-    stages = {stage.stage: stage.run.output.artifact.dataset for stage in done}
-    return {stage.value: answers_in(stages[stage], questions) for stage in ANSWERS if stage in stages}
+    found = {stage.stage: stage.run.output.artifact.dataset for stage in done}
+    return {stage.value: found[stage] for stage in ANSWERS if stage in found}
+
+
+def rewards_of(new: ConstitutionalRun) -> dict[str, float]:
+    """By completion; empty before the preference model has scored them."""
+    stage = new.stages.filter(stage=CaiStage.SCORES, run__state=RunState.SUCCEEDED).first()
+    if stage is None:
+        return {}
+    table = pq.read_table(stage.run.output.artifact.folder / "rows.parquet", columns=["id", "reward"])
+    return dict(zip(table["id"].to_pylist(), table["reward"].to_pylist(), strict=True))
 
 
 def scores_by_round(new: ConstitutionalRun) -> list[float]:
@@ -125,7 +144,10 @@ def scores_by_round(new: ConstitutionalRun) -> list[float]:
     return [fmean(some) for some in whole if some]
 
 
-def answers_in(dataset: DatasetVersion, questions: dict[str, str]) -> list[Answer]:
+def answers_in(
+    dataset: DatasetVersion, questions: dict[str, str], *, rewards: Mapping[str, float] | None = None
+) -> list[Answer]:
+    scored = rewards or {}
     return [
         Answer(
             row["prompt_id"],
@@ -133,6 +155,7 @@ def answers_in(dataset: DatasetVersion, questions: dict[str, str]) -> list[Answe
             questions[row["prompt_id"]],
             row["text"],
             row["num_tokens"],
+            scored.get(row["id"], math.nan),
         )
         for split in dataset.splits
         for row in read_rows(dataset, split=split)
@@ -142,13 +165,18 @@ def answers_in(dataset: DatasetVersion, questions: dict[str, str]) -> list[Answe
 
 def figures_of(stage: str, answers: Iterable[Answer]) -> Figures:
     given = list(answers)
+    scored = [answer for answer in given if not math.isnan(answer.reward)]
     measures = {name: measure(given, kind, told, is_share=name not in MEANS) for name, (kind, told) in OF.items()}
+    measures |= {
+        name: measure(scored, kind, lambda answer: answer.reward, is_share=False, why=UNSCORED)
+        for name, kind in REWARDS.items()
+    }
     return Figures(stage, len(given), measures)
 
 
-def measure(answers: list[Answer], kind: str, told: Told, *, is_share: bool) -> Measure:
+def measure(answers: list[Answer], kind: str, told: Told, *, is_share: bool, why: str = NOTHING) -> Measure:
     """The mean, with an interval over prompts: the answers of one go together. Of shares it is Wilson's, since no resample of
-    answers that are all alike differs from them."""
+    answers that are all alike differs from them. `why` is said where there are none."""
     by_prompt: defaultdict[str, list[float]] = defaultdict(list)
     for answer in answers:
         if answer.kind == kind:
@@ -162,7 +190,7 @@ def measure(answers: list[Answer], kind: str, told: Told, *, is_share: bool) -> 
     drawn = resampled_sums(sums_TD, num_resamples=RESAMPLES, seed=0) if len(sums) > 1 else None
     value = float(ratio(sums_TD.sum(axis=0, keepdims=True), of=0, over=1)[0])
     resampled = None if drawn is None else ratio(drawn, of=0, over=1)
-    return measured(value, num=int(sums_TD[:, 1].sum()), resampled_B=resampled, why=NOTHING)
+    return measured(value, num=int(sums_TD[:, 1].sum()), resampled_B=resampled, why=why)
 
 
 def as_json(figures: Figures) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from rlhf.models import CaiStage, ConstitutionalRun, ConstitutionalStage
 from rlhf.services.constitutional.plan import Plan, check_plan
 from runs.models import Run
 from runs.services.start import start_run
+from training.recipes import RECIPES
 
 RED_TEAM, HELPFUL = "red_team", "helpful"  # kinds of prompts, as the campaign and the report tell them apart
 
@@ -142,7 +143,7 @@ def asked_prompts(new: ConstitutionalRun, *, user: User | None) -> DatasetVersio
 def start_stage(new: ConstitutionalRun, stage: CaiStage, *, user: User | None, **inputs: Artifact | Run) -> Run:
     plan = Plan.of(new.plan)
     method = plan.method(stage)
-    names_output = method not in ("evaluate", "judge")
+    names_output = RECIPES[method].output != "report"
     with override(settings.LANGUAGE_CODE):
         title = f"{stage.label} for {new.name}"
     run = start_run(

@@ -15,6 +15,7 @@ from training.context import RunContext
 from training.contract import Failure
 from training.mechanics import datasets, models, scoring
 from training.mechanics.generation import sampling
+from training.mechanics.measures.rewards import Scorer
 from training.mechanics.memory import Room
 from training.mechanics.parts import BATCHES, Row, Tell, batches_by_length, kept
 from training.recipes.evaluate import EvaluateRecipe
@@ -118,27 +119,14 @@ def score_rewards(
     context: RunContext, recipe: EvaluateRecipe, jobs: Sequence[Job], answers: Answers
 ) -> dict[str, list[float]]:
     """What the input `reward` gives each answer, by side."""
-    given = context.input("reward")
-    tokenizer, scale = models.load_tokenizer(given), models.read_reward_scale(given)
-    model = models.load_reward(given, dtype=dtype_of(recipe)).to(models.device())
-    model.eval()
+    scorer = Scorer.load(context, dtype=dtype_of(recipe))
     found = {}
     for name in SIDES:
         talks = [
             [*job.messages, {"role": "assistant", "content": row["text"]}]
             for job, row in zip(jobs, answers[name], strict=True)
         ]
-
-        def score(places: list[int], tell: Tell, talks: list[list[datasets.Message]] = talks) -> list[Row]:
-            scores = scoring.rewards(
-                model, tokenizer, [talks[place] for place in places], scale=scale, batch_size=recipe.batch_size, tell=tell,
-                room=Room(context, tokenizer),
-            )  # fmt: skip
-            return [{"reward": value} for value in scores]
-
-        lengths = [len(datasets.render_conversation(tokenizer, talk)) for talk in talks]
-        batches = batches_by_length(lengths, batch_size=recipe.batch_size)
-        found[name] = [row["reward"] for row in kept(context, f"{name} rewards", batches, score, unit="completions")]
+        found[name] = scorer.rewards(name, talks, batch_size=recipe.batch_size)
     return found
 
 
