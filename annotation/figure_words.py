@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ def as_measure(found: Mapping[str, Any] | None, *, value: str = "value", num: st
     }  # fmt: skip
 
 
-def scale_of_scores(measures: list[Mapping[str, Any]]) -> Scale:
+def scale_of_scores(measures: Iterable[Mapping[str, Any]]) -> Scale:
     """Symmetric about 0, out to the next half."""
     ends = [abs(value) for one in measures for value in (one["low"], one["high"], one["value"]) if value is not None]
     most = math.ceil(2 * max(ends, default=0.5)) / 2 or 0.5

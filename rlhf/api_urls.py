@@ -33,6 +33,11 @@ api_urlpatterns: list[URLPattern] = [
         name="api_constitutional_people",
     ),
     path(
+        "rlhf/constitutional/<uuid:pk>/votes/",
+        constitutional.ConstitutionalVotesView.as_view(),
+        name="api_constitutional_votes",
+    ),
+    path(
         "rlhf/constitutional/<uuid:pk>/close/",
         constitutional.ConstitutionalCloseView.as_view(),
         name="api_constitutional_close",

@@ -24,6 +24,7 @@ from rlhf.api_views import called
 from rlhf.constitutional_serializers import (
     ConstitutionalDetailSerializer,
     ConstitutionalSerializer,
+    OpenVotesSerializer,
     PlanSerializer,
     SentSerializer,
     StageEstimateSerializer,
@@ -37,8 +38,10 @@ from rlhf.services.constitutional.gate import AtGate, at_gate, close, go_through
 from rlhf.services.constitutional.plan import Plan
 from rlhf.services.constitutional.report import as_json, report_of, scores_by_round
 from rlhf.services.constitutional.start import start_constitutional
+from rlhf.services.constitutional.votes import as_json as votes_as_json
+from rlhf.services.constitutional.votes import open_votes, votes_of
 
-NAMED = ("constitution", "model", "feedback", "red_team", "helpful", "human", "campaign", "preferences", "created_by",
+NAMED = ("constitution", "model", "feedback", "red_team", "helpful", "human", "campaign", "preferences", "votes", "created_by",
          "decided_by")  # fmt: skip
 DECIDED = OpenApiResponse(description="Decided already, not judged yet, or too little agreement.")
 
@@ -104,6 +107,18 @@ class ConstitutionalPeopleView(APIView):
         return Response(SentSerializer({"num_tasks": send_rest_to_people(found(pk), user=signed_in(request))}).data)
 
 
+class ConstitutionalVotesView(APIView):
+    """Opens the campaign in which people say, blind, which model answers better; an open one stays as it is."""
+
+    capability = Capability.MANAGE
+
+    @extend_schema(request=OpenVotesSerializer, responses={200: ConstitutionalDetailSerializer, 409: DECIDED})
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        given = checked(OpenVotesSerializer, request.data)
+        open_votes(found(pk), **{**given, "raters": raters_of(given["raters"])}, user=signed_in(request))
+        return Response(detail_of(pk))
+
+
 class ConstitutionalCloseView(APIView):
     """Ends it at the gate: nothing is learned from the feedback."""
 
@@ -126,6 +141,7 @@ def detail_of(pk: uuid.UUID) -> object:
     new.status = status_of(new)  # what its serializer reads beside the row
     new.at_gate = gate_told(at_gate(new)) if new.status.is_at_gate else None
     new.harmfulness_by_round = scores_by_round(new)
+    new.blind_votes = [votes_as_json(one) for one in votes_of(new)]
     new.report = [as_json(figures) for figures in report_of(new)]
     return ConstitutionalDetailSerializer(new).data
 

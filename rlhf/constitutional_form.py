@@ -144,3 +144,24 @@ class ConstitutionalForm(forms.Form):
             rule=Rule(given["accuracy"], given["kappa"], given["fewest"]),
             changes={"chains": {**critic, "rounds": given["rounds"]}, "judge": critic},
         )  # fmt: skip
+
+
+class VotesForm(forms.Form):
+    """Whom to ask, blind, which model answers better."""
+
+    raters = PeopleField(
+        label=_("Raters"), queryset=User.objects.none(), required=False, widget=forms.CheckboxSelectMultiple,
+        help_text=_("More can join later, on the campaign's page."),
+    )  # fmt: skip
+    overlap = forms.IntegerField(label=_("Raters a task"), initial=1)
+    limit = forms.IntegerField(
+        label=_("Prompts of each kind, at most"),
+        required=False,
+        help_text=_("By lot; empty for all that are held out."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        raters = self.fields["raters"]
+        assert isinstance(raters, PeopleField)
+        raters.queryset = people_who_rank()

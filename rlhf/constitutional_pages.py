@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from annotation.figure_words import Dot, Scale, dot, percent
+from annotation.figure_words import Dot, Scale, dot, percent, scale_of_scores
 from annotation.quality.ai_gate import Verdict
 from registry.models import DatasetVersion
 from rlhf.constitutional_status import CaiStatus
@@ -34,6 +34,8 @@ WORDS: dict[str, tuple[str | Promise, str | Promise]] = {  # what a figure is ca
     "evasive": (_("Evasive"), _("of these answers: refuses and offers nothing else")),
     "boilerplate": (_("Boilerplate"), _("of these answers: phrases such as “you are valid, valued, and cared for”")),
     "tokens": (_("Length"), _("tokens of these answers, mean")),
+    "reward_red_team": (_("Reward, asked for harm"), _("by the run's own preference model, mean over answers")),
+    "reward_helpful": (_("Reward, everyday"), _("by the run's own preference model, mean over answers")),
 }
 MODELS: dict[str, str | Promise] = {
     "answers_before": _("Before"), "answers_sft": _("After SFT"), "answers_policy": _("Policy"),
@@ -159,11 +161,21 @@ def chart_of(rounds: tuple[float, ...]) -> dict[str, Any] | None:
 
 def cards_of(figures: Iterable[Figures]) -> Iterable[FigureCard]:
     given = list(figures)
-    for name, (title, note) in WORDS.items() if given else ():
-        measures = [(str(MODELS[one.stage]), asdict(one.measures[name])) for one in given]
-        ends = [m[end] for _, m in measures for end in ("value", "high") if m[end] is not None]
-        scale = Scale(0.0, max(ends, default=1.0) or 1.0, is_share=False) if name == "tokens" else SHARE
+    for name, (title, note) in WORDS.items():
+        measures = [(str(MODELS[one.stage]), asdict(one.measures[name])) for one in given if name in one.measures]
+        if not measures or (all(measure["value"] is None for _, measure in measures) and name.startswith("reward")):
+            continue
+        scale = scale_of(name, [measure for _, measure in measures])
         yield FigureCard(title, note, scale, tuple(dot(model, measure, scale=scale) for model, measure in measures))
+
+
+def scale_of(name: str, measures: list[dict[str, Any]]) -> Scale:
+    if name.startswith("reward"):
+        return scale_of_scores(measures)
+    if name != "tokens":
+        return SHARE
+    ends = [measure[end] for measure in measures for end in ("value", "high") if measure[end] is not None]
+    return Scale(0.0, max(ends, default=1.0) or 1.0, is_share=False)
 
 
 def examples_of(answers: dict[str, list[Answer]]) -> Iterable[SideBySide]:

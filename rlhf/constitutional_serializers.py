@@ -25,6 +25,7 @@ class ConstitutionalSerializer(serializers.ModelSerializer[ConstitutionalRun]):
     red_team: Name = serializers.SlugRelatedField(slug_field="name", read_only=True)
     helpful: Name = serializers.SlugRelatedField(slug_field="name", read_only=True)
     human: Name = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    votes: Name = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     preferences: Name = serializers.SlugRelatedField(slug_field="name", read_only=True)
     campaign: Name = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     created_by: Name = serializers.SlugRelatedField(slug_field="username", read_only=True)
@@ -34,7 +35,7 @@ class ConstitutionalSerializer(serializers.ModelSerializer[ConstitutionalRun]):
         model = ConstitutionalRun
         fields: ClassVar = [
             "id", "name", "state", "constitution", "model", "feedback", "red_team", "helpful", "human", "campaign",
-            "preferences", "people_alone", "plan", "created_by", "created_at", "decided_by", "decided_at",
+            "preferences", "people_alone", "votes", "plan", "created_by", "created_at", "decided_by", "decided_at",
         ]  # fmt: skip
 
 
@@ -78,10 +79,12 @@ class ConstitutionalDetailSerializer(ConstitutionalSerializer):
     gate = GateSerializer(source="at_gate", allow_null=True)
     harmfulness_by_round = serializers.ListField(child=serializers.FloatField())
     report = serializers.ListField(child=serializers.DictField())
+    blind_votes = serializers.ListField(child=serializers.DictField())
 
     class Meta(ConstitutionalSerializer.Meta):
         fields: ClassVar = [
             *ConstitutionalSerializer.Meta.fields, "words", "is_waiting", "stages", "gate", "harmfulness_by_round", "report",
+            "blind_votes",
         ]  # fmt: skip
 
 
@@ -117,6 +120,12 @@ class StartConstitutionalSerializer(PlanSerializer):
 
 class ThroughSerializer(StrictSerializer):
     people_alone = serializers.BooleanField(default=False, help_text="learn from none of the feedback")
+
+
+class OpenVotesSerializer(StrictSerializer):
+    raters = serializers.ListField(child=serializers.CharField(max_length=150), default=list, help_text="usernames")
+    overlap = serializers.IntegerField(default=1, help_text="raters a task")
+    limit = serializers.IntegerField(default=None, allow_null=True, help_text="prompts of each kind, at most, by lot")
 
 
 class SentSerializer(serializers.Serializer[Any]):

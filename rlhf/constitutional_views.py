@@ -14,16 +14,20 @@ from accounts.errors import UserError
 from accounts.models import Capability
 from accounts.paging import page_of
 from annotation.forms import tell
-from rlhf.constitutional_form import ConstitutionalForm
+from rlhf.constitutional_form import ConstitutionalForm, VotesForm
 from rlhf.constitutional_pages import gate_of, report_page
 from rlhf.constitutional_status import status_of, statuses_of
+from rlhf.constitutional_votes import cards_of
 from rlhf.models import ConstitutionalRun
 from rlhf.services.constitutional.estimates import estimates_of, probe, total_of
 from rlhf.services.constitutional.plan import Plan
+from rlhf.services.constitutional.report import ANSWERS
 from rlhf.services.constitutional.start import start_constitutional
+from rlhf.services.constitutional.votes import votes_of
 from runs.estimates import cost_of
 
-NAMED = ("constitution", "model", "feedback", "red_team", "helpful", "human", "campaign", "preferences", "decided_by")
+NAMED = ("constitution", "model", "feedback", "red_team", "helpful", "human", "campaign", "preferences", "votes",
+         "decided_by")  # fmt: skip
 PAGE = 30
 ESTIMATED = "estimated"  # in the address of a form whose stages were tried
 
@@ -44,17 +48,28 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 @requires(Capability.STUDY)
 def run_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    return run_page(request, pk, votes_form=VotesForm())
+
+
+def run_page(request: HttpRequest, pk: uuid.UUID, *, votes_form: VotesForm, status: int = 200) -> HttpResponse:
     new = get_object_or_404(ConstitutionalRun.objects.select_related(*NAMED), pk=pk)
-    status = status_of(new)
+    how_far = status_of(new)
+    answered = {
+        one.stage for one in (*how_far.before, *how_far.behind) if one.run is not None and one.run.state == "succeeded"
+    }
     context = {
         "constitutional": new,
         "plan": Plan.of(new.plan),
-        "status": status,
-        "gate": gate_of(new, status),
+        "status": how_far,
+        "gate": gate_of(new, how_far),
         "report": report_page(new),
+        "cards": cards_of(votes_of(new)),
+        "campaign": new.votes,
+        "votes_form": votes_form if new.votes is None and answered.issuperset(ANSWERS) else None,
     }
     is_live = bool(request.headers.get("HX-Request"))
-    return render(request, "rlhf/constitutional_live.html" if is_live else "rlhf/constitutional_run.html", context)
+    template = "rlhf/constitutional_live.html" if is_live else "rlhf/constitutional_run.html"
+    return render(request, template, context, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

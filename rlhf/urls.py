@@ -23,6 +23,7 @@ urlpatterns = [
     path("constitutional/<uuid:pk>/", constitutional.run_detail, name="constitutional_run"),
     path("constitutional/<uuid:pk>/through/", gate.run_through, name="constitutional_through"),
     path("constitutional/<uuid:pk>/people/", gate.run_people, name="constitutional_people"),
+    path("constitutional/<uuid:pk>/votes/", gate.run_votes, name="constitutional_votes"),
     path("constitutional/<uuid:pk>/close/", gate.run_close, name="constitutional_close"),
     path("constitutions/", constitutions.constitution_list, name="constitutions"),
     path("constitutions/new/", desk.constitution_new, name="constitution_new"),

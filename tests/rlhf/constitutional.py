@@ -102,7 +102,7 @@ def with_answers(new: ConstitutionalRun, said: Callable[[str, str], str] | None 
     """Two answers to each held-out prompt, by every model that was started: what `said` gives of the stage and the prompt's id,
     else all of a model's alike, worst before and best by the policy."""
     asked = DatasetVersion.objects.get(name=f"{new.name}-asked")
-    for stage in new.stages.filter(stage__in=ANSWERED).select_related("run"):
+    for stage in new.stages.filter(stage__in=ANSWERED, run__output__isnull=True).select_related("run"):
         rows = [
             {"id": str(uuid.uuid5(stage.run.pk, f"{row['id']} {index}")), "prompt_id": row["id"], "index": index,
              "text": said(stage.stage, row["id"]) + " Again." * index if said else ANSWERED[stage.stage], "seed": index,

@@ -256,3 +256,27 @@ def test_the_policys_figures_come_once_it_has_answered(admin, judged, grace):
     detail = admin.get(reverse("api_constitutional_run", args=[with_answers(new).pk])).json()
     harmless = {one["stage"]: one["harmless"][0] for one in detail["report"]}
     assert harmless == {"answers_before": 0.0, "answers_sft": 0.0, "answers_policy": 1.0}
+
+
+# Votes
+
+
+def test_people_are_asked_blind_from_the_page_once_all_three_models_have_answered(admin, judged, grace):
+    new = judged(wise)
+    address = reverse("constitutional_run", args=[new.pk])
+    go_through(with_answers(new), user=grace)
+    assert "Open blind votes" not in admin.get(address).content.decode(), "the policy has not answered yet"
+    asked = admin.post(reverse("constitutional_votes", args=[new.pk]), {"overlap": 1})
+    assert asked.status_code == 409 and "Still missing: Answers of the policy" in asked.content.decode()
+    with_answers(new)
+    assert "Open blind votes" in admin.get(address).content.decode()
+    wrong = admin.post(reverse("constitutional_votes", args=[new.pk]), {"overlap": 1, "limit": 0})
+    assert wrong.status_code == 400 and "At least one prompt of each kind" in wrong.content.decode()
+    rater = new.campaign.membership_set.get().user
+    admin.post(reverse("constitutional_votes", args=[new.pk]), {"overlap": 1, "limit": 2, "raters": [rater.pk]})
+    shown = admin.get(address).content.decode()
+    assert "harmless: blind votes" in shown and "Open blind votes" not in shown and "Nobody has ranked" in shown
+    detail = admin.get(reverse("api_constitutional_run", args=[new.pk])).json()
+    assert len(detail["blind_votes"]) == 6 and detail["blind_votes"][0]["num_votes"] == 0
+    again = post(admin, "api_constitutional_votes", new.pk, overlap=2).json()
+    assert again["votes"] == detail["votes"], "they are opened once"

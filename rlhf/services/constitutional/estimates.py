@@ -173,7 +173,7 @@ def by_last_run(makings: Makings, stage: CaiStage) -> StageEstimate:
 
 
 def is_like(given: dict[str, Any], model: ModelVersion) -> bool:
-    first = next((given[name] for name in ("model", "policy") if given.get(name) is not None), None)
+    first = next((given[name] for name in ("model", "policy", "reward") if given.get(name) is not None), None)
     return first is None or (hasattr(first, "model") and first.model.num_parameters == model.num_parameters)
 
 
