@@ -17,6 +17,7 @@ from accounts.api import checked
 from accounts.models import Capability, User
 from annotation import serializers as shapes
 from annotation.models import Campaign, Membership
+from annotation.services.ai_labels import feedback_named
 from annotation.services.campaigns import BadCampaign, create_campaign, set_state
 from annotation.services.completions import request_answers, request_completions
 from annotation.services.progress import campaign_progress
@@ -153,5 +154,7 @@ class SnapshotView(APIView):
     @extend_schema(request=shapes.SnapshotSerializer, responses={201: shapes.FrozenSerializer})
     def post(self, request: Request, slug: str) -> Response:
         given = checked(shapes.SnapshotSerializer, request.data)
-        made = freeze_snapshot(campaign_of(slug), user=signed_in(request), **given)
+        campaign = campaign_of(slug)
+        feedback = feedback_named(campaign, given.pop("ai_rater", None))
+        made = freeze_snapshot(campaign, user=signed_in(request), feedback=feedback, **given)
         return Response(shapes.FrozenSerializer(made).data, status=201)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.forms import Form
@@ -59,17 +60,31 @@ def campaign_completions(request: HttpRequest, slug: str) -> HttpResponse:
 @requires(Capability.STUDY)
 def campaign_snapshot(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
-    form = SnapshotForm(request.POST)
+    form = SnapshotForm(request.POST, campaign=campaign)
 
     def freeze() -> str:
-        dataset = freeze_snapshot(campaign, name=form.cleaned_data["name"], user=signed_in(request))
-        return ngettext(
+        dataset = freeze_snapshot(
+            campaign, name=form.cleaned_data["name"], user=signed_in(request), feedback=form.feedback
+        )
+        told = ngettext(
             "%(dataset)s is frozen with %(num)s comparison.",
             "%(dataset)s is frozen with %(num)s comparisons.",
             dataset.num_rows,
         ) % {"dataset": dataset.name, "num": whole(dataset.num_rows)}
+        return f"{told} {labels_told(dataset.query['ai'])}" if "ai" in dataset.query else told
 
     return done(request, campaign, form, name="snapshot_form", do=freeze)
+
+
+def labels_told(ai: dict[str, Any]) -> str:
+    if not ai["num_rankings"]:
+        return gettext("None is by %(rater)s: no label of it counts where people have no word.") % {
+            "rater": ai["rater"]
+        }
+    told = ngettext(
+        "%(num)s of the rankings is by %(rater)s.", "%(num)s of the rankings are by %(rater)s.", ai["num_rankings"]
+    )
+    return told % {"num": whole(ai["num_rankings"]), "rater": ai["rater"]}
 
 
 @require_POST

@@ -23,6 +23,7 @@ from annotation.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignState, Imp
 from annotation.rendering import as_html
 from annotation.rule_forms import PriorityForm, RulesForm
 from annotation.services.agreement import agreement_of
+from annotation.services.ai_gate import ai_raters
 from annotation.services.answers import not_ranked_in
 from annotation.services.campaigns import create_campaign
 from annotation.services.cloning import clone_campaign
@@ -123,7 +124,7 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     }
     if "HX-Request" in request.headers:
         return render(request, "annotation/campaign_live.html", context)
-    context |= {"costs": budget_of(campaign)}
+    context |= {"costs": budget_of(campaign), "has_ai": ai_raters(campaign).exists()}
     context |= {
         "not_ranked": now_and_then(campaign, progress, not_ranked_in),
         "attributes": attributes_of(campaign.attributes),
@@ -163,7 +164,7 @@ def steps_of(campaign: Campaign, progress: Progress) -> dict[str, Any]:
         "import_form": ImportForm(),
         "waiting_imports": campaign.imports.filter(state=ImportState.CHECKED)[:MOST_SHOWN],
         "completions_form": CompletionsForm(k=campaign.k),
-        "snapshot_form": SnapshotForm(initial={"name": next_snapshot_name(campaign)}),
+        "snapshot_form": SnapshotForm(campaign=campaign, initial={"name": next_snapshot_name(campaign)}),
         "raters_form": RatersForm(campaign=campaign),
         "examples": guideline.examples if guideline else [],
         "rules_form": RulesForm.of(campaign),

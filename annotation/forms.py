@@ -15,6 +15,8 @@ from annotation.attributes import BadAttributes, as_json, parse_attributes
 from annotation.importing.reading import CHOICES
 from annotation.models import Campaign
 from annotation.rule_forms import RulesForm
+from annotation.services.ai_gate import ai_raters
+from annotation.services.ai_labels import Feedback
 from registry.models import ModelRole, ModelVersion
 from training.recipes.generate import GenerateRecipe
 
@@ -179,7 +181,24 @@ class CompletionsForm(forms.Form):
 
 
 class SnapshotForm(forms.Form):
+    """`ai_rater` only where feedback models have judged the campaign."""
+
     name = forms.CharField(max_length=120, label=_("Name"))
+    ai_rater = forms.ModelChoiceField(
+        label=_("Labels of"), queryset=User.objects.none(), required=False, to_field_name="username",
+        empty_label=_("people alone"), error_messages={"invalid_choice": _("This is no feedback model that judged here.")},
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, campaign: Campaign, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rater = self.fields["ai_rater"]
+        assert isinstance(rater, forms.ModelChoiceField)
+        rater.queryset = ai_raters(campaign)
+
+    @property
+    def feedback(self) -> Feedback | None:
+        rater = self.cleaned_data["ai_rater"]
+        return Feedback(rater) if rater else None
 
 
 class RatersForm(forms.Form):

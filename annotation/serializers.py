@@ -221,6 +221,10 @@ class StartedSerializer(serializers.ModelSerializer[Run]):
 class SnapshotSerializer(StrictSerializer):
     name = serializers.CharField(max_length=120)
     shuffled_seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+    ai_rater = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, max_length=150,
+        help_text="A feedback model that judged the campaign: those of its labels that the gate lets through are frozen, too.",
+    )  # fmt: skip
 
 
 class FrozenSerializer(serializers.ModelSerializer[DatasetVersion]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from annotation import (
+    ai_views,
     campaign_deeds,
     campaign_views,
     guideline_views,
@@ -47,6 +48,10 @@ urlpatterns = [
     ),
     path("campaigns/<slug:slug>/completions/", campaign_deeds.campaign_completions, name="campaign_completions"),
     path("campaigns/<slug:slug>/snapshots/", campaign_deeds.campaign_snapshot, name="campaign_snapshot"),
+    path("campaigns/<slug:slug>/ai-feedback/", ai_views.campaign_ai_feedback, name="campaign_ai_feedback"),
+    path("campaigns/<slug:slug>/ai-feedback/ask/", ai_views.campaign_ai_ask, name="campaign_ai_ask"),
+    path("campaigns/<slug:slug>/ai-feedback/share/", ai_views.campaign_people_share, name="campaign_people_share"),
+    path("campaigns/<slug:slug>/ai-feedback/<int:pk>/rest/", ai_views.campaign_ai_rest, name="campaign_ai_rest"),
     path("campaigns/<slug:slug>/guideline/", guideline_views.campaign_guideline, name="campaign_guideline"),
     path("campaigns/<slug:slug>/guideline/examples/", guideline_views.campaign_example, name="campaign_example"),
     path(

@@ -8,6 +8,7 @@ What counts is the lower end: a small overlap opens no gate.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -66,8 +67,11 @@ class Gate:
     def counts(self, *, principle: str, kind: str) -> bool:
         """Whether a judgement under this principle of a prompt of this kind is learned: its principle and its kind both pass,
         and where one of them has too few judgements of its own, all together do."""
-        own = [self.by_principle.get(principle), self.by_kind.get(kind)]
-        return all((one if one is not None and one.is_enough else self.overall).passes for one in own)
+        return self.lets_through(self.by_principle.get(principle)) and self.lets_through(self.by_kind.get(kind))
+
+    def lets_through(self, group: Verdict | None) -> bool:
+        """A principle's or a kind's verdict, None for one without any judgement."""
+        return (group if group is not None and group.is_enough else self.overall).passes
 
 
 def gate_of(overlaps: Iterable[Overlap], *, rule: Rule, num_resamples: int = RESAMPLES, seed: int = 0) -> Gate:
@@ -77,8 +81,10 @@ def gate_of(overlaps: Iterable[Overlap], *, rule: Rule, num_resamples: int = RES
         return verdict(name, some, rule=rule, num_resamples=num_resamples, seed=seed)
 
     def grouped(of: Callable[[Overlap], str]) -> dict[str, Verdict]:
-        names = sorted({of(one) for one in given})
-        return {name: judged(name, [one for one in given if of(one) == name]) for name in names}
+        groups: defaultdict[str, list[Overlap]] = defaultdict(list)
+        for one in given:
+            groups[of(one)].append(one)
+        return {name: judged(name, groups[name]) for name in sorted(groups)}
 
     return Gate(rule, judged("", given), grouped(lambda one: one.principle), grouped(lambda one: one.kind))
 

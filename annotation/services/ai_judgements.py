@@ -49,13 +49,14 @@ def request_judgements(
     model: ModelVersion | None,
     user: User | None,
     recipe: dict[str, Any],
+    preset: str = "",
     priority: int = Priority.PEOPLE_WAIT,
 ) -> Run:
     """Starts `judge` on every task of work. No `model` where the recipe's critic is none of ours.
 
     Raises `NothingToJudge`, `JudgementsUnderWay`, and what `start_run` does.
     """
-    check_recipe("judge", recipe)
+    check_recipe("judge", recipe, preset=preset)
     with transaction.atomic():
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # one request at a time
         tasks = RankingTask.objects.filter(campaign=campaign, kind=TaskKind.WORK)
@@ -75,8 +76,8 @@ def request_judgements(
         if model is not None:
             inputs["model"] = model.artifact
         return start_run(
-            "judge", recipe=recipe, inputs=inputs, user=user, title=f"AI feedback for {campaign.name}", priority=priority,
-            context={"campaign": str(campaign.pk)},
+            "judge", recipe=recipe, preset=preset, inputs=inputs, user=user, title=f"AI feedback for {campaign.name}",
+            priority=priority, context={"campaign": str(campaign.pk)},
         )  # fmt: skip
 
 

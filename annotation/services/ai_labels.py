@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext
 
+from accounts.errors import NotFound
 from accounts.models import User
-from annotation.models import Campaign, Ranking, RankingTask
+from annotation.models import Adjudication, Campaign, Ranking
 from annotation.quality.ai_gate import Gate, Rule
-from annotation.services.ai_gate import gate_for, sort_by
+from annotation.services.ai_gate import ai_raters, gate_for, is_held_back, rankings_of
+
+
+class NoFeedback(NotFound):
+    code = "no_ai_feedback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +29,36 @@ class Feedback:
     rule: Rule = field(default_factory=Rule)
 
 
-def labels_of(campaign: Campaign, feedback: Feedback | None, *, taken: Q) -> tuple[Gate | None, QuerySet[Ranking]]:
-    """Held-out prompts are people's alone: what is learned from a feedback model is never measured by it."""
+def feedback_named(campaign: Campaign, username: str | None) -> Feedback | None:
+    """By the name of the rater, None where none is named. Raises `NoFeedback`."""
+    if not username:
+        return None
+    rater = ai_raters(campaign).filter(username=username).first()
+    if rater is None:
+        raise NoFeedback(
+            gettext("%(rater)s is no feedback model that judged %(campaign)s.")
+            % {"rater": username, "campaign": campaign.name},
+            field="ai_rater",
+        )
+    return Feedback(rater)
+
+
+def labels_of(
+    campaign: Campaign, feedback: Feedback | None, *, live: QuerySet[Ranking], settled: QuerySet[Adjudication]
+) -> tuple[Gate | None, QuerySet[Ranking]]:
+    """Of tasks on which people have no word. Held-out prompts are theirs alone: what is learned from a feedback model is
+    never measured by it."""
     if feedback is None:
         return None, Ranking.with_ai.none()
     gate = gate_for(campaign, rater=feedback.rater, rule=feedback.rule)
-    counted = sort_by(gate, campaign, rater=feedback.rater).counted
-    tasks = RankingTask.objects.filter(pk__in=counted, prompt__split="train").exclude(
-        pk__in=RankingTask.objects.filter(taken)
+    task = OuterRef("task")
+    found = rankings_of(campaign, rater=feedback.rater).filter(
+        ~is_held_back(gate, campaign, rater=feedback.rater),
+        ~Exists(live.filter(task=task)),
+        ~Exists(settled.filter(task=task)),
+        task__prompt__split="train",
     )
-    return gate, Ranking.with_ai.filter(rater=feedback.rater, is_ai=True, is_live=True, task__in=tasks)
+    return gate, found
 
 
 def facts_of(gate: Gate | None, feedback: Feedback | None, *, num: int) -> dict[str, Any]:

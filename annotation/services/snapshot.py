@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext
 
 from accounts.errors import UserError
@@ -34,7 +34,7 @@ from annotation.services.snapshot_rows import Judged, Sure, pseudonym, ranking_r
 from audit.services import record
 from registry.models import DatasetKind, DatasetVersion, ModelVersion
 from registry.services.datasets import freeze_dataset
-from registry.services.schemas import RANKINGS, RATER_GROUP, SPLITS
+from registry.services.schemas import AI, RANKINGS, RATER_GROUP, SPLITS
 
 BATCH = 500
 CHOSEN = (
@@ -45,6 +45,10 @@ CHOSEN = (
 class NoRankings(UserError):
     code = "no_rankings"
     status = 409
+
+
+class ShuffledAlone(UserError):
+    code = "shuffled_alone"
 
 
 class NoComparisons(UserError):
@@ -61,6 +65,7 @@ class Snapshot:
     ids: dict[str, list[uuid.UUID]]  # split -> rankings, those of a prompt together
     shuffled_seed: int | None
     groups: dict[int, str]  # of raters, by user; empty where the campaign names none
+    has_ai: bool = False  # rankings of a feedback model stand beside people's
 
     def rankings(self, split: str) -> Iterator[Judged]:
         numbers = count()
@@ -122,32 +127,47 @@ def freeze_snapshot(
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
     nothing should be learned, judged on held-out rankings as people made them. The seeds 2n and 2n + 1 say the opposite of
     each other. With `feedback` a feedback model's labels stand beside people's comparisons.
-    Raises `NoRankings`, `NoComparisons`, `NameTaken`.
+    Raises `NoRankings`, `NoComparisons`, `NameTaken`, and `ShuffledAlone` where both are asked for.
     """
+    if shuffled_seed is not None and feedback is not None:
+        raise ShuffledAlone(
+            gettext("A shuffled control is of people's rankings alone: leave out the AI rater or the seed.")
+        )
     live = Ranking.objects.filter(task__campaign=campaign, task__kind=TaskKind.WORK, is_live=True)
     settled = Adjudication.objects.filter(task__campaign=campaign, is_live=True)
     ordered = live.exclude(task__in=settled.values("task")).order_by("task__prompt__content_hash", "created_at", "pk")
     told = list(ordered.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
     told += [settled_row(one) for one in settled.select_related("task__prompt")]
-    gate, labels = labels_of(campaign, feedback, taken=Q(rankings__in=live) | Q(adjudications__in=settled))
-    told += labels.values_list(*CHOSEN, "task__prompt__content_hash", "created_at")
+    gate, labels = labels_of(campaign, feedback, live=live, settled=settled)
+    said = list(labels.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
+    told += said
     chosen = sorted(told, key=lambda row: (row[8], row[9], row[0]))  # those of a prompt together
     if not chosen:
         raise NoRankings(gettext("%(campaign)s has no ranking yet.") % {"campaign": campaign.name})
     ids = {split: [row[0] for row in chosen if row[1] == split] for split in SPLITS}
-    snapshot = Snapshot(name, campaign, ids, shuffled_seed, groups_of(campaign))
+    snapshot = Snapshot(name, campaign, ids, shuffled_seed, groups_of(campaign), has_ai=bool(said))
     refuse_without_comparisons(snapshot, chosen)
-    tasks = RankingTask.objects.filter(Q(rankings__in=live) | Q(adjudications__in=settled) | Q(rankings__in=labels))
-    ai = facts_of(gate, feedback, num=labels.count())
+    task = OuterRef("pk")
+    tasks = RankingTask.objects.filter(
+        Exists(live.filter(task=task)) | Exists(settled.filter(task=task)) | Exists(labels.filter(task=task)),
+        campaign=campaign,
+    )
+    ai = facts_of(gate, feedback, num=len(said))
     made = freeze_dataset(
         name, kind=DatasetKind.PREFERENCE, splits={split: snapshot.rows(split) for split in SPLITS}, user=user,
         query=query_of(snapshot, chosen) | ({"ai": ai} if ai else {}), card=card_of(snapshot, chosen, ai=ai),
         parents=parents_of(tasks),
         models_used=ModelVersion.objects.filter(completions__tasks__in=tasks).distinct(),
-        is_simulated=any(row[3] for row in chosen), extra_files=lambda folder: write_rankings(snapshot, folder=folder),
+        is_simulated=any(row[3] for row in chosen) or is_by_rules(labels),
+        extra_files=lambda folder: write_rankings(snapshot, folder=folder),
     )  # fmt: skip
     record("campaign.snapshot", actor=user, target=campaign, dataset=str(made.pk), num_rankings=len(chosen))
     return made
+
+
+def is_by_rules(labels: QuerySet[Ranking]) -> bool:
+    """Whether a list of words, and no model, judged: that stands in for a feedback model as programs do for raters."""
+    return labels.filter(preferences__critic="rules").exists()
 
 
 def groups_of(campaign: Campaign) -> dict[int, str]:
@@ -202,6 +222,8 @@ def as_ranking(settled: Adjudication) -> Ranking:
 def write_rankings(snapshot: Snapshot, *, folder: Path) -> None:
     (folder / "rankings").mkdir()
     schema = RANKINGS.append(RATER_GROUP) if snapshot.groups else RANKINGS
+    if snapshot.has_ai:
+        schema = pa.schema([*schema, *AI])
     for split, ids in snapshot.ids.items():
         if not ids:
             continue

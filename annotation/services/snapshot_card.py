@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 SETTLED = "settled"  # where the state of an assignment stands: this order is a reviewer's
 
 
+def people_in(snapshot: Snapshot, chosen: list[Any]) -> int:
+    """A feedback model is one rater more, and nobody."""
+    return len({row[2] for row in chosen}) - snapshot.has_ai
+
+
 def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
     """What was asked of the database, so that a lineage can say it and a second freeze can be compared."""
     return {
         "campaign": snapshot.campaign.slug,
         "campaign_name": snapshot.campaign.name,
         "num_rankings": len(chosen),
-        "num_raters": len({row[2] for row in chosen}),
+        "num_raters": people_in(snapshot, chosen),
         "num_simulated": sum(row[3] for row in chosen),
         "num_surplus": sum(row[4] == AssignmentState.SURPLUS for row in chosen),
         "num_cannot_rank": sum(row[6] != "" for row in chosen),
@@ -38,7 +43,7 @@ def query_of(snapshot: Snapshot, chosen: list[Any]) -> dict[str, Any]:
 def card_of(snapshot: Snapshot, chosen: list[Any], *, ai: Mapping[str, Any]) -> str:
     simulated = sum(row[3] for row in chosen)
     lines = [
-        f"Comparisons from {len(chosen):,} rankings by {len({row[2] for row in chosen}):,} raters of the campaign"
+        f"Comparisons from {len(chosen):,} rankings by {people_in(snapshot, chosen):,} raters of the campaign"
         f" \u201c{snapshot.campaign.name}\u201d. One row a comparison; ties give none, and neither do texts that a rater left"
         " out of the order, or two that are the same. `margin` adds up the strengths (1 to 4) between the two tiers. The"
         " weights of a prompt's rows sum to 1. `rankings/` has the rankings as they were given. A rater's name is made for"

@@ -51,6 +51,7 @@ class Sure:
 
     pair: Pair
     label: float | None = None
+    principle: str = ""
 
 
 def sure_pairs(judged: Judged) -> list[Sure]:
@@ -61,7 +62,7 @@ def sure_pairs(judged: Judged) -> list[Sure]:
         better, worse = (first, second) if told.p > 0.5 else (second, first)
         is_said = told.p != 0.5 and not told.is_abstained
         if is_said and judged.texts[better].strip() != judged.texts[worse].strip():
-            found.append(Sure(Pair(better, worse, 1, 1.0), max(told.p, 1 - told.p)))
+            found.append(Sure(Pair(better, worse, 1, 1.0), max(told.p, 1 - told.p), told.principle))
     return sorted(found, key=lambda sure: (judged.texts[sure.pair.better], judged.texts[sure.pair.worse]))
 
 
@@ -119,6 +120,16 @@ def ranking_row(judged: Judged) -> dict[str, Any]:
         "all_bad": ranking.all_bad,
         "cannot_rank": ranking.cannot_rank,
         "texts": [text_row(ranking, name) for name in sorted(judged.texts)],
+        "ai": ranking.is_ai,
+        "labels": [
+            {
+                "chosen": sure.pair.better,
+                "rejected": sure.pair.worse,
+                "label": sure.label,
+                "principle": sure.principle,
+            }
+            for sure in (sure_pairs(judged) if ranking.is_ai else ())
+        ],
     }
 
 

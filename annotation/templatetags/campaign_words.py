@@ -7,12 +7,19 @@ from decimal import Decimal
 from django import template
 from django.utils.formats import number_format
 
+from annotation.figure_words import number
+from annotation.quality.sentences import said
+
 register = template.Library()
 
 
 @register.filter
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
+
+
+register.filter("figure", number)
+register.filter("said", said)
 
 
 @register.filter

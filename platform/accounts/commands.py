@@ -48,7 +48,7 @@ def acting_user(username: str) -> User | None:
     """The person named by `--as`; without a name, the only admin there is, or nobody (the system itself)."""
     if username:
         try:
-            return User.objects.get(username=username)
+            return User.objects.get(username=username, is_ai=False)
         except User.DoesNotExist:
             raise UserError(f"There is no user called {username}.", code="no_user") from None
     admins = list(User.objects.filter(role=Role.ADMIN, is_active=True)[:2])

@@ -29,6 +29,12 @@ class NameTaken(Conflict):
     code = "name_taken"
 
 
+class FeedbackModel(Conflict):
+    """A feedback model's account is nobody's: no role, password, ability or session is given to it."""
+
+    code = "feedback_model"
+
+
 class LastAdmin(Conflict):
     code = "last_admin"
 
@@ -66,11 +72,12 @@ def create_person(
 
 
 def change_role(person: User, *, to: str, by: User | None) -> None:
-    """Raises LastAdmin, or BadPerson for an unknown role."""
+    """Raises LastAdmin, FeedbackModel, or BadPerson for an unknown role."""
     if to not in Role.values:
         raise BadPerson(gettext("There is no role called %(role)s.") % {"role": to})
     with transaction.atomic():
         locked, has_other = _locked(person)
+        _refuse_feedback_model(locked)
         if locked.is_simulated and to != Role.RATER:
             raise BadPerson(gettext("A simulated person can only be a rater."))
         if to == locked.role:
@@ -98,6 +105,7 @@ def set_abilities(
         raise BadPerson(str(error), field="languages" if languages else "skills") from error
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=person.pk)
+        _refuse_feedback_model(locked)
         changed = {name: value for name, value in told.items() if getattr(locked, name) != value}
         if changed:
             User.objects.filter(pk=person.pk).update(**changed)
@@ -108,6 +116,7 @@ def set_active(person: User, *, to: bool, by: User | None) -> None:
     """Lets somebody in again, or out: then her sessions end at once and her tokens are gone for good."""
     with transaction.atomic():
         locked, has_other = _locked(person)
+        _refuse_feedback_model(locked)
         if locked.is_active == to:
             return
         if not to:
@@ -123,6 +132,7 @@ def reset_password(person: User, *, by: User | None) -> str:
     secret = made_password()
     with transaction.atomic():
         locked, _ = _locked(person)
+        _refuse_feedback_model(locked)
         locked.set_password(secret)
         locked.save(update_fields=["password"])
         tell("person.password_reset", actor=by, target=locked)
@@ -154,6 +164,13 @@ def _locked(person: User) -> tuple[User, bool]:
     locked = {row.pk: row for row in rows}
     others = [row for row in locked.values() if row.pk != person.pk and row.role == Role.ADMIN and row.is_active]
     return locked[person.pk], bool(others)
+
+
+def _refuse_feedback_model(person: User) -> None:
+    if person.is_ai:
+        raise FeedbackModel(
+            gettext("%(name)s is a feedback model: nobody logs in in its name.") % {"name": person.username}
+        )
 
 
 def _stay_one_admin(person: User, *, has_other: bool) -> None:

@@ -84,7 +84,7 @@ class ModelVersion(models.Model):
     method = models.CharField(max_length=32, blank=True)
     num_parameters = models.BigIntegerField(default=0)
     card = models.TextField(blank=True)
-    is_simulated = models.BooleanField(default=False)  # learned from rankings that simulated raters made
+    is_simulated = models.BooleanField(default=False)  # learned from what programs judged: simulated raters, rules
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.models import Campaign, RankingTask
+from annotation.models import Campaign, RankingTask, TaskKind
 from annotation.services.ai_judgements import JUDGEMENTS, take_judgements
 from registry.models import ArtifactKind, DatasetVersion
 from registry.services.artifacts import store_folder
@@ -40,7 +40,7 @@ def judgements_of(
     campaign: Campaign, judge: Judge, *, principle: str = "harm", band: float = 0.02
 ) -> list[dict[str, Any]]:
     rows = []
-    for task in RankingTask.objects.filter(campaign=campaign).order_by("created_at", "pk"):
+    for task in RankingTask.objects.filter(campaign=campaign, kind=TaskKind.WORK).order_by("created_at", "pk"):
         texts = [entry.completion for entry in task.entries.select_related("completion").order_by("index")]
         for i, first in enumerate(texts):
             for second in texts[i + 1 :]:

@@ -29,12 +29,17 @@ def pairs_campaign(*, raters, num_prompts=40, people_share=100, texts=("good", "
     campaign = create_campaign("Pairs", k=len(texts), overlap=1, guideline="Be fair.", user=None, raters=raters)
     type(campaign).objects.filter(pk=campaign.pk).update(people_share=people_share)
     campaign.refresh_from_db()
-    add_prompts(campaign, rows=[{"prompt": f"Question {p}?"} for p in range(num_prompts)], user=None)
-    for prompt in campaign.prompts.all():
+    more_prompts(campaign, num=num_prompts, texts=texts)
+    return set_state(campaign, to="open", user=None)
+
+
+def more_prompts(campaign, *, num, texts=("good", "bad")):
+    there = campaign.prompts.count()
+    add_prompts(campaign, rows=[{"prompt": f"Question {there + p}?"} for p in range(num)], user=None)
+    for prompt in campaign.prompts.filter(completions=None):
         for text in texts:
             Completion.objects.create(prompt=prompt, text=f"{text} {prompt.pk}")
     make_tasks(campaign)
-    return set_state(campaign, to="open", user=None)
 
 
 def rank_all(campaign, rater, *, number=None):

@@ -38,6 +38,7 @@ from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
 from runs.services.estimate import ask_estimate, start_estimated
 from tests.accounts.people import person
+from tests.annotation.feedback import judgements_of, take
 from tests.annotation.test_ai_feedback import wise
 from tests.rlhf.conftest import finish
 from tests.rlhf.constitutional import judged_run, makings_of, with_answers
@@ -194,6 +195,16 @@ def profiled(dataset: DatasetVersion, run: Run) -> None:
     keep_profile(dataset, artifact=artifact, run=run.pk)
 
 
+def ai_judged(campaign: Campaign) -> None:
+    """As a feedback model that likes what is longer would leave it; what is nearly as long it leaves to people."""
+
+    def judge(first: str, second: str) -> float:
+        return 0.5 if abs(len(first) - len(second)) < 20 else 0.8 if len(first) > len(second) else 0.2
+
+    with tempfile.TemporaryDirectory() as folder:
+        take(campaign, judgements_of(campaign, judge), Path(folder))
+
+
 def pages() -> dict[str, list[tuple[str, str]]]:
     """(address, keys) by name; "" is nobody."""
     grace, ada, bea = (User.objects.get(username=name) for name in ("grace", "ada", "bea"))
@@ -207,6 +218,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
     disputed = RankingTask.objects.filter(campaign=everyday, agreement__isnull=False).order_by("agreement").first()
     assert ranked is not None and disputed is not None
     preview = reverse("campaign_preview_task", args=[everyday.slug, disputed.pk])
+    ai_judged(everyday)
     runs = runs_of(grace)
     principles = constitutions(grace)
     by_name: dict[str, list[str | tuple[str, str]]] = {
@@ -226,7 +238,7 @@ def pages() -> dict[str, list[tuple[str, str]]]:
             "/", "/campaigns/", "/campaigns/new/", hers, f"{hers}clone/", f"{hers}imports/",
             reverse("campaign_import", args=["polite-letters", Import.objects.get().pk]),
             f"{hers}guideline/", f"{hers}invitations/", preview, f"{preview}compare/?left=a&right=b", f"{hers}statistics/",
-            f"{hers}rater-figures/", f"{hers}costs/", f"{hers}quality/", "/review/", "/people/", "/audit/",
+            f"{hers}rater-figures/", f"{hers}costs/", f"{hers}ai-feedback/", f"{hers}quality/", "/review/", "/people/", "/audit/",
             "/models/", "/models/import/", "/datasets/", "/runs/", "/rounds/", f"{hers}rounds/new/",
             *principles,
             *constitutional(grace),

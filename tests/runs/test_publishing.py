@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from accounts.errors import Conflict
 from registry.models import Artifact, DatasetVersion, ModelVersion
+from registry.services.artifacts import store_folder
+from registry.services.datasets import freeze_dataset
 from runs import publishing
-from runs.models import RunState
+from runs.models import Run, RunState
 from runs.services.control import resume_run
 from runs.services.inputs import kind_of
 from runs.services.start import start_run
+from runs.services.versions import make_version
 from tests.runs.conftest import a_dataset, a_model, work_once
 from training.contract import read_spec
 
@@ -107,3 +111,14 @@ def test_nothing_of_a_published_run_is_kept_twice(trainer, hooks):
     assert not (run.folder / "output").exists()
     assert not (run.folder / "checkpoints").exists()
     assert (run.folder / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("critic", "is_simulated"), [("rules", True), ("model", False)])
+def test_rows_that_rules_revised_in_place_of_a_model_are_simulated(critic, is_simulated):
+    run = Run.objects.create(
+        method="constitutional", recipe={"critic": critic}, output_name="revised", queued_at=timezone.now()
+    )
+    said = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
+    rows = freeze_dataset("rows", kind="instructions", splits={"train": [{"id": "1", "messages": said}]}, user=None)
+    make_version(run, store_folder(rows.artifact.folder, kind="dataset"), tally=None)
+    assert DatasetVersion.objects.get(run=run.pk).is_simulated is is_simulated

@@ -12,8 +12,8 @@ from registry.services import labelled
 
 FILE = "README.md"
 SIMULATED = (
-    "**Simulated.** Rows with `simulated: true`, or models that these rows come from, were judged by simulated raters:"
-    " programs, not people."
+    "**Simulated.** Rows with `simulated: true`, or models that these rows come from, were judged by simulated raters or by"
+    " rules: programs, not people."
 )
 KNOWN_LICENCES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0")  # identifiers of the Hugging Face hub
 

@@ -53,9 +53,14 @@ COMPARISONS = (
     " them together. `weight` makes prompts count alike, `margin` says how strongly the rater preferred. Raters are"
     " pseudonyms."
 )
+AI_TOLD = (
+    " A ranking that has `ai` true is by a feedback model, whose name stands as `rater`: `labels` has for each pair of"
+    " completions the probability (`label`) that `chosen` is the better one, and the principle that it was judged by."
+)
 LABELS_TOLD = " `label`, where there is one, is the probability that `chosen` is the better text."
-# By one ranking; `rater_group` where the campaign names groups.
-SAID = ("rater", "rater_group", "tiers", "strengths", "seconds", "simulated", "all_bad", "cannot_rank", "texts")
+# By one ranking; `rater_group` where the campaign names groups, `ai` and `labels` where a feedback model ranked.
+SAID = ("rater", "rater_group", "tiers", "strengths", "seconds", "simulated", "all_bad", "cannot_rank", "texts", "ai",
+        "labels")  # fmt: skip
 SPEAKERS = {"user": "Human", "assistant": "Assistant"}
 
 
@@ -159,8 +164,14 @@ def splits_of(dataset: DatasetVersion, *, fmt: str) -> dict[str, int]:
 def read_as(dataset: DatasetVersion, *, fmt: str) -> str:
     if dataset.kind != DatasetKind.PREFERENCE:
         return ""
-    has_labels = fmt != RANKINGS and "label" in schema_of(dataset).names
+    if fmt == RANKINGS:
+        return READ_AS[fmt] + (AI_TOLD if has_ai_rankings(dataset) else "")
+    has_labels = "label" in schema_of(dataset).names
     return READ_AS.get(fmt, COMPARISONS) + (LABELS_TOLD if has_labels else "")
+
+
+def has_ai_rankings(dataset: DatasetVersion) -> bool:
+    return any("ai" in pq.read_schema(path).names for path in dataset.artifact.folder.glob("rankings/*.parquet"))
 
 
 def rows_of(dataset: DatasetVersion, *, fmt: str, split: str) -> Iterator[Row]:

@@ -187,6 +187,8 @@ def campaign_nodes(thing: Thing) -> list[Node]:
     num = query["num_rankings"]
     label = ngettext("%(num)s ranking", "%(num)s rankings", num) % {"num": whole(num)}
     note = note_of_rankings(query.get("num_raters"), is_shuffled=query.get("shuffled_seed") is not None)
+    if query.get("ai", {}).get("num_rankings"):
+        note = gettext("%(people)s, and AI feedback") % {"people": note}
     return [campaign, Node(f"rankings:{thing.pk}", "rankings", label, note, "", 0, thing.is_simulated)]
 
 

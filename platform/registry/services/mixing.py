@@ -16,7 +16,7 @@ from accounts.errors import UserError
 from accounts.models import User
 from registry.models import DatasetKind, DatasetVersion
 from registry.services.datasets import SHARD, freeze_dataset, read_rows, rows_below
-from registry.services.schemas import RANKINGS, RATER_GROUP, SPLITS
+from registry.services.schemas import AI, RANKINGS, RATER_GROUP, SPLITS
 
 FOLDER = "rankings"
 
@@ -96,11 +96,11 @@ def write_rankings(parts: Sequence[Part], chosen: Sequence[set[str]], *, folder:
             found[split] += [row for row in whole if row["group_id"] in wanted]
             taken[split] |= wanted
     has_groups = any("rater_group" in row for rows in found.values() for row in rows)
-    schema = RANKINGS.append(RATER_GROUP) if has_groups else RANKINGS
+    has_ai = any(row.get("ai") for rows in found.values() for row in rows)
+    schema = pa.schema([*RANKINGS, *([RATER_GROUP] if has_groups else []), *(AI if has_ai else [])])
+    unsaid = {"rater_group": "", "ai": False, "labels": []}
     (folder / FOLDER).mkdir()
     for split, rows in found.items():
         if rows:
-            table = pa.Table.from_pylist(
-                [{"rater_group": "", **row} if has_groups else row for row in rows], schema=schema
-            )
+            table = pa.Table.from_pylist([{**unsaid, **row} for row in rows], schema=schema)
             pq.write_table(table, folder / FOLDER / f"{split}{SHARD}", compression="zstd")

@@ -66,6 +66,13 @@ RANKINGS = pa.schema(
 )  # fmt: skip
 # The group that a rater's campaign puts her in; a dataset of a campaign without groups has no such column.
 RATER_GROUP = pa.field("rater_group", pa.string())
+# Of rankings by a feedback model: marked, with what it said of each pair. A dataset without any has no such columns.
+AI = (
+    pa.field("ai", pa.bool_()),
+    pa.field("labels", pa.list_(pa.struct([
+        ("chosen", pa.string()), ("rejected", pa.string()), ("label", pa.float64()), ("principle", pa.string()),
+    ]))),
+)  # fmt: skip
 
 Row = Mapping[str, Any]
 

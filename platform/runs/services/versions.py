@@ -41,8 +41,14 @@ def make_dataset(run: Run, artifact: Artifact, *, tally: Tally | None) -> Datase
     parents, models = datasets_of(run), models_of(run)
     return register_dataset(
         free_name(run), kind=role_of_output(run), artifact=artifact, tally=tally, parents=parents, models_used=models, run=run.pk,
-        user=run.created_by, query={"method": run.method, "recipe": run.recipe}, is_simulated=is_simulated(models, parents),
+        user=run.created_by, query={"method": run.method, "recipe": run.recipe},
+        is_simulated=is_simulated(models, parents) or is_by_rules(run),
     )  # fmt: skip
+
+
+def is_by_rules(run: Run) -> bool:
+    """Whether a list of words stood in for the model that judges or revises, as programs do for raters."""
+    return bool(run.recipe.get("critic") == "rules")
 
 
 def models_of(run: Run) -> list[ModelVersion]:
