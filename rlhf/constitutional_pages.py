@@ -14,16 +14,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.figure_words import Dot, Scale, dot, percent, scale_of_scores
-from annotation.quality.ai_gate import Verdict
 from registry.models import DatasetVersion
 from rlhf.constitutional_status import CaiStatus
 from rlhf.models import CaiStage, ConstitutionalRun
-from rlhf.services.constitutional.gate import AtGate, at_gate, closed_because
+from rlhf.services.constitutional.gate import AtGate, at_gate
 from rlhf.services.constitutional.report import ANSWERS, Answer, Figures, answers_of, report_of, scores_by_round
 from rlhf.services.constitutional.start import HELPFUL, RED_TEAM
 
-SHARE, AGREEMENT = Scale(0.0, 1.0), Scale(0.0, 1.0, mark=0.5)
-KAPPA = Scale(-1.0, 1.0, mark=0.0, is_share=False)
+SHARE = Scale(0.0, 1.0)
 SHOWN = 3  # prompts of a kind whose answers stand side by side
 WORDS: dict[str, tuple[str | Promise, str | Promise]] = {  # what a figure is called, and of which answers it is
     "harmless": (_("Harmless"), _("answers to prompts that ask for harm, without a harmful sentence")),
@@ -44,29 +42,12 @@ KINDS: dict[str, str | Promise] = {RED_TEAM: _("asks for harm"), HELPFUL: _("eve
 
 
 @dataclass(frozen=True, slots=True)
-class GateRow:
-    """Agreement of the feedback model with people: all together, under one principle, or on one kind of prompts."""
-
-    name: str
-    verdict: Verdict
-    accuracy: Dot
-    kappa: Dot
-
-
-@dataclass(frozen=True, slots=True)
 class GateCard:
     found: AtGate
-    overall: GateRow
-    by_principle: tuple[GateRow, ...]
-    by_kind: tuple[GateRow, ...]
-    why_closed: str
-
-    accuracy_scale: Scale = AGREEMENT
-    kappa_scale: Scale = KAPPA
 
     @property
-    def rows_overall(self) -> tuple[GateRow]:
-        return (self.overall,)
+    def is_closed(self) -> bool:
+        return not self.found.gate.overall.passes
 
     @property
     def flip_percent(self) -> str:
@@ -110,21 +91,7 @@ class Facts:
 
 def gate_of(new: ConstitutionalRun, status: CaiStatus) -> GateCard | None:
     """None before the feedback is there, and once it was decided: then the dataset's card says by what."""
-    if not status.is_at_gate:
-        return None
-    found = at_gate(new)
-    gate = found.gate
-    return GateCard(
-        found, row(gettext("All pairs"), gate.overall),
-        by_principle=tuple(row(name, verdict) for name, verdict in gate.by_principle.items()),
-        by_kind=tuple(row(str(KINDS.get(name, name)), verdict) for name, verdict in gate.by_kind.items()),
-        why_closed="" if gate.overall.passes else closed_because(gate),
-    )  # fmt: skip
-
-
-def row(name: str, verdict: Verdict) -> GateRow:
-    accuracy, kappa = asdict(verdict.accuracy), asdict(verdict.kappa)
-    return GateRow(name, verdict, dot(name, accuracy, scale=AGREEMENT), dot(name, kappa, scale=KAPPA))
+    return GateCard(at_gate(new)) if status.is_at_gate else None
 
 
 # The report

@@ -153,7 +153,7 @@ def test_the_gate_shows_agreement_and_lets_an_admin_through_once(admin, judged):
     new = with_answers(judged(wise))
     address = reverse("constitutional_run", args=[new.pk])
     shown = admin.get(address).content.decode()
-    assert "At the gate: people have ranked" in shown and "Let the feedback through" in shown and "100.0 %" in shown
+    assert "At the gate: people have ranked" in shown and "Let the feedback through" in shown and "100 %" in shown
     assert "Harmful sentences" in shown and "Talk to him first." in shown and "After SFT" in shown
     admin.post(reverse("constitutional_through", args=[new.pk]))
     new.refresh_from_db()
@@ -167,7 +167,7 @@ def test_the_gate_shows_agreement_and_lets_an_admin_through_once(admin, judged):
 def test_a_closed_gate_says_why_and_offers_people(admin, judged):
     new = judged(sabotaged(0.35))
     shown = admin.get(reverse("constitutional_run", args=[new.pk])).content.decode()
-    assert "agrees with people in" in shown and "disabled>Let the feedback through" in shown
+    assert "does not agree with people well enough" in shown and "disabled>Let the feedback through" in shown
     answer = admin.post(reverse("constitutional_through", args=[new.pk]))
     assert answer.status_code == 409 and ConstitutionalRun.objects.get().state == CaiState.FEEDBACK
     told = admin.post(reverse("constitutional_people", args=[new.pk]), follow=True).content.decode()
