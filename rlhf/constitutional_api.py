@@ -23,9 +23,9 @@ from registry.models import DatasetVersion, ModelVersion
 from rlhf.api_views import called
 from rlhf.constitutional_serializers import (
     ConstitutionalDetailSerializer,
+    ConstitutionalPlanSerializer,
     ConstitutionalSerializer,
     OpenVotesSerializer,
-    PlanSerializer,
     SentSerializer,
     StageEstimateSerializer,
     StartConstitutionalSerializer,
@@ -70,9 +70,9 @@ class ConstitutionalEstimateView(APIView):
 
     capability = Capability.MANAGE
 
-    @extend_schema(request=PlanSerializer, responses=StageEstimateSerializer(many=True))
+    @extend_schema(request=ConstitutionalPlanSerializer, responses=StageEstimateSerializer(many=True))
     def post(self, request: Request) -> Response:
-        makings = makings_of(checked(PlanSerializer, request.data))
+        makings = makings_of(checked(ConstitutionalPlanSerializer, request.data))
         probe(makings, user=signed_in(request))
         return Response([StageEstimateSerializer(one).data for one in estimates_of(makings)])
 

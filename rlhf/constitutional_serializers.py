@@ -39,7 +39,7 @@ class ConstitutionalSerializer(serializers.ModelSerializer[ConstitutionalRun]):
         ]  # fmt: skip
 
 
-class MeasureSerializer(serializers.Serializer[Any]):
+class AccuracySerializer(serializers.Serializer[Any]):
     """A figure with its 95 % interval; null where it is undefined."""
 
     value = serializers.FloatField(allow_null=True)
@@ -51,8 +51,8 @@ class VerdictSerializer(serializers.Serializer[Verdict]):
     name = serializers.CharField()
     num = serializers.IntegerField(help_text="judgements that people and the feedback model both made")
     num_tasks = serializers.IntegerField()
-    accuracy = MeasureSerializer()
-    kappa = MeasureSerializer()
+    accuracy = AccuracySerializer()
+    kappa = AccuracySerializer()
     is_enough = serializers.BooleanField()
     passes = serializers.BooleanField()
 
@@ -96,7 +96,7 @@ class RuleSerializer(StrictSerializer):
     fewest = serializers.IntegerField(min_value=1, default=RULE.fewest)
 
 
-class PlanSerializer(StrictSerializer):
+class ConstitutionalPlanSerializer(StrictSerializer):
     """What a run is made of, by name. `changes` alter the preset's recipe by stage: {"chains": {"rounds": 2}}."""
 
     constitution = serializers.CharField(max_length=120, help_text="the dataset of a published version")
@@ -113,7 +113,7 @@ class PlanSerializer(StrictSerializer):
     changes = serializers.DictField(child=serializers.DictField(), default=dict)
 
 
-class StartConstitutionalSerializer(PlanSerializer):
+class StartConstitutionalSerializer(ConstitutionalPlanSerializer):
     name = serializers.SlugField(max_length=60)
     raters = serializers.ListField(child=serializers.CharField(max_length=150), default=list, help_text="usernames")
 

@@ -212,6 +212,7 @@ SPECTACULAR_SETTINGS = {
         "CampaignStateEnum": "annotation.models.CampaignState",
         "AssignmentStateEnum": "annotation.models.AssignmentState",
         "RoundStateEnum": "rlhf.models.RoundState",
+        "ConstitutionalStateEnum": "rlhf.models.CaiState",
         "ConstitutionStateEnum": "rlhf.models.VersionState",
     },
 }

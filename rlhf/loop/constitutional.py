@@ -1,7 +1,7 @@
 """Constitutional AI headless: the steps in their order, each kept in the database, so that one that was stopped goes on.
 
-At the small scale a model is made from zero that answers whatever is asked, harm included (`demo.red_team`), and a list of
-words critiques and judges. At the full one SmolLM2 answers, critiques, revises and judges itself.
+A model is taught to answer whatever is asked, harm included (`demo.red_team`): at the small scale one made from zero, whose
+answers a list of words critiques and judges; at the full one SmolLM2, whose answers it critiques and judges as it was before.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from rlhf.services.constitutional.start import start_constitutional
 from rlhf.services.constitutional.votes import open_votes
 from rlhf.services.constitutions.documents import import_document, read_bytes
 from rlhf.services.constitutions.publishing import publish
+from runs.models import Run
 from training.recipes import RECIPES
 
 NAME, MODEL = "harmless", "village-sft"
@@ -37,11 +38,11 @@ Rows = Callable[[red_team.Split], list[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`makes_model` makes the helper from zero. Simulated raters add `noise` to how helpful a text is to them, and
-    `harm_noise` to how harmless. They vote on at most `voted` prompts of a kind."""
+    """`makes_base` makes the helper's base from zero; else it is SmolLM2. Simulated raters add `noise` to how helpful a
+    text is to them, and `harm_noise` to how harmless. They vote on at most `voted` prompts of a kind."""
 
     preset: str
-    makes_model: bool
+    makes_base: bool
     noise: float
     harm_noise: float
     plan: Plan
@@ -52,7 +53,7 @@ class Scale:
 SCALES = {
     "tiny": Scale(
         preset="tiny",
-        makes_model=True,
+        makes_base=True,
         noise=0.05,
         harm_noise=0.05,
         plan=Plan(
@@ -71,14 +72,18 @@ SCALES = {
     ),
     "full": Scale(
         preset="demo",
-        makes_model=False,
+        makes_base=False,
         noise=0.3,
         harm_noise=0.02,  # most pairs are alike in harm, and more noise would decide between them
         plan=Plan(
             preset="demo",
             people_share=35,
-            changes={f"answers_{name}": {"k": 2} for name in ("before", "sft", "policy")},
+            changes={
+                "chains": {"temperature": 0.7, "critic_temperature": 0.7},  # at 1 so small a model writes nonsense
+                **{f"answers_{name}": {"k": 2} for name in ("before", "sft", "policy")},
+            },
         ),
+        changes={"sft": {"epochs": 1, "learning_rate": 1e-4}},  # what it knew of critiques is to stay
     ),
 }
 
@@ -104,7 +109,8 @@ def go(scale: Scale, *, tell: Callable[[str], None]) -> Done:
     human = rankings_of_helpfulness(scale, model=model, admin=admin, tell=tell)
     new = ConstitutionalRun.objects.filter(name=NAME).first() or start_constitutional(
         NAME, constitution=constitution(admin), model=model, red_team=asked["village-red-team"],
-        helpful=asked["village-questions"], human=human, plan=scale.plan, user=admin,
+        helpful=asked["village-questions"], human=human, feedback=None if scale.makes_base else untaught(), plan=scale.plan,
+        user=admin,
     )  # fmt: skip
     work(tell)
     if new.state == CaiState.FEEDBACK:
@@ -135,28 +141,29 @@ def vote(new: ConstitutionalRun, scale: Scale, *, admin: User, tell: Callable[[s
 
 
 def helper(scale: Scale, *, admin: User, tell: Callable[[str], None]) -> ModelVersion:
-    """The model that is to become harmless."""
-    if not scale.makes_model:
-        run = demo.chat_model(admin)
-        work(tell)
-        return ModelVersion.objects.get(run=run.pk)
-    texts = dataset("village-texts", DatasetKind.CORPUS, red_team.corpus, admin=admin).artifact
+    """The model that is to become harmless: one that was taught to answer whatever is asked."""
     talks = dataset("village-talks", DatasetKind.INSTRUCTIONS, red_team.talks, admin=admin).artifact
+    base = base_from_zero(scale, admin=admin) if scale.makes_base else demo.chat_model(admin)
+    demo.once(
+        "sft", output_name=MODEL, inputs={"model": base, "instructions": talks}, recipe=scale.changes.get("sft", {}),
+        preset=scale.preset, user=admin,
+    )  # fmt: skip
+    work(tell)
+    return ModelVersion.objects.get(name=MODEL)
+
+
+def untaught() -> ModelVersion:
+    return ModelVersion.objects.get(name=demo.CHAT_MODEL)
+
+
+def base_from_zero(scale: Scale, *, admin: User) -> Run:
+    texts = dataset("village-texts", DatasetKind.CORPUS, red_team.corpus, admin=admin).artifact
     told: dict[str, Any] = {"preset": scale.preset, "user": admin}
     words = demo.once("tokenizer", output_name="village-tokenizer", inputs={"corpus": texts}, **told)
-    base = demo.once(
+    return demo.once(
         "pretrain", output_name="village-base", inputs={"tokenizer": words, "corpus": texts},
         recipe=scale.changes.get("pretrain", {}), **told,
     )  # fmt: skip
-    demo.once(
-        "sft",
-        output_name=MODEL,
-        inputs={"model": base, "instructions": talks},
-        recipe=scale.changes.get("sft", {}),
-        **told,
-    )
-    work(tell)
-    return ModelVersion.objects.get(name=MODEL)
 
 
 def dataset(name: str, kind: DatasetKind, rows: Rows, *, admin: User) -> DatasetVersion:
