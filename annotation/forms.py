@@ -16,7 +16,6 @@ from annotation.importing.reading import CHOICES
 from annotation.models import Campaign
 from annotation.rule_forms import RulesForm
 from annotation.services.ai_gate import ai_raters
-from annotation.services.ai_labels import Feedback
 from registry.models import ModelRole, ModelVersion
 from training.recipes.generate import GenerateRecipe
 
@@ -196,9 +195,9 @@ class SnapshotForm(forms.Form):
         rater.queryset = ai_raters(campaign)
 
     @property
-    def feedback(self) -> Feedback | None:
-        rater = self.cleaned_data["ai_rater"]
-        return Feedback(rater) if rater else None
+    def feedback(self) -> User | None:
+        rater: User | None = self.cleaned_data["ai_rater"]
+        return rater
 
 
 class RatersForm(forms.Form):

@@ -42,7 +42,6 @@ from annotation.models import (
 )
 from annotation.services.ai_gate import gate_for, send_to_people, sort_by
 from annotation.services.ai_judgements import ai_rater
-from annotation.services.ai_labels import Feedback
 from annotation.services.campaigns import create_campaign
 from annotation.services.completions import make_tasks
 from annotation.services.prompts import add_prompts
@@ -125,7 +124,7 @@ def seconds(campaign: Campaign, rater: User, *, of: dict[str, float]) -> None:
 
     gate = timed("gate", lambda: gate_for(campaign, rater=rater))
     told = timed("sort", lambda: sort_by(gate, campaign, rater=rater))
-    timed("freeze", lambda: freeze_snapshot(campaign, name=f"{campaign.slug}-1", user=None, feedback=Feedback(rater)))
+    timed("freeze", lambda: freeze_snapshot(campaign, name=f"{campaign.slug}-1", user=None, feedback=rater))
     timed("send", lambda: send_to_people(campaign, [*told.for_people, *told.counted], user=None))
 
 

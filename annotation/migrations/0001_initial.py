@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ("k", models.PositiveSmallIntegerField(default=4)),
                 ("overlap", models.PositiveSmallIntegerField(default=1)),
                 ("people_share", models.PositiveSmallIntegerField(default=100)),
+                ("ai_rule", models.JSONField(blank=True, default=dict)),
                 ("lease_minutes", models.PositiveSmallIntegerField(default=20)),
                 ("attributes", models.JSONField(blank=True, default=list)),
                 ("most_rankings", models.PositiveIntegerField(blank=True, null=True)),

@@ -47,6 +47,9 @@ class Campaign(models.Model):
     people_share = models.PositiveSmallIntegerField(
         default=100
     )  # percent of tasks for people; the rest waits for an AI
+    ai_rule = models.JSONField(
+        default=dict, blank=True
+    )  # quality.ai_gate.Rule where another than the usual is asked for
     lease_minutes = models.PositiveSmallIntegerField(default=20)
     attributes = models.JSONField(default=list, blank=True)  # scales to rate each text on: annotation.attributes
     most_rankings = models.PositiveIntegerField(

@@ -46,9 +46,9 @@ def live_preferences(campaign: Campaign, *, rater: User | None = None) -> QueryS
     return found if rater is None else found.filter(ranking__rater=rater)
 
 
-def gate_for(campaign: Campaign, *, rater: User, rule: Rule | None = None) -> Gate:
+def gate_for(campaign: Campaign, *, rater: User) -> Gate:
     """What people's rankings of the same tasks say of a feedback model. People don't see what it said, nor that it did."""
-    return gate_of(overlaps_of(campaign, rater=rater), rule=rule or Rule())
+    return gate_of(overlaps_of(campaign, rater=rater), rule=Rule(**campaign.ai_rule))
 
 
 def overlaps_of(campaign: Campaign, *, rater: User) -> Iterator[Overlap]:

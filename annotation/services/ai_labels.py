@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -12,7 +11,7 @@ from django.utils.translation import gettext
 from accounts.errors import NotFound
 from accounts.models import User
 from annotation.models import Adjudication, Campaign, Ranking
-from annotation.quality.ai_gate import Gate, Rule
+from annotation.quality.ai_gate import Gate
 from annotation.services.ai_gate import ai_raters, gate_for, is_held_back, rankings_of
 
 
@@ -20,17 +19,8 @@ class NoFeedback(NotFound):
     code = "no_ai_feedback"
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """A feedback model whose rankings are frozen beside people's: those for training of tasks that nobody ranked, as far as
-    the gate lets them through."""
-
-    rater: User
-    rule: Rule = field(default_factory=Rule)
-
-
-def feedback_named(campaign: Campaign, username: str | None) -> Feedback | None:
-    """By the name of the rater, None where none is named. Raises `NoFeedback`."""
+def feedback_named(campaign: Campaign, username: str | None) -> User | None:
+    """The feedback model whose labels are to be frozen, too; None where none is named. Raises `NoFeedback`."""
     if not username:
         return None
     rater = ai_raters(campaign).filter(username=username).first()
@@ -40,20 +30,20 @@ def feedback_named(campaign: Campaign, username: str | None) -> Feedback | None:
             % {"rater": username, "campaign": campaign.name},
             field="ai_rater",
         )
-    return Feedback(rater)
+    return rater
 
 
 def labels_of(
-    campaign: Campaign, feedback: Feedback | None, *, live: QuerySet[Ranking], settled: QuerySet[Adjudication]
+    campaign: Campaign, feedback: User | None, *, live: QuerySet[Ranking], settled: QuerySet[Adjudication]
 ) -> tuple[Gate | None, QuerySet[Ranking]]:
-    """Of tasks on which people have no word. Held-out prompts are theirs alone: what is learned from a feedback model is
-    never measured by it."""
+    """Of tasks on which people have no word, as far as the gate lets them through. Held-out prompts are people's alone:
+    what is learned from a feedback model is never measured by it."""
     if feedback is None:
         return None, Ranking.with_ai.none()
-    gate = gate_for(campaign, rater=feedback.rater, rule=feedback.rule)
+    gate = gate_for(campaign, rater=feedback)
     task = OuterRef("task")
-    found = rankings_of(campaign, rater=feedback.rater).filter(
-        ~is_held_back(gate, campaign, rater=feedback.rater),
+    found = rankings_of(campaign, rater=feedback).filter(
+        ~is_held_back(gate, campaign, rater=feedback),
         ~Exists(live.filter(task=task)),
         ~Exists(settled.filter(task=task)),
         task__prompt__split="train",
@@ -61,13 +51,13 @@ def labels_of(
     return gate, found
 
 
-def facts_of(gate: Gate | None, feedback: Feedback | None, *, num: int) -> dict[str, Any]:
+def facts_of(gate: Gate | None, feedback: User | None, *, num: int) -> dict[str, Any]:
     """Of the feedback model, for the query and the card: nothing where none was asked for."""
     if gate is None or feedback is None:
         return {}
     overall = gate.overall
     return {
-        "rater": feedback.rater.username, "num_rankings": num, "num_overlap": overall.num, "passes": overall.passes,
+        "rater": feedback.username, "num_rankings": num, "num_overlap": overall.num, "passes": overall.passes,
         "accuracy": [overall.accuracy.value, overall.accuracy.low, overall.accuracy.high],
         "kappa": [overall.kappa.value, overall.kappa.low, overall.kappa.high],
         "rule": {"accuracy": gate.rule.accuracy, "kappa": gate.rule.kappa, "fewest": gate.rule.fewest},

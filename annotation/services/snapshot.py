@@ -27,7 +27,7 @@ from annotation.models import (
     RankingTask,
     TaskKind,
 )
-from annotation.services.ai_labels import Feedback, facts_of, labels_of
+from annotation.services.ai_labels import facts_of, labels_of
 from annotation.services.completions import in_batches
 from annotation.services.snapshot_card import SETTLED, card_of, query_of
 from annotation.services.snapshot_rows import Judged, Sure, pseudonym, ranking_row, row_of, shuffled, sure_pairs
@@ -118,7 +118,7 @@ def freeze_snapshot(
     name: str,
     user: User | None,
     shuffled_seed: int | None = None,
-    feedback: Feedback | None = None,
+    feedback: User | None = None,
 ) -> DatasetVersion:
     """Freezes every live ranking of work, late ones included. Prompts keep the split that follows from their content.
 

@@ -10,7 +10,6 @@ from annotation.models import AIPreference, Completion, Ranking, RankingTask, Sl
 from annotation.quality.ai_gate import Overlap, Rule, gate_of
 from annotation.services.ai_gate import gate_for, send_to_people, sort_by
 from annotation.services.ai_judgements import ai_rater
-from annotation.services.ai_labels import Feedback
 from annotation.services.assign import lease_next
 from annotation.services.campaigns import create_campaign, set_state
 from annotation.services.completions import make_tasks
@@ -261,7 +260,7 @@ def test_with_ai_feedback_a_dataset_has_other_rows_another_hash_and_says_so(db, 
     rank_all(campaign, ada)
     rater = User.objects.get(username="ai:rules")
     alone, people = frozen(campaign, "people-1")
-    both, rows = frozen(campaign, "both-1", feedback=Feedback(rater))
+    both, rows = frozen(campaign, "both-1", feedback=rater)
 
     assert alone.rows_sha256 != both.rows_sha256
     assert "AI feedback" in both.card and "ai:rules" in both.card and "AI feedback" not in alone.card
@@ -277,7 +276,7 @@ def test_with_ai_feedback_a_dataset_has_other_rows_another_hash_and_says_so(db, 
     assert not {row["group_id"] for row in marked} & {row["group_id"] for row in people["train"]}, (
         "people's word stands"
     )
-    again, _ = frozen(campaign, "both-2", feedback=Feedback(rater))
+    again, _ = frozen(campaign, "both-2", feedback=rater)
     assert len(again.rows_sha256) == 64 and again.query["ai"] == both.query["ai"]
 
 
@@ -285,7 +284,7 @@ def test_of_a_blocked_judge_nothing_is_frozen(db, ada, tmp_path):
     campaign = pairs_campaign(raters=[ada], num_prompts=150, people_share=50)
     take(campaign, judgements_of(campaign, sabotaged(0.35)), tmp_path)
     rank_all(campaign, ada)
-    made, rows = frozen(campaign, "blocked", feedback=Feedback(User.objects.get(username="ai:rules")))
+    made, rows = frozen(campaign, "blocked", feedback=User.objects.get(username="ai:rules"))
     assert made.query["ai"]["num_rankings"] == 0 and made.query["ai"]["passes"] is False
     assert all("label" not in row for row in rows["train"])
 
@@ -298,6 +297,6 @@ def test_a_pair_that_it_abstained_from_is_in_no_dataset(db, ada, tmp_path):
 
     take(campaign, judgements_of(campaign, unsure), tmp_path)
     rank_all(campaign, ada)
-    _, rows = frozen(campaign, "some", feedback=Feedback(User.objects.get(username="ai:rules")))
+    _, rows = frozen(campaign, "some", feedback=User.objects.get(username="ai:rules"))
     marked = [row for row in rows["train"] if row["rater"] == "ai:rules"]
     assert marked and all(int(row["chosen"][0]["content"][-1], 16) >= 8 for row in marked)

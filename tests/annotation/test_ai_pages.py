@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 from django.core.management import call_command
@@ -11,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Role, User
-from annotation.models import RankingTask, Slot
-from annotation.services.ai_labels import Feedback
+from annotation.models import Campaign, RankingTask, Slot
+from annotation.quality.ai_gate import Rule
+from annotation.services.ai_overview import judges_of
 from annotation.services.campaigns import create_campaign
 from annotation.services.snapshot import ShuffledAlone, freeze_snapshot
 from registry.models import DatasetVersion
@@ -59,6 +61,18 @@ def test_the_page_says_who_judged_and_what_the_gate_lets_through(arrange, grace)
     assert judge.num_judgements == judge.num_counted == 70 and judge.num_for_people == 0
     assert 'data-passes="yes"' in text and "ai:rules" in text and "by rules" in text
     assert 'data-passes="no"' not in text and "Have people rank the rest" not in text
+
+
+def test_a_campaign_may_ask_for_more_agreement_than_is_usual(arrange, grace):
+    campaign, rater = arrange()
+    assert judges_of(campaign)[0].gate.overall.passes
+    asked = Rule(accuracy=0.99)
+    Campaign.objects.filter(pk=campaign.pk).update(ai_rule=asdict(asked))
+    campaign.refresh_from_db()
+    (judge,) = page(grace, campaign).context["judges"]
+    assert judge.gate.rule == asked and not judge.gate.overall.passes and judge.num_counted == 0
+    frozen = freeze_snapshot(campaign, name="strict", user=None, feedback=rater)
+    assert frozen.query["ai"]["rule"] == asdict(asked) and frozen.query["ai"]["num_rankings"] == 0
 
 
 def test_what_is_held_back_is_given_to_people_once(arrange, grace, ada):
@@ -171,7 +185,7 @@ def test_who_never_judged_it_is_refused_with_a_sentence(arrange, grace, ada, cap
         call_command("snapshot", campaign.slug, "x", "--ai-rater", "ada", "--as", "grace")
     assert "no_ai_feedback: ada is no feedback model that judged Pairs." in capsys.readouterr().err
     with pytest.raises(ShuffledAlone):
-        freeze_snapshot(campaign, name="x", user=None, shuffled_seed=1, feedback=Feedback(rater))
+        freeze_snapshot(campaign, name="x", user=None, shuffled_seed=1, feedback=rater)
     assert not DatasetVersion.objects.filter(name="x").exists()
 
 
@@ -183,7 +197,7 @@ def exported(dataset):
 
 def test_whole_rankings_leave_with_their_labels_marked_and_a_mix_keeps_them(arrange):
     campaign, rater = arrange()
-    both = freeze_snapshot(campaign, name="both", user=None, feedback=Feedback(rater))
+    both = freeze_snapshot(campaign, name="both", user=None, feedback=rater)
     card, rankings = exported(both)
     by_ai = [one for one in rankings if one["ai"]]
     assert "`ai`" in card and len(by_ai) == both.query["ai"]["num_rankings"] > 10

@@ -14,7 +14,6 @@ from annotation.models import Ranking
 from annotation.quality.ai_gate import Gate
 from annotation.quality.judgement import Measure
 from annotation.services.ai_gate import Sorted, gate_for, send_to_people, sort_by
-from annotation.services.ai_labels import Feedback
 from annotation.services.snapshot import freeze_snapshot
 from audit.services import record
 from registry.models import DatasetVersion
@@ -59,7 +58,7 @@ def at_gate(new: ConstitutionalRun) -> AtGate:
     )
     if stage is None or ranking is None:
         raise NotJudged(gettext("The feedback model has not judged the pairs yet."))
-    gate = gate_for(new.campaign, rater=ranking.rater, rule=Plan.of(new.plan).rule)
+    gate = gate_for(new.campaign, rater=ranking.rater)
     metrics = stage.run.metrics
     return AtGate(
         ranking.rater, gate, sort_by(gate, new.campaign, rater=ranking.rater), int(metrics.get("num_pairs", 0)),
@@ -80,7 +79,7 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
     with kept_if_all_succeeds() as made, transaction.atomic():
         # One at a time: it freezes for long.
         refuse_decided(ConstitutionalRun.objects.select_for_update().get(pk=new.pk))
-        feedback = None if people_alone else Feedback(found.rater, plan.rule)
+        feedback = None if people_alone else found.rater
         harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
         made.append(harmless.artifact)
         learned = mixed(new, harmless, plan=plan, user=user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -113,7 +114,7 @@ def campaign_of(
     questions = [f"- {row['comparison']}" for row in read_rows(constitution, split="train")]
     guideline = "\n".join([opening, "", *questions])
     campaign = create_campaign(title, k=2, overlap=1, guideline=guideline, user=user, raters=raters)
-    Campaign.objects.filter(pk=campaign.pk).update(people_share=plan.people_share)
+    Campaign.objects.filter(pk=campaign.pk).update(people_share=plan.people_share, ai_rule=asdict(plan.rule))
     campaign.refresh_from_db()
     add_prompts(campaign, rows=prompts_in(red_team), user=user)
     return set_state(campaign, to=CampaignState.OPEN, user=user)
