@@ -15,11 +15,13 @@ from accounts.models import Capability
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry of the main navigation: what it says, the name of its address, who sees it."""
+    """An entry of the main navigation: what it says, the name of its address, who sees it; `also` leads other addresses of
+    the same matter."""
 
     label: str | Promise
     url_name: str
     capability: Capability
+    also: str = ""
 
 
 PLACES = (
@@ -28,7 +30,7 @@ PLACES = (
     Place(_("Review"), "review", Capability.REVIEW),
     Place(_("Campaigns"), "campaigns", Capability.STUDY),
     Place(_("Rounds"), "rounds", Capability.STUDY),
-    Place(_("Constitutions"), "constitutions", Capability.STUDY),
+    Place(_("Constitutions"), "constitutions", Capability.STUDY, also="constitutional_runs"),
     Place(_("Runs"), "runs", Capability.STUDY),
     Place(_("Models"), "models", Capability.STUDY),
     Place(_("Datasets"), "datasets", Capability.STUDY),
@@ -48,8 +50,12 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"can": {}, "navigation": []}
-    addresses = [(place.label, reverse(place.url_name)) for place in PLACES if user.can(place.capability)]
     return {
         "can": {capability.value: user.can(capability) for capability in Capability},
-        "navigation": [Link(label, url, is_here=request.path.startswith(url)) for label, url in addresses],
+        "navigation": [link(place, path=request.path) for place in PLACES if user.can(place.capability)],
     }
+
+
+def link(place: Place, *, path: str) -> Link:
+    urls = tuple(reverse(name) for name in (place.url_name, place.also) if name)
+    return Link(place.label, urls[0], is_here=path.startswith(urls))

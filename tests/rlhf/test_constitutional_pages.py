@@ -149,6 +149,14 @@ def test_other_stages_go_by_the_last_run_of_a_model_of_this_size(admin, makings)
 # Deciding
 
 
+def test_its_pages_stand_below_constitutions(admin, judged):
+    here = f'href="{reverse("constitutions")}" aria-current="page"'
+    new = judged(wise)
+    for url in (reverse("constitutional_runs"), reverse("constitutional_run", args=[new.pk])):
+        assert here in admin.get(url).content.decode()
+    assert here not in admin.get(reverse("runs")).content.decode()
+
+
 def test_the_gate_shows_agreement_and_lets_an_admin_through_once(admin, judged):
     new = with_answers(judged(wise))
     address = reverse("constitutional_run", args=[new.pk])
