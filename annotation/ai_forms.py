@@ -7,15 +7,20 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from annotation.endpoint_form import EndpointForm
 from annotation.forms import WRITERS
 from registry.models import DatasetKind, DatasetVersion, ModelVersion
 from training.recipes.judge import JudgeRecipe
 
-CRITICS = (("model", _("a model")), ("rules", _("rules: the share of harmful words; to try it out")))
+CRITICS = (
+    ("model", _("a model")),
+    ("endpoint", _("an OpenAI-compatible endpoint")),
+    ("rules", _("rules: the share of harmful words; to try it out")),
+)
 DEFAULTS = _("defaults")
 
 
-class AskFeedbackForm(forms.Form):
+class AskFeedbackForm(EndpointForm):
     constitution = forms.ModelChoiceField(
         label=_("Constitution"), queryset=DatasetVersion.objects.none(), empty_label=_("choose a constitution"),
         help_text=_("Each pair is judged by one of its principles that has a comparison question."),
@@ -38,7 +43,7 @@ class AskFeedbackForm(forms.Form):
         model.queryset = ModelVersion.objects.filter(role__in=WRITERS).order_by(*newest)
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
+        given = super().clean()
         if given.get("critic") == "model" and not given.get("model") and "model" not in self.errors:
             self.add_error("model", _("Choose the model that judges."))
         return given
@@ -49,7 +54,7 @@ class AskFeedbackForm(forms.Form):
         by_model = given["critic"] == "model"
         return {
             "constitution": given["constitution"], "model": given["model"] if by_model else None,
-            "recipe": {"critic": given["critic"]}, "preset": given["preset"],
+            "recipe": {"critic": given["critic"], **self.endpoint()}, "preset": given["preset"],
         }  # fmt: skip
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from annotation import ai_api, campaign_api, desk_api, quality_api, review_api, statistics_api
 from annotation import api_views as views
-from annotation import campaign_api, desk_api, quality_api, review_api, statistics_api
 
 CAMPAIGN = "annotation/campaigns/<slug:slug>/"
 TASK = "annotation/assignments/<uuid:pk>/"
@@ -38,6 +38,8 @@ api_urlpatterns: list[URLPattern] = [
         name="api_invitation_revocation",
     ),
     path(f"{CAMPAIGN}completions/", views.CompletionsView.as_view(), name="api_campaign_completions"),
+    path(f"{CAMPAIGN}ai-feedback/", ai_api.FeedbackView.as_view(), name="api_campaign_ai_feedback"),
+    path(f"{CAMPAIGN}ai-feedback/rest/", ai_api.RestView.as_view(), name="api_campaign_ai_rest"),
     path(f"{CAMPAIGN}snapshots/", views.SnapshotView.as_view(), name="api_campaign_snapshots"),
     path(f"{CAMPAIGN}statistics/", statistics_api.StatisticsView.as_view(), name="api_campaign_statistics"),
     path(f"{CAMPAIGN}costs/", statistics_api.CostsView.as_view(), name="api_campaign_costs"),

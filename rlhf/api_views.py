@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import TypeVar
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.request import Request
@@ -17,16 +16,12 @@ from accounts.api import checked
 from accounts.errors import NotFound
 from accounts.models import Capability, User
 from annotation.models import Campaign
-from registry.models import DatasetVersion, ModelVersion
+from registry.services.named import dataset_called, model_called
 from rlhf.models import Round
 from rlhf.serializers import PromoteSerializer, RoundDetailSerializer, RoundSerializer, StartRoundSerializer
 from rlhf.services.rounds import decline, promote, start_round
 from rlhf.status import status_of
 
-Thing = TypeVar("Thing", ModelVersion, DatasetVersion)
-
-NO_MODEL = gettext_noop("There is no model called %(name)s.")
-NO_DATASET = gettext_noop("There is no dataset called %(name)s.")
 NAMED = ("campaign", "model", "preferences", "prompts", "promoted", "created_by", "decided_by")
 
 
@@ -51,9 +46,9 @@ class RoundsView(ListAPIView[Round]):
             )
         turn = start_round(
             campaign,
-            model=called(ModelVersion, given["model"], word="model"),
-            preferences=called(DatasetVersion, given["preferences"], word="dataset"),
-            prompts=called(DatasetVersion, given["prompts"], word="dataset"),
+            model=model_called(given["model"]),
+            preferences=dataset_called(given["preferences"]),
+            prompts=dataset_called(given["prompts"]),
             preset=given["preset"],
             user=person(request),
         )
@@ -83,9 +78,9 @@ class PromoteView(APIView):
         current = given["current"]
         promote(
             turn,
-            model=called(ModelVersion, given["model"], word="model"),
+            model=model_called(given["model"]),
             user=person(request),
-            expected=None if current is None else called(ModelVersion, current, word="model"),
+            expected=None if current is None else model_called(current),
             despite_alarm=given["despite_alarm"],
         )
         return Response(detail_of(pk))
@@ -107,14 +102,6 @@ def detail_of(pk: uuid.UUID) -> object:
     turn = get_object_or_404(Round.objects.select_related(*NAMED).prefetch_related("stages__run"), pk=pk)
     turn.status = status_of(turn)  # type: ignore[attr-defined]  # what its serializer reads beside the row
     return RoundDetailSerializer(turn, context={"reference": turn.model}).data
-
-
-def called(kind: type[Thing], name: str, *, word: str) -> Thing:
-    thing = kind._default_manager.filter(name=name).first()
-    if thing is None:
-        sentence = gettext(NO_MODEL if word == "model" else NO_DATASET)
-        raise NotFound(sentence % {"name": name}, code=f"no_{word}")
-    return thing
 
 
 def person(request: Request) -> User:

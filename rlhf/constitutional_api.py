@@ -19,8 +19,7 @@ from accounts.errors import NotFound
 from accounts.models import Capability, User
 from annotation.forms import people_who_rank
 from annotation.quality.ai_gate import Rule
-from registry.models import DatasetVersion, ModelVersion
-from rlhf.api_views import called
+from registry.services.named import dataset_called, model_called
 from rlhf.constitutional_serializers import (
     ConstitutionalDetailSerializer,
     ConstitutionalPlanSerializer,
@@ -151,7 +150,7 @@ def gate_told(found: AtGate) -> dict[str, Any]:
     return {
         "rater": found.rater.username, "num_pairs": found.num_pairs, "flip_rate": found.flip_rate,
         "num_counted": len(found.told.counted), "num_for_people": len(found.told.for_people), "overall": gate.overall,
-        "by_principle": list(gate.by_principle.values()), "by_kind": list(gate.by_kind.values()),
+        "by_principle": gate.principles, "by_kind": gate.kinds,
     }  # fmt: skip
 
 
@@ -159,12 +158,12 @@ def makings_of(given: dict[str, Any]) -> Makings:
     """Raises `NotFound` for a name that nothing has."""
     human, feedback = given["human"], given["feedback"]
     return Makings(
-        constitution=called(DatasetVersion, given["constitution"], word="dataset"),
-        model=called(ModelVersion, given["model"], word="model"),
-        red_team=called(DatasetVersion, given["red_team"], word="dataset"),
-        helpful=called(DatasetVersion, given["helpful"], word="dataset"),
-        human=None if human is None else called(DatasetVersion, human, word="dataset"),
-        feedback=None if feedback is None else called(ModelVersion, feedback, word="model"),
+        constitution=dataset_called(given["constitution"]),
+        model=model_called(given["model"]),
+        red_team=dataset_called(given["red_team"]),
+        helpful=dataset_called(given["helpful"]),
+        human=None if human is None else dataset_called(human),
+        feedback=None if feedback is None else model_called(feedback),
         plan=Plan(
             preset=given["preset"], policy=given["policy"], people_share=given["people_share"],
             ai_share=given["ai_share"], rule=Rule(**given["rule"]), changes=given["changes"],

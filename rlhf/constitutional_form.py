@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from annotation.endpoint_form import EndpointForm
 from annotation.forms import PeopleField, people_who_rank
 from annotation.quality.ai_gate import Rule
 from registry.models import Alias, DatasetKind, DatasetVersion, ModelRole, ModelVersion
@@ -44,7 +45,7 @@ def models() -> QuerySet[ModelVersion]:
     return ModelVersion.objects.filter(role__in=[ModelRole.SFT, ModelRole.POLICY]).order_by("-created_at", "-pk")
 
 
-class ConstitutionalForm(forms.Form):
+class ConstitutionalForm(EndpointForm):
     name = forms.SlugField(
         label=_("Name"), max_length=60, help_text=_("Its models and datasets begin with it: letters, digits, - and _.")
     )
@@ -82,12 +83,6 @@ class ConstitutionalForm(forms.Form):
         label=_("Feedback model"), queryset=models(), required=False, empty_label=_("none"),
         help_text=_("Where another model does."),
     )  # fmt: skip
-    url = forms.CharField(label=_("Endpoint"), required=False, max_length=500, help_text=_("Up to /v1."))
-    served = forms.CharField(label=_("Its model"), required=False, max_length=200)
-    key_variable = forms.CharField(
-        label=_("Its key"), required=False, max_length=100,
-        help_text=_("The name of a variable of the workers, STEADYHAND_KEY_...; never the key."),
-    )  # fmt: skip
 
     people_share = forms.IntegerField(
         label=_("Pairs that people rank, too (%)"), initial=30, min_value=0, max_value=100,
@@ -115,14 +110,9 @@ class ConstitutionalForm(forms.Form):
             self.fields["model"].initial = current.model_id
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        critic = given.get("critic")
-        if critic == "feedback" and given.get("feedback") is None and "feedback" not in self.errors:
+        given = super().clean()
+        if given.get("critic") == "feedback" and given.get("feedback") is None and "feedback" not in self.errors:
             self.add_error("feedback", gettext("Choose the model that criticises and judges."))
-        if critic == "endpoint":
-            for name in ("url", "served"):
-                if not given.get(name) and name not in self.errors:
-                    self.add_error(name, gettext("An endpoint needs an address and the name of its model."))
         return given
 
     def makings(self) -> Makings:
@@ -135,9 +125,7 @@ class ConstitutionalForm(forms.Form):
 
     def plan(self) -> Plan:
         given = self.cleaned_data
-        critic: dict[str, Any] = {"critic": "model" if given["critic"] == "feedback" else given["critic"]}
-        if given["critic"] == "endpoint":
-            critic["endpoint"] = {"url": given["url"], "model": given["served"], "key_variable": given["key_variable"]}
+        critic = {"critic": "model" if given["critic"] == "feedback" else given["critic"], **self.endpoint()}
         return Plan(
             preset=given["preset"], policy=given["policy"], people_share=given["people_share"],
             ai_share=given["ai_share"] / 100,

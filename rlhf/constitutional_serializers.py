@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer
-from annotation.quality.ai_gate import Rule, Verdict
+from annotation.ai_serializers import RuleSerializer, VerdictSerializer
 from rlhf.models import ConstitutionalRun
 from rlhf.serializers import StageSerializer
 from rlhf.services.constitutional.estimates import StageEstimate
 
-RULE = Rule()
 Name = serializers.SlugRelatedField[Any]
 
 
@@ -39,25 +38,7 @@ class ConstitutionalSerializer(serializers.ModelSerializer[ConstitutionalRun]):
         ]  # fmt: skip
 
 
-class AccuracySerializer(serializers.Serializer[Any]):
-    """A figure with its 95 % interval; null where it is undefined."""
-
-    value = serializers.FloatField(allow_null=True)
-    low = serializers.FloatField(allow_null=True)
-    high = serializers.FloatField(allow_null=True)
-
-
-class VerdictSerializer(serializers.Serializer[Verdict]):
-    name = serializers.CharField()
-    num = serializers.IntegerField(help_text="judgements that people and the feedback model both made")
-    num_tasks = serializers.IntegerField()
-    accuracy = AccuracySerializer()
-    kappa = AccuracySerializer()
-    is_enough = serializers.BooleanField()
-    passes = serializers.BooleanField()
-
-
-class GateSerializer(serializers.Serializer[Any]):
+class AtGateSerializer(serializers.Serializer[Any]):
     """How the feedback agrees with people, and what it comes to."""
 
     rater = serializers.CharField()
@@ -76,7 +57,7 @@ class ConstitutionalDetailSerializer(ConstitutionalSerializer):
     words = serializers.CharField(source="status.words")
     is_waiting = serializers.BooleanField(source="status.is_waiting")
     stages = StageSerializer(many=True)
-    gate = GateSerializer(source="at_gate", allow_null=True)
+    gate = AtGateSerializer(source="at_gate", allow_null=True)
     harmfulness_by_round = serializers.ListField(child=serializers.FloatField())
     report = serializers.ListField(child=serializers.DictField())
     blind_votes = serializers.ListField(child=serializers.DictField())
@@ -86,14 +67,6 @@ class ConstitutionalDetailSerializer(ConstitutionalSerializer):
             *ConstitutionalSerializer.Meta.fields, "words", "is_waiting", "stages", "gate", "harmfulness_by_round", "report",
             "blind_votes",
         ]  # fmt: skip
-
-
-class RuleSerializer(StrictSerializer):
-    """What agreement is asked for, of the lower ends of 95 % intervals."""
-
-    accuracy = serializers.FloatField(min_value=0, max_value=1, default=RULE.accuracy)
-    kappa = serializers.FloatField(min_value=-1, max_value=1, default=RULE.kappa)
-    fewest = serializers.IntegerField(min_value=1, default=RULE.fewest)
 
 
 class ConstitutionalPlanSerializer(StrictSerializer):

@@ -64,6 +64,14 @@ class Gate:
     by_principle: dict[str, Verdict] = field(default_factory=dict)
     by_kind: dict[str, Verdict] = field(default_factory=dict)
 
+    @property
+    def principles(self) -> list[Verdict]:
+        return list(self.by_principle.values())
+
+    @property
+    def kinds(self) -> list[Verdict]:
+        return list(self.by_kind.values())
+
     def counts(self, *, principle: str, kind: str) -> bool:
         """Whether a judgement under this principle of a prompt of this kind is learned: its principle and its kind both pass,
         and where one of them has too few judgements of its own, all together do."""

@@ -41,6 +41,7 @@ from registry.services.datasets import import_dataset, read_rows
 from registry.services.export import FORMATS, formats_of, stream_export
 from registry.services.lineage import lineage_of
 from registry.services.models import move_alias
+from registry.services.named import model_called
 from registry.services.uploads import received, stage_upload
 from registry.services.zips import ZipDownload
 
@@ -235,13 +236,6 @@ def detail_of(dataset: DatasetVersion) -> dict[str, Any]:
 def form_of(request: Request) -> QueryDict:
     assert isinstance(request.data, QueryDict)  # the parser reads nothing else
     return request.data
-
-
-def model_called(name: str) -> ModelVersion:
-    model = ModelVersion.objects.filter(name=name).first()
-    if model is None:
-        raise NotFound(gettext("There is no model called %(name)s.") % {"name": name}, code="no_model")
-    return model
 
 
 def user_of(request: Request) -> User:

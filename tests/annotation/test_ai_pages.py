@@ -130,6 +130,23 @@ def test_feedback_is_asked_for_from_the_page(db, ada, grace):
     assert twice.status_code == 409 and "judging this campaign now" in twice.content.decode()
 
 
+def test_an_endpoint_may_judge(db, ada, grace):
+    campaign = pairs_campaign(raters=[ada], num_prompts=3)
+    constitution = freeze_dataset("rules-v1", kind="constitution", splits={"train": [wording().as_row()]}, user=None)
+    url = reverse("campaign_ai_ask", args=[campaign.slug])
+    asked = {"constitution": constitution.pk, "critic": "endpoint", "preset": "tiny", "url": "http://127.0.0.1:9/v1"}
+    refused = client_of(grace).post(url, asked)
+    assert refused.status_code == 400 and "An endpoint needs an address" in refused.content.decode()
+    evil = client_of(grace).post(url, asked | {"served": "judge", "key_variable": "DATABASE_PASSWORD"})
+    assert evil.status_code == 400 and not Run.objects.filter(method="judge").exists()
+    assert (
+        client_of(grace).post(url, asked | {"served": "judge", "key_variable": "STEADYHAND_KEY_X"}).status_code == 302
+    )
+    run = Run.objects.get(method="judge")
+    assert run.recipe["critic"] == "endpoint" and run.recipe["endpoint"]["key_variable"] == "STEADYHAND_KEY_X"
+    assert run.inputs.filter(name="model").count() == 0
+
+
 def test_the_share_of_people_is_set_before_there_are_tasks(db, ada, grace):
     campaign = create_campaign("Fresh", k=2, overlap=1, guideline="Be fair.", user=None, raters=[ada])
     url = reverse("campaign_people_share", args=[campaign.slug])

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+from django.core.management.base import CommandParser
 
 from rlhf.loop import constitutional, constitutional_table
 from rlhf.management.headless import HeadlessCommand
+from rlhf.services.constitutional.plan import POLICIES
 
 
 class Command(HeadlessCommand):
@@ -14,8 +19,17 @@ class Command(HeadlessCommand):
     name = "constitutional"
     scales = tuple(constitutional.SCALES)
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--policy", choices=POLICIES, default="dpo", help="how the policy is trained")
+
+    def handle(self, *, scale: str, home: Path | None, inside: bool, **options: Any) -> None:
+        self.policy = options["policy"]
+        super().handle(scale=scale, home=home, inside=inside, **options)
+
     def go(self, scale: str) -> tuple[dict[str, Any], str]:
         began = time.monotonic()
-        done = constitutional.go(constitutional.SCALES[scale], tell=self.tell)
+        asked = constitutional.SCALES[scale]
+        done = constitutional.go(replace(asked, plan=replace(asked.plan, policy=self.policy)), tell=self.tell)
         facts = constitutional_table.facts(done, scale=scale, seconds=time.monotonic() - began)
         return facts, constitutional_table.text(facts)
