@@ -52,6 +52,7 @@ def test_a_card_of_a_draft_is_tried_while_it_is_written_and_the_trial_is_there_a
     with page.expect_popup() as popup:
         card.get_by_role("link", name=re.compile("in a new tab")).click()
     trial = popup.value
+    expect(trial.locator("h1")).to_contain_text("Try")  # a page that has not come yet can't be loaded again
     trial.reload()
     expect(trial.locator("#trial .written").nth(1)).to_contain_text("Spy on them.")
     expect(trial.get_by_text("It was tried in other words than it has now")).to_be_visible()

@@ -189,6 +189,9 @@ def test_ppo_learns_from_the_preference_model(judged, makings, admin):
     go_through(new, user=admin)
     policy = new.stages.get(stage=CaiStage.POLICY).run
     assert policy.method == "ppo" and {one.name for one in policy.inputs.all()} >= {"reward", "prompts"}
+    practised = DatasetVersion.objects.get(artifact=policy.inputs.get(name="prompts").artifact)
+    assert practised.splits["train"] == new.red_team.splits["train"] + new.helpful.splits["train"]
+    assert {row["id"].split("/")[0] for row in read_rows(practised, split="train")} == {"red_team", "helpful"}
 
 
 # What is mixed

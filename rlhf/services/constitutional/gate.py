@@ -21,7 +21,7 @@ from registry.services.artifacts import kept_if_all_succeeds
 from registry.services.mixing import Part, mix_preferences
 from rlhf.models import CaiStage, CaiState, ConstitutionalRun
 from rlhf.services.constitutional.plan import Plan
-from rlhf.services.constitutional.start import start_stage
+from rlhf.services.constitutional.start import practised_prompts, start_stage
 from runs.models import RunState
 
 
@@ -84,8 +84,10 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
         made.append(harmless.artifact)
         learned = mixed(new, harmless, plan=plan, user=user)
         made.append(learned.artifact)
+        practised = practised_prompts(new, user=user) if plan.policy == "ppo" else None
+        made += [practised.artifact] if practised is not None else []
         decide(new, to=CaiState.LEARNING, user=user, preferences=learned, people_alone=people_alone)
-        start_learning(new, learned, plan=plan, user=user)
+        start_learning(new, learned, practised, user=user)
         record("constitutional.through", actor=user, target=new, dataset=learned.name, people_alone=people_alone)
     return new
 
@@ -97,16 +99,18 @@ def mixed(new: ConstitutionalRun, harmless: DatasetVersion, *, plan: Plan, user:
     return mix_preferences(f"{new.name}-preferences", parts, user=user)
 
 
-def start_learning(new: ConstitutionalRun, learned: DatasetVersion, *, plan: Plan, user: User | None) -> None:
+def start_learning(
+    new: ConstitutionalRun, learned: DatasetVersion, practised: DatasetVersion | None, *, user: User | None
+) -> None:
+    """The policy learns from comparisons, or, with prompts to be `practised`, from the preference model's rewards."""
     runs = {stage.stage: stage.run for stage in new.stages.select_related("run")}
     start = runs[CaiStage.SFT].output.artifact
     asked = DatasetVersion.objects.get(name=f"{new.name}-asked").artifact
     reward = start_stage(new, CaiStage.REWARD, user=user, model=start, preferences=learned.artifact)
-    by_comparisons = plan.policy == "dpo"
-    policy = start_stage(
-        new, CaiStage.POLICY, user=user, model=start,
-        **({"preferences": learned.artifact} if by_comparisons else {"reward": reward, "prompts": new.red_team.artifact}),
-    )  # fmt: skip
+    if practised is None:
+        policy = start_stage(new, CaiStage.POLICY, user=user, model=start, preferences=learned.artifact)
+    else:
+        policy = start_stage(new, CaiStage.POLICY, user=user, model=start, reward=reward, prompts=practised.artifact)
     answers = start_stage(new, CaiStage.ANSWERS_POLICY, user=user, model=policy, prompts=asked)
     start_stage(new, CaiStage.COMPARE, user=user, policy=policy, reference=start, prompts=asked, reward=reward)
     start_stage(

@@ -127,18 +127,37 @@ def prompts_in(dataset: DatasetVersion) -> Iterator[dict[str, Any]]:
 
 
 def asked_prompts(new: ConstitutionalRun, *, user: User | None) -> DatasetVersion:
-    """What the models before and after are compared on: all that is held out, each prompt's kind in its id."""
-    sides = ((RED_TEAM, new.red_team), (HELPFUL, new.helpful))
-    rows = [
-        {"id": f"{kind}/{row['id']}", "messages": row["messages"]}
-        for kind, dataset in sides
-        for row in read_rows(dataset, split="test")
-    ]
-    return freeze_dataset(
-        f"{new.name}-asked", kind=DatasetKind.PROMPTS, splits={"test": rows}, user=user,
+    """What the models before and after are compared on: all that is held out."""
+    return both_kinds(
+        f"{new.name}-asked", new, splits=["test"], user=user,
         card=f"Held-out prompts on which the constitutional run “{new.name}” compares models.",
-        parents=[new.red_team, new.helpful],
     )  # fmt: skip
+
+
+def practised_prompts(new: ConstitutionalRun, *, user: User | None) -> DatasetVersion:
+    """What a policy that is trained by a reward answers: everyday prompts, too, or nothing would hold it to helpfulness
+    (as in the RL stage of Bai et al. 2022)."""
+    return both_kinds(
+        f"{new.name}-practised", new, splits=SPLITS, user=user,
+        card=f"Prompts of both kinds that the policy of the constitutional run “{new.name}” answers while it learns.",
+    )  # fmt: skip
+
+
+def both_kinds(
+    name: str, new: ConstitutionalRun, *, splits: Iterable[str], card: str, user: User | None
+) -> DatasetVersion:
+    """Prompts that ask for harm and everyday ones, each with its kind in its id."""
+    sides = ((RED_TEAM, new.red_team), (HELPFUL, new.helpful))
+    rows = {
+        split: [
+            {"id": f"{kind}/{row['id']}", "messages": row["messages"]}
+            for kind, dataset in sides
+            for row in read_rows(dataset, split=split)
+        ]
+        for split in splits
+    }
+    parents = [new.red_team, new.helpful]
+    return freeze_dataset(name, kind=DatasetKind.PROMPTS, splits=rows, user=user, card=card, parents=parents)
 
 
 def start_stage(new: ConstitutionalRun, stage: CaiStage, *, user: User | None, **inputs: Artifact | Run) -> Run:
