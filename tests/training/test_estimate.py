@@ -12,12 +12,14 @@ import pytest
 from datasets import Dataset
 
 from tests.training import tiny
+from tests.training.constituted import HARMFUL, write_constitution, write_harmful_model, write_prompts
 from training import contract
 from training.contract import Input
 from training.mechanics.estimate import probe as probes
 from training.mechanics.estimate.counting import Counter
 from training.mechanics.estimate.probe import Probe, Probed, Reading, spread
 from training.mechanics.estimate.steps import some_batches
+from training.mechanics.parts import probed
 from training.mechanics.pretraining.architectures import build_model
 from training.recipes import RECIPES
 
@@ -281,6 +283,43 @@ def test_generation_samples_some_and_foresees_all(tmp_path, hasty, model):
     assert parts(report)["sampling"] == 480
     assert report["tokens_learned"] == 0
     assert 480 * 2 < report["tokens_read"] < 480 * 8 + 120 * 40
+
+
+def test_one_round_of_revisions_stands_for_all(tmp_path, hasty):
+    rows = [f"{asked} {number}" for number in range(40) for asked in HARMFUL]
+    inputs = {
+        "model": write_harmful_model(tmp_path / "model"), "constitution": write_constitution(tmp_path / "rules"),
+        "prompts": write_prompts(tmp_path / "prompts", rows),
+    }  # fmt: skip
+    changes = {"critic": "model", "max_new_tokens": 8, "critique_tokens": 8, "batch_size": 4}
+    reports = {
+        rounds: estimated(tmp_path / f"run-{rounds}", "constitutional", changes | {"rounds": rounds}, inputs)
+        for rounds in (1, 8)
+    }
+    assert parts(reports[8])["rounds"] == 8 and parts(reports[8])["answers"] == len(rows)
+    of_answers, of_one = (reports[rounds]["tokens_read"] for rounds in (1, 8))
+    per_round = 8 * len(rows) * 2  # at least: a token read and up to 8 written, twice a round
+    assert of_one - of_answers > 7 * per_round / 8
+
+
+def test_what_takes_long_is_timed_by_a_sixteenth(clock):
+    def timed(seconds: float) -> tuple[int, float]:
+        """How many of 160 places are done at so many seconds each, and how long all of them should take."""
+        done: list[int] = []
+
+        def work(places: list[int], tell: Any) -> list[dict[str, Any]]:
+            done.extend(places)
+            clock.now += seconds * len(places)
+            return [{"at": place} for place in places]
+
+        probe = Probe(began=clock.now)
+        rows = probed(probe, "texts", [list(range(160))], work, unit="texts")
+        assert len(rows) == 160
+        return len(done), probe.now().seconds
+
+    assert timed(2.0) == (10, 320.0)  # 20 s are enough
+    num, seconds = timed(0.01)
+    assert num == 10 + 40 + 160 and seconds == pytest.approx(1.6)
 
 
 def test_a_probe_that_is_started_again_finds_nothing_done(tmp_path, hasty, model):

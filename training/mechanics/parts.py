@@ -70,12 +70,13 @@ def probed(
 ) -> list[Row]:
     """What `work` gives for some of the places, to stand for all: enough to time it. A quarter of a part warms it up.
 
-    Where that took long, halves of parts are timed instead of whole ones, at the price of more batches that empty.
+    Where that took long, halves of parts are timed instead of whole ones, at the price of more batches that empty. Where a
+    sixteenth took as long as that before, it stands for all.
     """
     total = sum(map(len, batches))
     found: list[Row] = []
     loop = probe.loop(phase, total=total, unit=unit)
-    loop.warm_up = 1
+    loop.warm_up = 2
 
     def do(places: list[int]) -> None:
         with loop.one(weight=len(places)):
@@ -83,13 +84,21 @@ def probed(
 
     order = [batches[number] for number in spread(len(batches))]
     if order:
+        do(order[0][: max(1, len(order[0]) // 16)])
+        if loop.pace.seconds * len(found) > 2 * ENOUGH:
+            loop.leave()
+            return stand_in(found, total)
         do(order[0][: max(1, len(order[0]) // 4)])
-    is_slow = loop.is_enough() or 4 * loop.pace.seconds * len(found) > 2 * ENOUGH
+    is_slow = loop.is_enough() or loop.pace.seconds * len(order[0] if order else ()) > 2 * ENOUGH
     for places in order:
         do(places[: max(1, len(places) // 2)] if is_slow else places)
         if loop.is_enough():
             break
     loop.leave()
+    return stand_in(found, total)
+
+
+def stand_in(found: list[Row], total: int) -> list[Row]:
     return [found[place % len(found)] for place in range(total)]
 
 

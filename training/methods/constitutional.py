@@ -12,6 +12,7 @@ template; revisions that speak of themselves, say the request again or change no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -23,8 +24,10 @@ from training.mechanics.constitutional import principles as constitution
 from training.mechanics.constitutional.chains import Chain
 from training.mechanics.constitutional.critics import Critic, EndpointCritic, endpoint_critic
 from training.mechanics.constitutional.principles import Principle
+from training.mechanics.constitutional.prompts import Ask
 from training.mechanics.constitutional.rounds import asked_of, asks_for, dtype_of, put, reply_in, respond
 from training.mechanics.constitutional.rules import RulesCritic
+from training.mechanics.estimate.probe import Probe
 from training.mechanics.memory import Room
 from training.mechanics.parts import BATCHES, Row, Tell, batches_by_length, kept
 from training.recipes import harm
@@ -52,8 +55,12 @@ def run(context: RunContext) -> dict[str, Any]:
             own = asked_of(context, recipe, "feedback")
         critic = own
     tell_round(context, recipe, revised, 0)
+    go_round = Rounds(context, recipe, principles, critic)
     for number in range(1, recipe.rounds + 1):
-        revise(context, recipe, revised, number, principles=principles, critic=critic)
+        if context.probe is None:
+            go_round(revised, number)
+        else:
+            first_for_all(context.probe, go_round, revised, number)
         tell_round(context, recipe, revised, number)
     if recipe.score == "reward":
         score(context, recipe, revised)
@@ -65,19 +72,39 @@ def run(context: RunContext) -> dict[str, Any]:
 # Rounds
 
 
-def revise(
-    context: RunContext, recipe: ConstitutionalRecipe, chains: Sequence[Chain], number: int, *,
-    principles: Sequence[Principle], critic: Critic,
-) -> None:  # fmt: skip
-    """One round: a principle is drawn for each chain, its text is criticised by it, and revised."""
-    drawn = [constitution.draw(principles, chain.seed, number) for chain in chains]
-    given: dict[str, Any] = {"drawn": drawn, "principles": principles, "examples": recipe.examples}
-    critiques = put(context, recipe, critic, asks_for("critique", chains, number, **given), f"round {number} critiques")
-    asks = asks_for("revision", chains, number, **given, critiques=[row["text"] for row in critiques])
-    revisions = put(context, recipe, critic, asks, f"round {number} revisions")
-    for chain, ask, row in zip(chains, asks, revisions, strict=True):
-        cleaned = reply_in(recipe, chain, ask, row)
-        chain.take(number, ask.principle, critique=ask.critique, answer=row["text"], cleaned=cleaned)
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    context: RunContext
+    recipe: ConstitutionalRecipe
+    principles: Sequence[Principle]
+    critic: Critic
+
+    def __call__(self, chains: Sequence[Chain], number: int) -> None:
+        """One round: a principle is drawn for each chain, its text is criticised by it, and revised."""
+        drawn = [constitution.draw(self.principles, chain.seed, number) for chain in chains]
+        given: dict[str, Any] = {"drawn": drawn, "principles": self.principles, "examples": self.recipe.examples}
+        critiques = self.put(asks_for("critique", chains, number, **given), f"round {number} critiques")
+        said = [row["text"] for row in critiques]
+        asks = asks_for("revision", chains, number, **given, critiques=said)
+        revisions = self.put(asks, f"round {number} revisions")
+        for chain, ask, row in zip(chains, asks, revisions, strict=True):
+            cleaned = reply_in(self.recipe, chain, ask, row)
+            chain.take(number, ask.principle, critique=ask.critique, answer=row["text"], cleaned=cleaned)
+
+    def put(self, asks: Sequence[Ask], phase: str) -> list[Row]:
+        return put(self.context, self.recipe, self.critic, asks, phase)
+
+
+def first_for_all(probe: Probe, go_round: Rounds, chains: Sequence[Chain], number: int) -> None:
+    """In a probe the first round stands for all, which read and write as much; the others end as if they had gone like it."""
+    if number > 1:
+        for chain in chains:
+            chain.steps.append(replace(chain.steps[-1], round=number))
+        return
+    loop = probe.loop("rounds", total=go_round.recipe.rounds, unit="rounds")
+    with loop.one():
+        go_round(chains, number)
+    loop.leave()
 
 
 # What is told
