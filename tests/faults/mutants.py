@@ -44,7 +44,7 @@ def unlocked() -> None:
     from annotation.services import assign, queues
 
     def taken(slot: Any) -> bool:
-        time.sleep(0.005)  # a busy machine's pause between two statements
+        time.sleep(0.05)  # a busy machine's pause between two statements, long enough for another process to read, too
         queues.Slot.objects.filter(pk=slot.pk).update(is_free=False)
         return True
 

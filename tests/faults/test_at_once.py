@@ -74,7 +74,7 @@ def test_of_sixty_four_who_ask_at_once_three_get_the_task_that_three_may_rank(ho
 
 def test_a_build_without_locks_gives_it_to_more(houses: Houses, tmp_path):
     site = houses.new(tmp_path / "home", mutant="unlocked")
-    told = leases(site, stage(site, raters=CROWD, tasks=1, overlap=OVERLAP), rounds=2, mutant="unlocked")
+    told = leases(site, stage(site, raters=CROWD, tasks=1, overlap=OVERLAP), rounds=4, mutant="unlocked")
     assert max(held for _, held in told) > OVERLAP
 
 
