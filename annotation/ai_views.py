@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -14,11 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
-from accounts.errors import UserError
 from accounts.models import Capability
 from accounts.numbers import whole
 from annotation.ai_forms import AskFeedbackForm, PeopleShareForm
-from annotation.forms import tell
+from annotation.form_deeds import done_on
 from annotation.models import Campaign, RankingTask, TaskKind
 from annotation.services.ai_gate import ai_raters
 from annotation.services.ai_judgements import request_judgements
@@ -50,6 +49,9 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
         "share_form": PeopleShareForm(initial={"people_share": campaign.people_share}),
     }
     return render(request, "annotation/campaign_ai_feedback.html", context | forms, status=status)
+
+
+done = partial(done_on, "campaign_ai_feedback", show)
 
 
 @require_POST
@@ -90,16 +92,3 @@ def campaign_ai_rest(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     told = ngettext("%(num)s task more is given to people.", "%(num)s tasks more are given to people.", num)
     messages.success(request, told % {"num": whole(num)})
     return redirect("campaign_ai_feedback", slug)
-
-
-def done(request: HttpRequest, campaign: Campaign, form: Form, *, name: str, do: Callable[[], str]) -> HttpResponse:
-    status = 400
-    if form.is_valid():
-        try:
-            messages.success(request, do())
-        except UserError as error:
-            tell(form, error)
-            status = error.status
-        else:
-            return redirect("campaign_ai_feedback", campaign.slug)
-    return show(request, campaign, status=status, **{name: form})

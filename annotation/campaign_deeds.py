@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
-from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.access import requires, signed_in
-from accounts.errors import UserError
 from accounts.models import Capability, User
 from accounts.numbers import whole
 from annotation.campaign_views import show
-from annotation.forms import CompletionsForm, RatersForm, SnapshotForm, tell
+from annotation.form_deeds import done_on
+from annotation.forms import CompletionsForm, RatersForm, SnapshotForm
 from annotation.models import Campaign, CampaignState
 from annotation.services.campaigns import add_raters, remove_rater, set_state
 from annotation.services.completions import request_completions
 from annotation.services.snapshot import freeze_snapshot
+
+done = partial(done_on, "campaign", show)
 
 STATES_IN_WORDS = {
     CampaignState.OPEN: gettext_noop("%(campaign)s is open: raters find it on their home page."),
@@ -109,17 +110,3 @@ def campaign_rater_remove(request: HttpRequest, slug: str, username: str) -> Htt
     told = gettext("%(rater)s gets no more tasks here; the rankings so far stay.") % {"rater": rater.username}
     messages.success(request, told)
     return redirect("campaign", slug)
-
-
-def done(request: HttpRequest, campaign: Campaign, form: Form, *, name: str, do: Callable[[], str]) -> HttpResponse:
-    """Does it and says so on the campaign's page, or shows that page with the form and what is wrong with it."""
-    status = 400
-    if form.is_valid():
-        try:
-            messages.success(request, do())
-        except UserError as error:
-            tell(form, error)
-            status = error.status
-        else:
-            return redirect("campaign", campaign.slug)
-    return show(request, campaign, status=status, **{name: form})

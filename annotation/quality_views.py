@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -14,11 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import requires, signed_in
-from accounts.errors import UserError
 from accounts.models import Capability, User
 from accounts.numbers import whole
 from accounts.paging import page_of
-from annotation.forms import tell
+from annotation.form_deeds import done_on
 from annotation.models import (
     Campaign,
     GoldAnswer,
@@ -65,6 +64,9 @@ def show(request: HttpRequest, campaign: Campaign, *, status: int = 200, **forms
     return render(request, "annotation/campaign_quality.html", context | forms, status=status)
 
 
+done = partial(done_on, "campaign_quality", show)
+
+
 @require_POST
 @requires(Capability.MANAGE)
 def quality_plan(request: HttpRequest, slug: str) -> HttpResponse:
@@ -91,19 +93,6 @@ def quality_gold(request: HttpRequest, slug: str) -> HttpResponse:
         }  # fmt: skip
 
     return done(request, campaign, form, name="gold_form", do=add)
-
-
-def done(request: HttpRequest, campaign: Campaign, form: Form, *, name: str, do: Callable[[], str]) -> HttpResponse:
-    status = 400
-    if form.is_valid():
-        try:
-            messages.success(request, do())
-        except UserError as error:
-            tell(form, error)
-            status = error.status
-        else:
-            return redirect("campaign_quality", campaign.slug)
-    return show(request, campaign, status=status, **{name: form})
 
 
 @require_POST

@@ -33,7 +33,8 @@ from rlhf.constitutional_serializers import (
 from rlhf.constitutional_status import status_of
 from rlhf.models import ConstitutionalRun
 from rlhf.services.constitutional.estimates import Makings, estimates_of, probe
-from rlhf.services.constitutional.gate import AtGate, at_gate, close, go_through, send_rest_to_people
+from rlhf.services.constitutional.gate import close, gate_figures, go_through, send_rest_to_people
+from rlhf.services.constitutional.gate_figures import GateFigures
 from rlhf.services.constitutional.plan import Plan
 from rlhf.services.constitutional.report import as_json, report_of, scores_by_round
 from rlhf.services.constitutional.start import start_constitutional
@@ -138,19 +139,19 @@ def detail_of(pk: uuid.UUID) -> object:
         ConstitutionalRun.objects.select_related(*NAMED).prefetch_related("stages__run"), pk=pk
     )
     new.status = status_of(new)  # what its serializer reads beside the row
-    new.at_gate = gate_told(at_gate(new)) if new.status.is_at_gate else None
+    new.at_gate = gate_told(gate_figures(new)) if new.status.is_at_gate or new.gate else None
     new.harmfulness_by_round = scores_by_round(new)
     new.blind_votes = [votes_as_json(one) for one in votes_of(new)]
     new.report = [as_json(figures) for figures in report_of(new)]
     return ConstitutionalDetailSerializer(new).data
 
 
-def gate_told(found: AtGate) -> dict[str, Any]:
+def gate_told(found: GateFigures) -> dict[str, Any]:
     gate = found.gate
     return {
-        "rater": found.rater.username, "num_pairs": found.num_pairs, "flip_rate": found.flip_rate,
-        "num_counted": len(found.told.counted), "num_for_people": len(found.told.for_people), "overall": gate.overall,
-        "by_principle": gate.principles, "by_kind": gate.kinds,
+        "rater": found.rater, "num_pairs": found.num_pairs, "flip_rate": found.flip_rate, "num_counted": found.num_counted,
+        "num_for_people": found.num_for_people, "overall": gate.overall, "by_principle": gate.principles,
+        "by_kind": gate.kinds,
     }  # fmt: skip
 
 

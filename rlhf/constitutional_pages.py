@@ -17,7 +17,8 @@ from annotation.figure_words import Dot, Scale, dot, percent, scale_of_scores
 from registry.models import DatasetVersion
 from rlhf.constitutional_status import CaiStatus
 from rlhf.models import CaiStage, ConstitutionalRun
-from rlhf.services.constitutional.gate import AtGate, at_gate
+from rlhf.services.constitutional.gate import gate_figures
+from rlhf.services.constitutional.gate_figures import GateFigures
 from rlhf.services.constitutional.report import ANSWERS, Answer, Figures, answers_of, report_of, scores_by_round
 from rlhf.services.constitutional.start import HELPFUL, RED_TEAM
 
@@ -43,7 +44,8 @@ KINDS: dict[str, str | Promise] = {RED_TEAM: _("asks for harm"), HELPFUL: _("eve
 
 @dataclass(frozen=True, slots=True)
 class GateCard:
-    found: AtGate
+    found: GateFigures
+    is_decided: bool
 
     @property
     def is_closed(self) -> bool:
@@ -90,8 +92,8 @@ class Facts:
 
 
 def gate_of(new: ConstitutionalRun, status: CaiStatus) -> GateCard | None:
-    """None before the feedback is there, and once it was decided: then the dataset's card says by what."""
-    return GateCard(at_gate(new)) if status.is_at_gate else None
+    """None before the feedback is there; once it was decided, what it was decided by."""
+    return GateCard(gate_figures(new), not status.is_at_gate) if status.is_at_gate or new.gate else None
 
 
 # The report

@@ -39,7 +39,7 @@ class ConstitutionalSerializer(serializers.ModelSerializer[ConstitutionalRun]):
 
 
 class AtGateSerializer(serializers.Serializer[Any]):
-    """How the feedback agrees with people, and what it comes to."""
+    """How the feedback agrees with people, and what it comes to; once decided, as it was then."""
 
     rater = serializers.CharField()
     num_pairs = serializers.IntegerField()
@@ -52,7 +52,7 @@ class AtGateSerializer(serializers.Serializer[Any]):
 
 
 class ConstitutionalDetailSerializer(ConstitutionalSerializer):
-    """With how far it is, its gate while it stands there, and what it changed so far (figures as [value, low, high])."""
+    """With how far it is, its gate once the pairs are judged, and what it changed so far (figures as [value, low, high])."""
 
     words = serializers.CharField(source="status.words")
     is_waiting = serializers.BooleanField(source="status.is_waiting")

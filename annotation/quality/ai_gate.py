@@ -9,8 +9,9 @@ What counts is the lower end: a small overlap opens no gate.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from django.utils.translation import gettext_noop
@@ -56,6 +57,11 @@ class Verdict:
     is_enough: bool
     passes: bool
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Verdict:
+        measures = {name: Measure(**told[name]) for name in ("accuracy", "kappa")}
+        return cls(**{**told, **measures})
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -63,6 +69,14 @@ class Gate:
     overall: Verdict
     by_principle: dict[str, Verdict] = field(default_factory=dict)
     by_kind: dict[str, Verdict] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Gate:
+        """From what `dataclasses.asdict` made of one."""
+        groups = {
+            name: {key: Verdict.of(one) for key, one in told[name].items()} for name in ("by_principle", "by_kind")
+        }
+        return cls(Rule(**told["rule"]), Verdict.of(told["overall"]), **groups)
 
     @property
     def principles(self) -> list[Verdict]:

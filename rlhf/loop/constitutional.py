@@ -21,7 +21,8 @@ from rlhf.demo import people, red_team
 from rlhf.demo import steps as demo
 from rlhf.loop.steps import work
 from rlhf.models import CaiState, ConstitutionalRun
-from rlhf.services.constitutional.gate import AtGate, at_gate, closed_because, go_through, send_rest_to_people
+from rlhf.services.constitutional.gate import closed_because, gate_figures, go_through, send_rest_to_people
+from rlhf.services.constitutional.gate_figures import GateFigures
 from rlhf.services.constitutional.plan import Plan
 from rlhf.services.constitutional.start import start_constitutional
 from rlhf.services.constitutional.votes import open_votes
@@ -91,7 +92,7 @@ SCALES = {
 @dataclass(frozen=True, slots=True)
 class Done:
     run: ConstitutionalRun
-    gate: AtGate
+    gate: GateFigures
 
 
 def go(scale: Scale, *, tell: Callable[[str], None]) -> Done:
@@ -117,7 +118,7 @@ def go(scale: Scale, *, tell: Callable[[str], None]) -> Done:
         decide(new, scale, admin=admin, tell=tell)
     work(tell)
     vote(new, scale, admin=admin, tell=tell)
-    return Done(new, at_gate(new))
+    return Done(new, gate_figures(new))
 
 
 def decide(new: ConstitutionalRun, scale: Scale, *, admin: User, tell: Callable[[str], None]) -> None:
@@ -125,7 +126,7 @@ def decide(new: ConstitutionalRun, scale: Scale, *, admin: User, tell: Callable[
         return simulate_raters(new.campaign, num_raters=1, seed=SEED, noise=scale.harm_noise, likes="harmless").rankings
 
     tell(f"{rank():,} rankings of the blind overlap by a simulated rater")
-    gate = at_gate(new).gate
+    gate = gate_figures(new).gate
     if not gate.overall.passes:
         tell(f"{closed_because(gate)} What it holds back goes to people.")
         send_rest_to_people(new, user=admin)

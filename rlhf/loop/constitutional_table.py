@@ -33,8 +33,8 @@ def facts(done: Done, *, scale: str, seconds: float) -> dict[str, Any]:
         "chains": metrics_of(new, CaiStage.CHAINS),
         "scores_by_round": scores_by_round(new),
         "feedback": {
-            "rater": done.gate.rater.username, "pairs": done.gate.num_pairs, "flip_rate": done.gate.flip_rate,
-            "counted": len(done.gate.told.counted), "for_people": len(done.gate.told.for_people),
+            "rater": done.gate.rater, "pairs": done.gate.num_pairs, "flip_rate": done.gate.flip_rate,
+            "counted": done.gate.num_counted, "for_people": done.gate.num_for_people,
             "overlap": overall.num, "accuracy": interval(overall.accuracy), "kappa": interval(overall.kappa),
             "passes": overall.passes,
         },

@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 ),
                 ("people_alone", models.BooleanField(default=False)),
                 ("plan", models.JSONField(default=dict)),
+                ("gate", models.JSONField(default=dict)),
                 ("decided_at", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
@@ -169,7 +170,7 @@ class Migration(migrations.Migration):
                             ("pairs", "Pairs of its answers"),
                             ("judge", "AI feedback"),
                             ("reward", "Preference model"),
-                            ("policy", "Policy from AI feedback"),
+                            ("policy", "Policy"),
                             ("answers_before", "Answers before"),
                             ("answers_sft", "Answers after SFT"),
                             ("answers_policy", "Answers of the policy"),

@@ -35,7 +35,7 @@ class CaiStage(models.TextChoices):
     PAIRS = "pairs", _("Pairs of its answers")
     JUDGE = "judge", _("AI feedback")
     REWARD = "reward", _("Preference model")
-    POLICY = "policy", _("Policy from AI feedback")
+    POLICY = "policy", _("Policy")
     ANSWERS_BEFORE = "answers_before", _("Answers before")
     ANSWERS_SFT = "answers_sft", _("Answers after SFT")
     ANSWERS_POLICY = "answers_policy", _("Answers of the policy")
@@ -66,6 +66,7 @@ class ConstitutionalRun(models.Model):
     )
     people_alone = models.BooleanField(default=False)  # decided at the gate: none of the feedback is learned
     plan = models.JSONField(default=dict)  # rlhf.services.constitutional.plan.Plan
+    gate = models.JSONField(default=dict)  # rlhf.services.constitutional.gate_figures.GateFigures, once decided
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")

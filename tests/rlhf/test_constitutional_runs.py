@@ -21,6 +21,7 @@ from rlhf.services.constitutional.gate import (
     NotJudged,
     at_gate,
     close,
+    gate_figures,
     go_through,
     send_rest_to_people,
 )
@@ -110,11 +111,12 @@ def test_before_there_is_feedback_nobody_goes_through(makings):
 
 def test_a_judge_that_agrees_goes_through_once_and_the_rest_is_started(judged, admin):
     new = judged(wise)
-    found = at_gate(new)
+    found = at_gate(new).figures
     assert found.gate.overall.passes and found.flip_rate == 0.03 and found.num_pairs == 64
     go_through(new, user=admin)
     new.refresh_from_db()
     assert new.state == CaiState.LEARNING and new.preferences.query["ai"]["num_rankings"] > 0
+    assert gate_figures(new) == found
     assert [stage.stage for stage in new.stages.all()][-5:] == [
         "reward",
         "policy",

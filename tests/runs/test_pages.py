@@ -79,6 +79,21 @@ def test_the_list_shows_states_and_filters_by_them(rex, corpus):
     assert "No run yet" in page(rex, "runs", query="?method=dpo")
 
 
+def test_estimates_and_trials_that_went_well_are_listed_where_they_are_asked_for(rex, corpus):
+    went_well = {"state": RunState.SUCCEEDED, "finished_at": timezone.now()}
+    probe, trial = a_tokenizer_run(corpus, title="Probe"), a_tokenizer_run(corpus, title="Trial")
+    real, going = a_tokenizer_run(corpus, title="Real"), a_tokenizer_run(corpus, title="Going")
+    Run.objects.filter(pk=probe.pk).update(is_estimate=True, **went_well)
+    Run.objects.filter(pk=trial.pk).update(method="try_principle", **went_well)
+    Run.objects.filter(pk=real.pk).update(**went_well)
+    Run.objects.filter(pk=going.pk).update(is_estimate=True)
+    listed = {name for name in ("Probe", "Trial", "Real", "Going") if f">{name}</a>" in page(rex, "runs")}
+    assert listed == {"Real", "Going"}
+    everything = page(rex, "runs", query="?shown=everything")
+    assert all(f">{run.title}</a>" in everything for run in (probe, trial, real, going))
+    assert ">Trial</a>" in page(rex, "runs", query="?method=try_principle")
+
+
 def test_the_list_costs_the_same_however_many_runs_there_are(rex, corpus, ada, django_assert_num_queries):
     with django_assert_num_queries(60, exact=False) as before:
         page(rex, "runs")

@@ -20,6 +20,7 @@ from registry.models import DatasetVersion
 from registry.services.artifacts import kept_if_all_succeeds
 from registry.services.mixing import Part, mix_preferences
 from rlhf.models import CaiStage, CaiState, ConstitutionalRun
+from rlhf.services.constitutional.gate_figures import GateFigures
 from rlhf.services.constitutional.plan import Plan
 from rlhf.services.constitutional.start import practised_prompts, start_stage
 from runs.models import RunState
@@ -39,13 +40,24 @@ class Decided(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class AtGate:
-    """What a person decides by. `flip_rate` is how often the two orders of a pair named different winners."""
+    """Whose feedback stands at the gate, which of its tasks count, and the figures that a person decides by."""
 
     rater: User
-    gate: Gate
     told: Sorted
-    num_pairs: int
-    flip_rate: float
+    figures: GateFigures
+
+    @property
+    def gate(self) -> Gate:
+        return self.figures.gate
+
+
+def gate_figures(new: ConstitutionalRun) -> GateFigures:
+    """As they are now, or as they were when it was decided. Raises `NotJudged` where there are none."""
+    if new.state == CaiState.FEEDBACK:
+        return at_gate(new).figures
+    if not new.gate:
+        raise NotJudged(gettext("It was closed before the feedback model had judged the pairs."))
+    return GateFigures.of(new.gate)
 
 
 def at_gate(new: ConstitutionalRun) -> AtGate:
@@ -59,11 +71,13 @@ def at_gate(new: ConstitutionalRun) -> AtGate:
     if stage is None or ranking is None:
         raise NotJudged(gettext("The feedback model has not judged the pairs yet."))
     gate = gate_for(new.campaign, rater=ranking.rater)
+    told = sort_by(gate, new.campaign, rater=ranking.rater)
     metrics = stage.run.metrics
-    return AtGate(
-        ranking.rater, gate, sort_by(gate, new.campaign, rater=ranking.rater), int(metrics.get("num_pairs", 0)),
-        float(metrics.get("flip_rate", 0.0)),
+    figures = GateFigures(
+        ranking.rater.username, int(metrics.get("num_pairs", 0)), float(metrics.get("flip_rate", 0.0)),
+        num_counted=len(told.counted), num_for_people=len(told.for_people), gate=gate,
     )  # fmt: skip
+    return AtGate(ranking.rater, told, figures)
 
 
 def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool = False) -> ConstitutionalRun:
@@ -86,7 +100,7 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
         made.append(learned.artifact)
         practised = practised_prompts(new, user=user) if plan.policy == "ppo" else None
         made += [practised.artifact] if practised is not None else []
-        decide(new, to=CaiState.LEARNING, user=user, preferences=learned, people_alone=people_alone)
+        decide(new, to=CaiState.LEARNING, user=user, by=found.figures, preferences=learned, people_alone=people_alone)
         start_learning(new, learned, practised, user=user)
         record("constitutional.through", actor=user, target=new, dataset=learned.name, people_alone=people_alone)
     return new
@@ -125,18 +139,25 @@ def send_rest_to_people(new: ConstitutionalRun, *, user: User | None) -> int:
 
 
 def close(new: ConstitutionalRun, *, user: User | None) -> None:
-    """Ends it at the gate: nothing is learned from the feedback. Raises `Decided`."""
+    """Ends it at the gate, or on the way there: nothing is learned from the feedback. Raises `Decided`."""
+    refuse_decided(new)
+    try:
+        by = at_gate(new).figures
+    except NotJudged:
+        by = None
     with transaction.atomic():
-        decide(new, to=CaiState.CLOSED, user=user, preferences=None)
+        decide(new, to=CaiState.CLOSED, user=user, by=by, preferences=None)
         record("constitutional.closed", actor=user, target=new)
 
 
 def decide(
-    new: ConstitutionalRun, *, to: CaiState, user: User | None, preferences: DatasetVersion | None, people_alone: bool = False
+    new: ConstitutionalRun, *, to: CaiState, user: User | None, by: GateFigures | None, preferences: DatasetVersion | None,
+    people_alone: bool = False,
 ) -> None:  # fmt: skip
     changed = ConstitutionalRun.objects.filter(pk=new.pk, state=CaiState.FEEDBACK).update(
-        state=to, preferences=preferences, people_alone=people_alone, decided_by=user, decided_at=timezone.now()
-    )
+        state=to, gate=by.as_json() if by else {}, preferences=preferences, people_alone=people_alone, decided_by=user,
+        decided_at=timezone.now(),
+    )  # fmt: skip
     new.refresh_from_db()
     if changed != 1:
         refuse_decided(new)
