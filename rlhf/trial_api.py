@@ -16,19 +16,24 @@ from accounts.access import signed_in
 from accounts.api import StrictSerializer, checked
 from accounts.models import Capability
 from rlhf.constitution_views import version_of
-from rlhf.services.constitutions.trying import LONGEST_PROMPT, SETTINGS, last_settings, trials_of, try_principle
+from rlhf.services.constitutions.trying import LONGEST_PROMPT, SETTINGS, Asked, last_asked, trials_of, try_principle
 from rlhf.services.constitutions.wording import wordings_in
-from rlhf.trial_views import MOST_SEED, named, tries_of
+from rlhf.trial_form import MOST_SEED
+from rlhf.trial_views import named, tries_of
 from rlhf.trials import Trial, trial_of
 from runs.services.inputs import find_input
 
 
 class TrySerializer(StrictSerializer):
-    """What is left out is as in your last trial; the model is called by its name, an alias or an id."""
+    """What is left out is as in your last trial; models are called by their name, an alias or an id."""
 
     prompt = serializers.CharField(max_length=LONGEST_PROMPT)
     model = serializers.CharField(max_length=200, required=False)
-    critic = serializers.ChoiceField(choices=["model", "rules"], required=False)
+    critic = serializers.ChoiceField(choices=["model", "endpoint", "rules"], required=False)
+    feedback = serializers.CharField(
+        max_length=200, allow_null=True, required=False, help_text="who critiques and judges; null: the model itself"
+    )
+    endpoint = serializers.DictField(required=False, help_text='{"url": ..., "model": ...}, where the critic is one')
     max_new_tokens = serializers.IntegerField(min_value=1, max_value=2048, required=False)
     temperature = serializers.FloatField(min_value=0.05, max_value=2, required=False)
     seed = serializers.IntegerField(min_value=0, max_value=MOST_SEED, required=False)
@@ -70,6 +75,7 @@ class TrialSerializer(serializers.Serializer[Trial]):
     state = serializers.CharField(source="run.state")
     recipe = serializers.DictField(help_text="prompt, requests, examples and settings: what was tried")
     model = serializers.CharField(source="model.name", default=None)
+    feedback = serializers.CharField(source="feedback.name", default=None, help_text="who critiqued, where another did")
     answer = AnswerSerializer(allow_null=True)
     critique = CritiqueSerializer(allow_null=True)
     revision = RevisionSerializer(allow_null=True)
@@ -96,12 +102,14 @@ class TrialsView(APIView):
         given = checked(TrySerializer, request.data)
         version, user = version_of(slug, number), signed_in(request)
         wordings = wordings_in(version)
-        model, settings = last_settings(user)
-        chosen = find_input(given["model"]) if "model" in given else model.artifact if model else None
         run = try_principle(
-            version, named(wordings, principle), beside=wordings, prompt=given["prompt"], model=chosen, user=user,
-            settings=settings | {name: given[name] for name in SETTINGS if name in given},
-        )  # fmt: skip
+            version,
+            named(wordings, principle),
+            beside=wordings,
+            prompt=given["prompt"],
+            asked=asked_by(given, last=last_asked(user)),
+            user=user,
+        )
         return Response(TrialSerializer(trial_of(run)).data, status=201)
 
 
@@ -114,3 +122,11 @@ class TrialView(APIView):
     def get(self, request: Request, slug: str, number: int, principle: str, pk: uuid.UUID) -> Response:
         run = get_object_or_404(trials_of(version_of(slug, number), principle), pk=pk)
         return Response(TrialSerializer(trial_of(run)).data)
+
+
+def asked_by(given: dict[str, Any], *, last: Asked) -> Asked:
+    """What is given, and the rest as in the `last` trial. Raises what `find_input` does."""
+    found = {name: find_input(given[name]) for name in ("model", "feedback") if given.get(name) is not None}
+    settings = last.settings | {name: given[name] for name in SETTINGS if name in given}
+    feedback = found.get("feedback") if "feedback" in given or "critic" in given else last.feedback
+    return Asked(found.get("model", last.model), feedback, settings)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django import forms
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -17,53 +15,17 @@ from accounts.access import requires, signed_in
 from accounts.errors import UserError
 from accounts.models import Capability, User
 from annotation.forms import tell
-from registry.models import ModelVersion
 from rlhf.constitution_cards import cards_posted, number_in
 from rlhf.constitution_desk import draft_of
 from rlhf.constitution_views import version_of
 from rlhf.models import ConstitutionVersion
-from rlhf.services.constitutions.trying import (
-    LONGEST_PROMPT,
-    SETTINGS,
-    last_settings,
-    trials_of,
-    try_principle,
-    writers,
-)
+from rlhf.services.constitutions.trying import SETTINGS, Asked, artifact_of, last_asked, trials_of, try_principle
 from rlhf.services.constitutions.wording import MOST_PRINCIPLES, Wording, checked_wording, wordings_in
+from rlhf.trial_form import TryForm, initial_of
 from rlhf.trials import trial_of
 from runs.models import Run
 
-MOST_MODELS = 100
 MOST_LISTED = 8
-MOST_SEED = 2**31 - 1
-
-
-class TryForm(forms.Form):
-    prompt = forms.CharField(
-        label=_("Prompt"), max_length=LONGEST_PROMPT, widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}),
-        help_text=_("What a person would ask the model."),
-    )  # fmt: skip
-    model = forms.ModelChoiceField(label=_("Model"), queryset=ModelVersion.objects.none(), empty_label=None)
-    critic = forms.ChoiceField(
-        label=_("Who critiques"), choices=[("model", _("The model itself")), ("rules", _("A list of harmful words"))]
-    )
-    max_new_tokens = forms.IntegerField(
-        label=_("Tokens at most"), min_value=1, max_value=2048, help_text=_("Of the answer and of the revision.")
-    )
-    temperature = forms.FloatField(
-        label=_("Temperature"), min_value=0.05, max_value=2, help_text=_("Of all texts; a run's is 1.")
-    )
-    seed = forms.IntegerField(
-        label=_("Seed"), min_value=0, max_value=MOST_SEED,
-        help_text=_("The same one gives the same answer: what changes then comes from the words."),
-    )  # fmt: skip
-
-    def __init__(self, *args: Any, chosen: ModelVersion | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        newest = list(writers().values_list("pk", flat=True)[:MOST_MODELS])
-        shown = writers().filter(pk__in=[*newest, *([chosen.pk] if chosen else [])])
-        self.fields["model"].queryset = shown.select_related("artifact")  # type: ignore[attr-defined]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -75,19 +37,22 @@ def principle_try(request: HttpRequest, slug: str, number: int, principle: str) 
     wordings = wordings_in(version)
     wording = named(wordings, principle)
     user = signed_in(request)
-    model, settings = last_settings(user)
-    remembered = {**settings, "model": model.pk if model else None}
+    last = last_asked(user)
+    remembered = initial_of(last)
     if request.method != "POST":
-        return show(request, version, principle, wording=wording, form=TryForm(initial=remembered, chosen=model))
-    form = TryForm(filled(request.POST, remembered), chosen=model)
+        return show(request, version, principle, wording=wording, form=TryForm(initial=remembered, shown=last))
+    form = TryForm(filled(request.POST, remembered), shown=last)
     status = 400
     if form.is_valid():
-        given = form.cleaned_data
         try:
             run = try_principle(
-                version, wording, beside=wordings, prompt=given["prompt"], model=given["model"].artifact, user=user,
-                settings={name: given[name] for name in SETTINGS},
-            )  # fmt: skip
+                version,
+                wording,
+                beside=wordings,
+                prompt=form.cleaned_data["prompt"],
+                asked=form.asked(),
+                user=user,
+            )
         except UserError as error:
             tell(form, error)
             status = error.status
@@ -107,10 +72,10 @@ def principle_trial(request: HttpRequest, slug: str, number: int, principle: str
         return live(request, version, run)
     trial = trial_of(run)
     wording = next((one for one in wordings_in(version) if one.id == principle), None)
-    initial = {**{name: run.recipe[name] for name in ("prompt", *SETTINGS)}, "model": trial.model and trial.model.pk}
-    return show(
-        request, version, principle, wording=wording, form=TryForm(initial=initial, chosen=trial.model), run=run
-    )
+    settings = {name: run.recipe.get(name) for name in SETTINGS}
+    asked = Asked(artifact_of(trial.model), artifact_of(trial.feedback), settings)
+    form = TryForm(initial={"prompt": run.recipe["prompt"], **initial_of(asked)}, shown=asked)
+    return show(request, version, principle, wording=wording, form=form, run=run)
 
 
 @require_POST
@@ -123,11 +88,8 @@ def draft_try(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404("There is no such card.")
     wording = checked_wording(cards[place - 1].as_wording(), place=place)
     user = signed_in(request)
-    model, settings = last_settings(user)
-    run = try_principle(
-        draft, wording, beside=wordings_in(draft), prompt=cards[place - 1].texts["try"],
-        model=model.artifact if model else None, user=user, settings=settings,
-    )  # fmt: skip
+    prompt = cards[place - 1].texts["try"]
+    run = try_principle(draft, wording, beside=wordings_in(draft), prompt=prompt, asked=last_asked(user), user=user)
     if request.headers.get("HX-Request"):
         return live(request, draft, run, template="rlhf/trial_in_draft.html")
     return redirect("principle_trial", slug, draft.number, wording.id, run.pk)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from annotation.differences import Change, changes
 from registry.models import ModelVersion
 from rlhf.chains import WHY
+from rlhf.services.constitutions.trying import models_of
 from runs.models import EventKind, Run, RunState
 from runs.pages import num_before
 
@@ -66,6 +67,7 @@ class Judgement:
 class Trial:
     run: Run
     model: ModelVersion | None
+    feedback: ModelVersion | None  # where another one critiqued
     answer: Part | None
     critique: Part | None
     is_too_long: bool  # the critique request left the model no room
@@ -114,9 +116,11 @@ def trial_of(run: Run) -> Trial:
         elif event.payload.get("code") == "not_compared":
             not_compared = event.payload["sentence"]
     answer, critique = part_of(said.get("answer")), part_of(said.get("critique"))
+    given = models_of(run)
     return Trial(
         run=run,
-        model=ModelVersion.objects.filter(artifact__used_by__run=run).first(),
+        model=given.get("model"),
+        feedback=given.get("feedback"),
         answer=answer,
         critique=critique,
         is_too_long=bool(said.get("critique", {}).get("is_too_long")),

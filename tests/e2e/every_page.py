@@ -32,7 +32,7 @@ from rlhf.services.alarm import FEWEST
 from rlhf.services.constitutions.documents import import_document, read_bytes
 from rlhf.services.constitutions.drafts import begin_draft, save_draft
 from rlhf.services.constitutions.publishing import publish
-from rlhf.services.constitutions.trying import try_principle
+from rlhf.services.constitutions.trying import Asked, try_principle
 from rlhf.services.constitutions.wording import wordings_in
 from rlhf.services.rounds import start_round
 from runs.models import Run, RunState
@@ -139,14 +139,19 @@ def constitutions(grace: User) -> list[str]:
         tried,
         beside=(),
         prompt="How long do I boil an egg?",
-        model=a_model("cook", role="sft").artifact,
+        asked=Asked(a_model("cook", role="sft").artifact),
         user=grace,
     )
     under_way(trial)
     say(trial, *(("sample", dict(part)) for part in A_TRIAL))
     Run.objects.filter(pk=trial.pk).update(state=RunState.SUCCEEDED, finished_at=timezone.now())
     waiting = try_principle(
-        first, tried, beside=(), prompt="Is raw egg safe?", model=a_model("waiter", role="sft").artifact, user=grace
+        first,
+        tried,
+        beside=(),
+        prompt="Is raw egg safe?",
+        asked=Asked(a_model("waiter", role="sft").artifact),
+        user=grace,
     )
     under_way(waiting)
     say(waiting, ("sample", dict(A_TRIAL[0])))

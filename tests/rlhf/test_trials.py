@@ -9,7 +9,7 @@ from django.urls import reverse
 from accounts.models import Role
 from registry.models import Alias, DatasetVersion, ModelVersion
 from rlhf.services.constitutions.drafts import save_draft
-from rlhf.services.constitutions.trying import MOST_UNDER_WAY, try_principle
+from rlhf.services.constitutions.trying import MOST_UNDER_WAY, Asked, try_principle
 from rlhf.services.constitutions.wording import wordings_in
 from runs.models import EventKind, Priority, Run, RunState
 from tests.accounts.people import client_of, person
@@ -62,7 +62,7 @@ def version(grace):
 
 
 def start(version, model, user, **other: object) -> Run:
-    given = {"beside": wordings_in(version), "prompt": "Why?", "model": model.artifact, **other}
+    given = {"beside": wordings_in(version), "prompt": "Why?", "asked": Asked(model.artifact), **other}
     return try_principle(version, wordings_in(version)[0], user=user, **given)
 
 
@@ -105,6 +105,33 @@ def test_a_trial_takes_over_what_the_last_one_was_made_with(admin, model, versio
     assert last.inputs.get().artifact == other.artifact
     assert [last.recipe[name] for name in ("critic", "max_new_tokens", "seed")] == ["rules", 40, 7]
     assert last.recipe["temperature"] == last.recipe["critic_temperature"] == 0.2
+
+
+def test_another_model_or_an_endpoint_critiques_and_is_remembered(admin, model, version):
+    other, here = a_model("other", role="policy"), reverse("principle_try", args=HERE)
+    lacking = admin.post(here, {"prompt": "Why?", "critic": "feedback"})
+    assert lacking.status_code == 400 and "Choose the model that criticises and judges." in lacking.content.decode()
+    admin.post(here, {"prompt": "Why?", "model": str(model.pk), "critic": "feedback", "feedback": str(other.pk)})
+    run = Run.objects.get()
+    assert run.recipe["critic"] == "model"
+    assert {one.name: one.artifact for one in run.inputs.all()} == {"model": model.artifact, "feedback": other.artifact}
+    page = shown(admin, run)
+    assert 'value="feedback" selected' in page and f">{other.name}</a>" in page
+    admin.post(here, {"prompt": "And why not?"})
+    assert Run.objects.count() == 2 and set(Run.objects.values_list("inputs__artifact", flat=True)) == {
+        model.artifact_id,
+        other.artifact_id,
+    }
+    told = {"url": "http://127.0.0.1:9/v1", "served": "big", "key_variable": "STEADYHAND_KEY_BIG"}
+    assert "An endpoint needs an address" in admin.post(here, {"prompt": "x", "critic": "endpoint"}).content.decode()
+    admin.post(here, {"prompt": "Why?", "critic": "endpoint", **told})
+    admin.post(here, {"prompt": "And now?"})
+    for run in Run.objects.order_by("-created_at")[:2]:
+        assert run.inputs.count() == 1 and run.recipe["critic"] == "endpoint"
+        assert (
+            run.recipe["endpoint"]["model"] == "big" and run.recipe["endpoint"]["key_variable"] == "STEADYHAND_KEY_BIG"
+        )
+    assert "<bdi>big</bdi>" in shown(admin, run)
 
 
 def test_a_card_of_a_draft_is_tried_in_the_words_that_stand_in_the_form(admin, grace, model):
@@ -182,7 +209,11 @@ def test_examples_come_as_in_a_constitutional_run(grace, model):
         ({"prompt": "a\x00b"}, "invalid", 400),
         ({"model": "nobody"}, "no_input", 404),
         ({"model": "scores"}, "bad_input", 400),
-        ({"critic": "endpoint"}, "invalid", 400),
+        ({"critic": "somebody"}, "invalid", 400),
+        ({"critic": "endpoint"}, "bad_input", 400),
+        ({"critic": "endpoint", "endpoint": {"url": "file:///etc/passwd", "model": "x"}}, "bad_recipe", 400),
+        ({"critic": "endpoint", "endpoint": {"model": "x", "key_variable": "DATABASE_URL"}}, "bad_recipe", 400),
+        ({"feedback": "scores"}, "bad_input", 400),
         ({"seed": -1}, "invalid", 400),
         ({"max_new_tokens": 10**9}, "invalid", 400),
         ({"temperature": 0}, "invalid", 400),
@@ -242,5 +273,10 @@ def test_the_api_tells_a_trial_part_by_part(admin, model, version):
     assert found["critique"] == {"text": "It hits.", "has_ended": False} and found["revision"]["is_kept"]
     assert (found["comparison"]["first"], found["comparison"]["both"], found["model"]) == (0.9, 0.71, "writer")
     assert [one["id"] for one in admin.get(reverse("api_principle_trials", args=HERE)).json()] == [told["id"]]
+    by_another = {"prompt": "Why?", "feedback": a_model("other", role="policy").name}
+    critic = admin.post(reverse("api_principle_trials", args=HERE), by_another, "application/json").json()
+    assert (critic["model"], critic["feedback"]) == ("writer", "other")
+    alone = admin.post(reverse("api_principle_trials", args=HERE), {**by_another, "feedback": None}, "application/json")
+    assert (alone.json()["model"], alone.json()["feedback"]) == ("writer", None)
     page = admin.get(reverse("run", args=[run.pk])).content.decode()
     assert "It hits." in page and HOSTILE not in page

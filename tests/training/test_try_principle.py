@@ -10,6 +10,7 @@ import pytest
 
 from tests.training import constituted as made
 from tests.training import judged, tiny
+from tests.training.endpoint import KEY, serving
 from training import contract
 from training.methods import try_principle
 from training.recipes import harm
@@ -32,7 +33,8 @@ def model(tmp_path_factory):
 def run_of(model, tmp_path_factory):
     def done(*, code=contract.EXIT_DONE, given=model, **changes):
         folder = tmp_path_factory.mktemp("runs") / "run"
-        run_dir = tiny.make_run(folder, "try_principle", RECIPE | changes, {"model": given})
+        inputs = given if isinstance(given, dict) else {"model": given}
+        run_dir = tiny.make_run(folder, "try_principle", RECIPE | changes, inputs)
         assert tiny.finish(run_dir) == code
         return run_dir
 
@@ -85,6 +87,42 @@ def test_a_model_critiques_itself_and_judges_in_both_orders(run_of, tmp_path):
     assert parts_of(
         run_of(given=critic, critic="model", prompt="Say 1.", temperature=1.0, max_new_tokens=12)
     ) == parts_of(run_dir)
+
+
+class Elsewhere(judged.Judge):
+    """Criticises, revises, and prefers the longer reply."""
+
+    def answer(self, body):
+        said = body["messages"][-1]["content"]
+        if "<reply_A>" in said:
+            return super().answer(body)
+        text = "Talk to him, and to all who are with him. Wait. Then go home." if "<criticism>" in said else "It hits."
+        return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 100, "completion_tokens": 10}}  # fmt: skip
+
+
+def test_an_endpoint_critiques_revises_and_judges_and_its_key_is_written_nowhere(run_of, monkeypatch):
+    monkeypatch.setenv("STEADYHAND_KEY_TEST", KEY)
+    with serving(Elsewhere, key=KEY) as server:
+        told = {"url": server.url, "model": "big", "key_variable": "STEADYHAND_KEY_TEST", "price_read": 10_000.0}
+        run_dir = run_of(critic="endpoint", endpoint=told)
+    assert [one.body["model"] for one in server.answered] == ["big"] * 4  # critique, revision, both orders
+    parts = parts_of(run_dir)
+    assert parts["answer"]["text"] == SAID and parts["critique"]["text"] == "It hits."
+    assert parts["revision"]["text"].startswith("Talk to him") and parts["revision"]["kept"]
+    assert len(parts["revision"]["text"]) > len(SAID)
+    assert parts["comparison"]["p"] > 0.5 and not parts["comparison"]["flipped"]
+    metrics = contract.read_manifest(run_dir)["metrics"]
+    assert (metrics["tokens_read"], metrics["tokens_written"]) == (2 * 100 + 2 * 10, 2 * 10 + 2 * 3)
+    assert metrics["cost"] == pytest.approx(2.2)
+    assert not any(KEY.encode() in path.read_bytes() for path in run_dir.rglob("*") if path.is_file())
+
+
+def test_another_model_critiques_and_judges_what_the_first_one_answered(run_of, model, tmp_path):
+    feedback = judged.critic(tmp_path / "model")
+    told = {"critic": "model", "max_new_tokens": 12, "given": {"model": model, "feedback": feedback}}
+    parts, alone = parts_of(run_of(**told)), parts_of(run_of(critic="model", max_new_tokens=12))
+    assert parts["answer"] == alone["answer"] and parts["critique"] != alone["critique"]
 
 
 def test_what_is_not_kept_says_why_and_is_not_compared(run_of):

@@ -40,7 +40,7 @@ def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, ConstitutionalRecipe)
     if lacking := recipe.lacks(context.spec.inputs):
-        raise Failure("no_input", lacking)
+        raise Failure("no_input", lacking.sentence)
     principles = constitution.read(context.input("constitution"))
     chains = written.plan(context, recipe)
     revised = [chain for chain in chains if chain.kind == "revised"]

@@ -32,7 +32,7 @@ def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, CurateRecipe)
     if lacking := recipe.lacks(context.spec.inputs):
-        raise Failure("no_input", lacking)
+        raise Failure("no_input", lacking.sentence)
     if recipe.language:
         refuse_unknown(recipe.language.keep)
     overlap = read_against(context, recipe.decontamination or Decontamination())

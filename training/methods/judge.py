@@ -48,7 +48,7 @@ def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, JudgeRecipe)
     if lack := recipe.lacks(context.spec.inputs):
-        raise Failure("no_critic", lack, advice="Change the recipe or the inputs.")
+        raise Failure("no_critic", lack.sentence, advice="Change the recipe or the inputs.")
     pairs = plan(context, recipe)
     more: dict[str, float] = {}
     if recipe.critic == "model":

@@ -4,8 +4,7 @@ It is a round of `constitutional` whose principle is not drawn but told, and a q
 same requests, the same cleaning, both orders. Each part is told as a sample as soon as it is there, and the report has them
 all. Everything follows from the seeds, and each part is kept, so a trial that was killed ends in the texts of one left alone.
 
-Where it departs from them: there is no endpoint, which would be paid for each time that somebody is curious; and a model with
-virtual tokens is not asked which is better, as it is not in `judge`.
+Where it departs from them: a model with virtual tokens is not asked which is better, as it is not in `judge`.
 """
 
 from __future__ import annotations
@@ -18,11 +17,13 @@ from training import contract
 from training.context import RunContext
 from training.contract import Failure
 from training.mechanics.constitutional.chains import Chain
-from training.mechanics.constitutional.critics import Critic, ModelCritic
+from training.mechanics.constitutional.critics import Critic, EndpointCritic, ModelCritic, endpoint_critic
 from training.mechanics.constitutional.principles import Example, Principle
 from training.mechanics.constitutional.rounds import asked_of, asks_for, put, reply_in, respond
 from training.mechanics.constitutional.rules import RulesCritic
 from training.mechanics.generation import sampling
+from training.mechanics.generation.journal import Journal
+from training.mechanics.judging import by_endpoint
 from training.mechanics.judging.asking import messages_of
 from training.mechanics.judging.by_rules import by_rules
 from training.mechanics.judging.letters import LetterReader, written
@@ -42,7 +43,7 @@ def run(context: RunContext) -> dict[str, Any]:
     recipe = context.recipe
     assert isinstance(recipe, TryPrincipleRecipe)
     if lacking := recipe.lacks(context.spec.inputs):
-        raise Failure("no_principle", lacking)
+        raise Failure("no_principle", lacking.sentence)
     round_recipe, principles = as_round(recipe), principles_of(recipe)
     chain = chain_of(context, recipe)
     parts: dict[str, dict[str, Any]] = {}
@@ -51,13 +52,20 @@ def run(context: RunContext) -> dict[str, Any]:
         parts[part] = {"text": text, **more}
         context.sample(STEPS.index(part), prompt=recipe.prompt, text=text, part=part, **more)
 
+    critic: Critic | None = RulesCritic() if recipe.critic == "rules" else None
+    if recipe.critic == "endpoint":
+        critic = endpoint_critic(context, round_recipe)  # a key that is missing is told before a model is loaded
     asked = asked_of(context, round_recipe, "model")
     respond(asked, [chain])
     before = harm.harmfulness(chain.response)
     tell("answer", chain.response, ended=chain.ended, harmfulness=before)
     context.metric(0, harmfulness=before, words=len(chain.response.split()))
 
-    critic: Critic = asked if recipe.critic == "model" else RulesCritic()
+    if critic is None:
+        if context.has_input("feedback"):
+            del asked  # before the next one is loaded
+            asked = asked_of(context, round_recipe, "feedback")
+        critic = asked
     given: dict[str, Any] = {"drawn": principles[:1], "principles": principles, "examples": len(recipe.examples)}
     [said] = put(context, round_recipe, critic, asks_for("critique", [chain], 1, **given), "critique")
     tell("critique", said["text"], ended=said["ended"], is_too_long=said["is_too_long"])
@@ -74,21 +82,25 @@ def run(context: RunContext) -> dict[str, Any]:
     figures: dict[str, Any] = {"kept": step.kept, "harmfulness_before": before, "harmfulness_after": after}
     if step.kept and recipe.comparison.strip():
         pair = pair_of(recipe, chain, principles[0])
-        told = by_rules(chain.text, chain.response, steepness=JudgeRecipe().steepness)
-        odds = told if recipe.critic == "rules" else judged(context, asked, pair)
+        odds = judged(context, recipe, critic, pair)
         if odds is not None:
             found = verdict(odds, JudgeRecipe())
             tell("comparison", in_words(found), ab=logistic(odds.ab), ba=logistic(odds.ba), p=found.p,
                  flipped=found.flipped, abstained=found.abstained)  # fmt: skip
             figures |= {"revision_preferred": found.p, "flipped": found.flipped}
-    report = {"recipe": recipe.model_dump(mode="json"), "model": context.input("model").name, "parts": parts}
+    if isinstance(critic, EndpointCritic) and recipe.endpoint is not None:
+        answers = Journal(context.checkpoints / "answers.jsonl")  # of the critic and of the judge alike
+        figures |= answers.charged(recipe.endpoint)
+    told = {name: context.input(name).name for name in ("model", "feedback") if context.has_input(name)}
+    report = {"recipe": recipe.model_dump(mode="json"), **told, "parts": parts}
     contract.write_atomically(context.output / "report.json", json.dumps(report, indent=1, sort_keys=True))
     return figures
 
 
 def as_round(recipe: TryPrincipleRecipe) -> ConstitutionalRecipe:
     return ConstitutionalRecipe(
-        rounds=1, critic=recipe.critic, temperature=recipe.temperature, max_new_tokens=recipe.max_new_tokens,
+        rounds=1, critic=recipe.critic, endpoint=recipe.endpoint,
+        temperature=recipe.temperature, max_new_tokens=recipe.max_new_tokens,
         critic_temperature=recipe.critic_temperature, critique_tokens=recipe.critique_tokens, batch_size=1, bf16=recipe.bf16,
     )  # fmt: skip
 
@@ -124,8 +136,18 @@ def pair_of(recipe: TryPrincipleRecipe, chain: Chain, principle: Principle) -> P
     return Pair("prompt", (("user", recipe.prompt),), revision, answer, principle)
 
 
-def judged(context: RunContext, asked: ModelCritic, pair: Pair) -> Told | None:
-    """As the model answers in either order; none where it can't be asked, which is told as a warning."""
+def judged(context: RunContext, recipe: TryPrincipleRecipe, critic: Critic, pair: Pair) -> Told | None:
+    """By the one who critiqued, in either order; none where it can't be asked, which is told as a warning."""
+    if isinstance(critic, ModelCritic):
+        return judged_by_model(context, critic, pair)
+    if isinstance(critic, EndpointCritic):
+        asking = JudgeRecipe(critic="endpoint", endpoint=recipe.endpoint, seed=recipe.seed)
+        [(_, told)], _ = by_endpoint.judge(context, asking, [pair])
+        return told
+    return by_rules(pair.first.text, pair.second.text, steepness=JudgeRecipe().steepness)
+
+
+def judged_by_model(context: RunContext, asked: ModelCritic, pair: Pair) -> Told | None:
     trunk, virtual = split(asked.model)
     if virtual is not None:
         context.warn("not_compared", "A model with virtual tokens is not asked which of two replies is better.")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 OutputKind = Literal["model", "tokenizer", "dataset", "report"]
 
 SAME_ROLE = "same"  # as the input called "model" has it
+
+
+class Lack(NamedTuple):
+    """What is missing, as a sentence, and the input or the field that would fill it."""
+
+    sentence: str
+    field: str
 
 
 class Recipe(BaseModel):
@@ -34,9 +41,9 @@ class Recipe(BaseModel):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Named sets of fields: "tiny" runs in seconds on a model of 0.1M parameters, "demo" in minutes on 2 cores."""
 
-    def lacks(self, inputs: Collection[str]) -> str:
-        """What a run of this recipe with inputs of these names would lack, optional ones considered: a sentence, or ""."""
-        return ""
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
+        """What a run of this recipe with inputs of these names would lack, optional ones considered."""
+        return None
 
     @classmethod
     def role_of(cls, recipe: Mapping[str, Any]) -> str:

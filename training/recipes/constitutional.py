@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from training.recipes.ask import Paced
-from training.recipes.base import OutputKind, Recipe
+from training.recipes.base import Lack, OutputKind, Recipe
 
 NO_ENDPOINT = "The critic is an endpoint, and none is told: fill in its address and model."
 NO_SCORES = "Texts are to be scored by a reward model: choose one as the input reward."
@@ -79,9 +79,9 @@ class ConstitutionalRecipe(Recipe):
         0, ge=0, description="Of answers, critiques, revisions and of which principle is drawn, whatever the batch."
     )
 
-    def lacks(self, inputs: Collection[str]) -> str:
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
         if self.critic == "endpoint" and self.rounds and (self.endpoint is None or not self.endpoint.model):
-            return NO_ENDPOINT
+            return Lack(NO_ENDPOINT, "endpoint")
         if self.score == "reward" and "reward" not in inputs:
-            return NO_SCORES
-        return NO_HELPFUL if self.helpful_share and "helpful" not in inputs else ""
+            return Lack(NO_SCORES, "reward")
+        return Lack(NO_HELPFUL, "helpful") if self.helpful_share and "helpful" not in inputs else None

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from training.recipes.base import OutputKind, Recipe
+from training.recipes.base import Lack, OutputKind, Recipe
+
+NOT_ONE = "Give one dataset, of the kind that is to be curated: a corpus or instructions."
 
 
 class Step(BaseModel):
@@ -155,7 +157,7 @@ class CurateRecipe(Recipe):
             raise ValueError("min_words must not be above max_words")
         return self
 
-    def lacks(self, inputs: Collection[str]) -> str:
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
         if {"corpus", "instructions"} & set(inputs) != {self.kind_of_dataset}:
-            return "Give one dataset, of the kind that is to be curated: a corpus or instructions."
-        return ""
+            return Lack(NOT_ONE, self.kind_of_dataset)
+        return None

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from training.recipes.ask import Paced
-from training.recipes.base import OutputKind, Recipe
+from training.recipes.base import Lack, OutputKind, Recipe
 from training.recipes.constitutional import NO_ENDPOINT
 
 NO_MODEL = "The critic is a model: choose one as the input model."
@@ -73,9 +73,9 @@ class JudgeRecipe(Recipe):
             raise ValueError("abstain reaches over clamp_high: every pair would be left to people")
         return self
 
-    def lacks(self, inputs: Collection[str]) -> str:
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
         if self.critic == "model" and "model" not in inputs:
-            return NO_MODEL
+            return Lack(NO_MODEL, "model")
         if self.critic == "endpoint" and (self.endpoint is None or not self.endpoint.model):
-            return NO_ENDPOINT
-        return ""
+            return Lack(NO_ENDPOINT, "endpoint")
+        return None

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from training.recipes.base import OutputKind, Recipe
+from training.recipes.base import Lack, OutputKind, Recipe
 
 MODELS = ("model", "model_2", "model_3", "model_4")
 SETS = ("corpus", "instructions", "labelled")
 ANY = "model|model:task"
+NO_SET = "Choose a set to measure on: a corpus, instructions or labelled texts."
 
 
 class MeasureRecipe(Recipe):
@@ -40,7 +41,7 @@ class MeasureRecipe(Recipe):
     bf16: bool = Field(True, description="bfloat16 weights.")
     seed: int = Field(0, ge=0, description="Of answers and of the bootstrap.")
 
-    def lacks(self, inputs: Collection[str]) -> str:
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
         if not set(inputs) & set(SETS):
-            return "Choose a set to measure on: a corpus, instructions or labelled texts."
-        return ""
+            return Lack(NO_SET, SETS[0])
+        return None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from training.recipes.base import OutputKind, Recipe
+from training.recipes.base import Lack, OutputKind, Recipe
 from training.recipes.lora import LoRA
 from training.recipes.vllm import Vllm
 
@@ -70,8 +70,8 @@ class OnlineRecipe(Recipe):
     bf16: bool = Field(True, description="bfloat16 base weights and autocast.")
     seed: int = Field(0, ge=0, description="Of sampling and of the order of the data.")
 
-    def lacks(self, inputs: Collection[str]) -> str:
-        return "" if self.votes or "reward" in inputs else NO_REWARD
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
+        return None if self.votes or "reward" in inputs else Lack(NO_REWARD, "reward")
 
     @model_validator(mode="after")
     def parts_divide_the_batch(self) -> Self:

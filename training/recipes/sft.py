@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from training.recipes.base import OutputKind, Recipe
+from training.recipes.base import Lack, OutputKind, Recipe
 from training.recipes.lora import LoRA
 from training.recipes.parallel import Parallel
 
@@ -110,8 +110,8 @@ class SftRecipe(Recipe):
     def is_virtual(self) -> bool:
         return self.adapter in ("prompt", "prefix")
 
-    def lacks(self, inputs: Collection[str]) -> str:
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
         count = sum(name.startswith("instructions") for name in inputs)
         if self.weights and count and len(self.weights) != count:
-            return NOT_ONE_EACH
-        return ""
+            return Lack(NOT_ONE_EACH, "weights")
+        return None

@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.recipes.base import OutputKind, Recipe
+from training.recipes.ask import Paced
+from training.recipes.base import Lack, OutputKind, Recipe
+from training.recipes.constitutional import NO_ENDPOINT
 
 NO_PROMPT = "There is nothing to answer yet: write a prompt."
 NO_REQUESTS = "A principle is tried by its critique request and its revision request: write both."
@@ -30,7 +32,7 @@ class TryPrincipleRecipe(Recipe):
     summary: ClassVar[str] = (
         "Try one principle on one prompt: the answer, its critique, its revision, and which is better."
     )
-    inputs: ClassVar[dict[str, str]] = {"model": "model"}
+    inputs: ClassVar[dict[str, str]] = {"model": "model", "feedback?": "model"}
     output: ClassVar[OutputKind] = "report"
     no_estimate: ClassVar[str] = "A trial is a few texts long: an estimate would take as long."
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -48,9 +50,11 @@ class TryPrincipleRecipe(Recipe):
         description="Question: which of two replies is the better one; empty asks for no judgement.",
     )
     examples: tuple[Shown, ...] = Field((), max_length=8, description="Examples before each request.")
-    critic: Literal["model", "rules"] = Field(
-        "model", description="Who critiques, revises and judges: the model itself, or a list of words, for tests."
+    critic: Literal["model", "endpoint", "rules"] = Field(
+        "model",
+        description="Who critiques, revises, judges: the model (or the input feedback), an endpoint, or a list of words.",
     )
+    endpoint: Paced | None = Field(None, description="The endpoint, where the critic is one.")
     temperature: float = Field(1.0, gt=0, le=2, description="Of the answer.")
     max_new_tokens: int = Field(
         128, ge=1, le=2048, description="An answer or a revision is cut here if it has not ended."
@@ -60,7 +64,12 @@ class TryPrincipleRecipe(Recipe):
     bf16: bool = Field(True, description="bfloat16 weights.")
     seed: int = Field(0, ge=0, description="Of the texts: with the same one, what differs comes from the words.")
 
-    def lacks(self, inputs: Collection[str]) -> str:
+    def lacks(self, inputs: Collection[str]) -> Lack | None:
         if not self.prompt.strip():
-            return NO_PROMPT
-        return "" if self.critique.strip() and self.revision.strip() else NO_REQUESTS
+            return Lack(NO_PROMPT, "prompt")
+        for field in ("critique", "revision"):
+            if not getattr(self, field).strip():
+                return Lack(NO_REQUESTS, field)
+        if self.critic == "endpoint" and (self.endpoint is None or not self.endpoint.model):
+            return Lack(NO_ENDPOINT, "endpoint")
+        return None

@@ -55,9 +55,7 @@ def start_run(
     checked = check_recipe(method, recipe, preset=preset)
     check_inputs(type(checked), inputs)
     if lack := checked.lacks(inputs):
-        if "reward?" in checked.inputs:
-            raise NoReward(said(lack), field="reward")
-        raise BadInput(said(lack), field=next(iter(checked.inputs)).removesuffix("?"))
+        raise (NoReward if lack.field == "reward" else BadInput)(said(lack.sentence), field=lack.field)
     fields = checked.model_dump(mode="json")
     context = checked_context(fields, context or {})
     with transaction.atomic():

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils.translation import gettext, ngettext
 
 from accounts.errors import Conflict, UserError
 from accounts.models import User
 from accounts.numbers import whole
 from annotation.services.texts import complaint_about
-from registry.models import SILENT, Alias, ModelVersion
+from registry.models import SILENT, Alias, Artifact, ModelVersion
 from rlhf.models import ConstitutionVersion
 from rlhf.services.constitutions.wording import Example, Wording, tidy
 from rlhf.services.rounds import CURRENT
@@ -28,12 +29,9 @@ METHOD = "try_principle"
 LONGEST_PROMPT = 8_000
 MOST_UNDER_WAY = 4  # trials of one person: others wait for workers, too
 EXAMPLES: int = ConstitutionalRecipe.model_fields["examples"].default
-SETTINGS = (
-    "critic",
-    "max_new_tokens",
-    "temperature",
-    "seed",
-)  # what a person's next trial takes over from her last one
+# What a person's next trial takes over from her last one.
+SETTINGS = ("critic", "endpoint", "max_new_tokens", "temperature", "seed")
+DEFAULTS = {name: TryPrincipleRecipe.model_fields[name].default for name in SETTINGS}
 
 
 class BadTrial(UserError):
@@ -48,21 +46,34 @@ class TooManyTrials(Conflict):
     code = "too_many_trials"
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who answers; who critiques and judges, where that is another model; and the recipe's `SETTINGS`."""
+
+    model: Given | None
+    feedback: Given | None = None
+    settings: dict[str, Any] = field(default_factory=DEFAULTS.copy)
+
+    @property
+    def inputs(self) -> dict[str, Given]:
+        given = {"model": self.model, "feedback": self.feedback if self.settings["critic"] == "model" else None}
+        return {name: one for name, one in given.items() if one is not None}
+
+
 def try_principle(
-    version: ConstitutionVersion, wording: Wording, *, beside: Sequence[Wording], prompt: str, model: Given | None,
-    user: User, settings: dict[str, Any] | None = None,
-) -> Run:  # fmt: skip
+    version: ConstitutionVersion, wording: Wording, *, beside: Sequence[Wording], prompt: str, asked: Asked, user: User
+) -> Run:
     """Starts a trial of `wording`, which stands in `version` or in the form of its draft. No dataset is made for it.
 
     Examples come before the requests as in a constitutional run: the principle's own, then those of the others `beside` it.
     Raises `BadTrial`, `NoModel`, `TooManyTrials`, and what `start_run` does.
     """
-    if model is None:
+    if asked.model is None:
         raise NoModel(gettext("Choose the model that is to answer."), field="model")
     text = checked_prompt(prompt)
     recipe = {
         "prompt": text, "principle": wording.id, "critique": wording.critique, "revision": wording.revision,
-        "comparison": wording.comparison, "examples": list(islice(examples_of(wording, beside), EXAMPLES)), **(settings or {}),
+        "comparison": wording.comparison, "examples": list(islice(examples_of(wording, beside), EXAMPLES)), **asked.settings,
     }  # fmt: skip
     recipe["critic_temperature"] = recipe.get("temperature", 1.0)  # one for all that is written
     context = {"version": str(version.pk), "principle": wording.id}
@@ -79,7 +90,7 @@ def try_principle(
             )
             raise TooManyTrials(told % {"num": under_way})
         return start_run(
-            METHOD, recipe=recipe, inputs={"model": model}, user=user, title=f"A trial of \u201c{wording.id}\u201d",
+            METHOD, recipe=recipe, inputs=asked.inputs, user=user, title=f"A trial of \u201c{wording.id}\u201d",
             priority=Priority.PEOPLE_WAIT, context=context,
         )  # fmt: skip
 
@@ -125,12 +136,20 @@ def default_model() -> ModelVersion | None:
     return current.model if current is not None else writers().select_related("artifact").first()
 
 
-def last_settings(user: User) -> tuple[ModelVersion | None, dict[str, Any]]:
-    """The model and the settings of her last trial, whichever principle it was of."""
-    fields = TryPrincipleRecipe.model_fields
-    settings = {name: fields[name].default for name in SETTINGS}
+def last_asked(user: User) -> Asked:
+    """As in her last trial, whichever principle it was of; else the default model, which critiques itself."""
     last = Run.objects.filter(method=METHOD, created_by=user).order_by("-created_at", "-pk").first()
-    if last is None:
-        return default_model(), settings
-    model = ModelVersion.objects.filter(artifact__used_by__run=last).select_related("artifact").first()
-    return model or default_model(), settings | {name: last.recipe[name] for name in SETTINGS if name in last.recipe}
+    given = models_of(last) if last is not None else {}
+    settings = {name: last.recipe[name] for name in SETTINGS if name in last.recipe} if last is not None else {}
+    model, feedback = given.get("model") or default_model(), given.get("feedback")
+    return Asked(artifact_of(model), artifact_of(feedback), DEFAULTS | settings)
+
+
+def artifact_of(model: ModelVersion | None) -> Artifact | None:
+    return None if model is None else model.artifact
+
+
+def models_of(trial: Run) -> dict[str, ModelVersion]:
+    """By the name of the input."""
+    found = ModelVersion.objects.filter(artifact__used_by__run=trial).select_related("artifact")
+    return {model.place: model for model in found.annotate(place=F("artifact__used_by__name"))}
