@@ -7,8 +7,9 @@ taught, the reference of the Python language that comes with Python (`pydoc_data
 how often they are read, HELD_OUT bounds those that are measured, TEXTS the general ones, SIDES names the adapters; OUT keeps
 what was run in a folder.
 
-Each side has one learning rate, of the size that its authors use, and is not tuned further. `ratio` is what LoRA's held-out
-loss falls, over what that of all weights does.
+Each side has one learning rate, of the size that its authors use, and is not tuned further; RATE is another one, BATCH another
+size of batches. VALIDATE=1 measures on conversations of the training split that were not learned, to choose such things by.
+`ratio` is what LoRA's held-out loss falls, over what that of all weights does.
 """
 
 from __future__ import annotations
@@ -37,10 +38,19 @@ HELD_OUT = int(os.environ.get("HELD_OUT", "24" if pairs.TINY else "120"))
 TEXTS = int(os.environ.get("TEXTS", "4" if pairs.TINY else "24"))
 CUT = 2000  # characters of a general text
 
+VALIDATE = os.environ.get("VALIDATE") == "1"
 RATES = {"none": 1e-4, "lora": 5e-4, "qlora": 5e-4, "prompt": 1e-2, "prefix": 1e-2}
+if told := os.environ.get("RATE"):
+    RATES = dict.fromkeys(RATES, float(told))
 TITLES = {"none": "all weights", "lora": "LoRA", "qlora": "QLoRA", "prompt": "prompt", "prefix": "prefix"}
 EPOCHS = float(os.environ.get("EPOCHS", "1"))
-TRAINED = {"epochs": EPOCHS, "batch_size": 16, "max_length": 256, "eval_every": 10_000, "bf16": True}
+TRAINED = {
+    "epochs": EPOCHS,
+    "batch_size": int(os.environ.get("BATCH", "16")),
+    "max_length": 256,
+    "eval_every": 10_000,
+    "bf16": True,
+}
 MEASURED = {"rows": max(HELD_OUT, TEXTS), "max_length": 512, "max_new_tokens": 64, "batch_size": 16, "bf16": True}
 COLUMNS = (
     "trained", "minutes", "cpu min", "peak GiB", "held-out loss", "change", "ROUGE-L", "exact", "ended", "general, bits a byte",
@@ -74,17 +84,17 @@ def main() -> None:
     line = {
         "bench": "tradeoff", "ratio": ratio,
         "at_least": 0.5, "machine": bench.machine(), "torch": torch.__version__, "tiny": pairs.TINY, "talks": TALKS,
-        "held_out": HELD_OUT, "texts": TEXTS, "rates": RATES, "minutes": round((time.monotonic() - began) / 60, 1),
-        "sides": told,
+        "held_out": HELD_OUT, "validated": VALIDATE, "texts": TEXTS, "rates": RATES,
+        "minutes": round((time.monotonic() - began) / 60, 1), "sides": told,
     }  # fmt: skip
     print(json.dumps(line))
 
 
 def compare(folder: Path) -> list[Side]:
     base = pairs.home_of_model(folder / "model")
-    talks = dataset(
-        folder / "talks", list(instructions.rows("train"))[:TALKS], list(instructions.rows("test"))[:HELD_OUT]
-    )
+    given = list(instructions.rows("train"))
+    held_out = given[TALKS:] if VALIDATE else list(instructions.rows("test"))
+    talks = dataset(folder / "talks", given[:TALKS], held_out[:HELD_OUT])
     general = dataset(folder / "general", [], general_texts())
     tuned = {adapter: tune(folder / f"sft-{adapter}", adapter, base, talks) for adapter in adapters()}
     return measured(folder, base, tuned, {"instructions": talks, "corpus": general})

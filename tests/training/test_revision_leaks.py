@@ -89,6 +89,12 @@ def test_what_is_said_about_a_revision_is_cut_and_the_reply_stays_as_it_is(text,
     assert (found.text, found.why) == (text.strip(), "")
 
 
+def test_a_quotation_that_the_reply_did_not_open_ends_it():
+    assert clean("Talk to him.</response>\n\nNow he is calm.", before="Hit him.").text == "Talk to him."
+    xml = "Send <response>ok</response> and wait."
+    assert clean(xml, before="Hit him.").text == xml
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
@@ -123,6 +129,9 @@ SHOWN = "Before the contract: four days without sleep are a great weight. Call s
         ("I see. Before the contract: FOUR days without\nsleep are a great weight. Take the bus.", "example"),
         ("Call somebody.", ""),  # anybody says so
         ("Four days without sleep are much.", ""),
+        # Much of it in an example's words, though no sentence of it.
+        ("Well, before the contract four days without sleep are a great worry to him and to you. Rest.", "example"),
+        ("Four days without sleep are a great deal. " + "Nobody can drive a car then, so ask for a lift. " * 3, ""),
     ],
 )
 def test_a_whole_sentence_of_an_example_is_no_revision(answer, why):

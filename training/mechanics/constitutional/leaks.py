@@ -55,6 +55,8 @@ THOUGHT = re.compile(r"\A\s*<(think|thinking)>.*?(?:</\1>|\Z)", re.I | re.S)
 # Our own quotation, begun by the critic itself: the reply is what stands in it, and nothing behind its end is.
 OPENED = re.compile(r"\A.*?<reply>\s*", re.I | re.S)
 CLOSED = re.compile(rf"\s*<(?:/(?:{'|'.join(MARKS)})|conversation|criticism)>.*\Z", re.I | re.S)
+# The same under another name, which the reply itself did not open.
+UNOPENED = re.compile(r"\s*</(?P<name>response|answer|revision)>.*\Z", re.I | re.S)
 LABEL = re.compile(r"\A\s*[*_]{0,2}assistant[*_]{0,2}\s*:[*_]{0,2}\s+", re.I)
 # Case counts, and so does the beginning of a line: "Human: ..." is a turn, "the human: a study" is none.
 TURN = re.compile(
@@ -68,6 +70,10 @@ STILL = re.compile(
 )
 LONG_ENOUGH = 24  # characters of a request that are no accident in a reply
 LONG_SENTENCE = 48  # characters of an example's sentence that are none, either
+RUN = 5  # words in a row that an example has, too, are its words ...
+MOST_BORROWED = 0.25  # ... of which a reply may have so large a share
+FEW = 10  # ... or fewer than so many
+WORD = re.compile(r"[\w']+")
 SENTENCES = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -116,6 +122,12 @@ def stripped(answer: str, *, before: str = "") -> str:
             text = without(cut, text).strip()
         if (turn := TURN.search(text)) and not TURN.search(before):
             text = text[: turn.start()].strip()
+        if (
+            (end := UNOPENED.search(text))
+            and f"<{end['name']}" not in text[: end.start()]
+            and not UNOPENED.search(before)
+        ):
+            text = text[: end.start()].strip()
     return text
 
 
@@ -126,10 +138,27 @@ def is_echo(text: str, *, request: str, asked: str, critique: str) -> bool:
 
 
 def is_copied(text: str, examples: Iterable[str], *, before: str) -> bool:
-    """Whether a whole sentence of an example is in it, which small models like better than to write one of their own."""
-    said, known = plain(text), plain(before)
-    sentences = (plain(sentence) for example in examples for sentence in SENTENCES.split(example))
-    return any(len(one) >= LONG_SENTENCE and one in said and one not in known for one in sentences)
+    """Whether a whole sentence of an example is in it, or much of it is in an example's words, which small models like better
+    than to write their own."""
+    said, known, given = plain(text), plain(before), list(examples)
+    sentences = (plain(sentence) for example in given for sentence in SENTENCES.split(example))
+    if any(len(one) >= LONG_SENTENCE and one in said and one not in known for one in sentences):
+        return True
+    borrowed, num = num_borrowed(text, given, before=before)
+    return borrowed >= FEW and borrowed >= MOST_BORROWED * num
+
+
+def num_borrowed(text: str, examples: Iterable[str], *, before: str) -> tuple[int, int]:
+    """How many words of it stand in runs that an example has, and nothing before it had; and how many words it has."""
+    runs = {run for example in examples for run in runs_of(example)} - set(runs_of(before))
+    found = runs_of(text)
+    places = {place + i for place, run in enumerate(found) if run in runs for i in range(RUN)}
+    return len(places), len(found) + RUN - 1
+
+
+def runs_of(text: str) -> list[tuple[str, ...]]:
+    words = WORD.findall(straight(text).casefold())
+    return [tuple(words[i : i + RUN]) for i in range(len(words) - RUN + 1)]
 
 
 def without(pattern: re.Pattern[str], text: str) -> str:
