@@ -33,6 +33,7 @@ class TryForm(EndpointForm):
     critic = forms.ChoiceField(label=_("Who critiques"), choices=CRITICS)
     feedback = forms.ModelChoiceField(
         label=_("The other model"), queryset=ModelVersion.objects.none(), required=False, empty_label=_("choose a model"),
+        help_text=_("Where another one critiques and judges."),
     )  # fmt: skip
     max_new_tokens = forms.IntegerField(
         label=_("Tokens at most"), min_value=1, max_value=2048, help_text=_("Of the answer and of the revision.")
