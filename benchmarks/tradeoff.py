@@ -3,9 +3,9 @@
 `make bench-tradeoff`; with TINY=1 on a model of two layers, to see that it runs. Every row of the table is an `sft` run of
 the real program on SmolLM2-135M-Instruct with the demo's questions and answers about the State of the Union addresses, and
 `measure` runs set the models beside the one before: on conversations about held-out addresses, and on what none of them was
-taught, the reference of the Python language that comes with Python (`pydoc_data`). TALKS bounds the conversations, EPOCHS is
-how often they are read, HELD_OUT bounds those that are measured, TEXTS the general ones, SIDES names the adapters; OUT keeps
-what was run in a folder.
+taught, the reference of the Python language that comes with Python (`pydoc_data`). TALKS bounds the conversations, PER_ADDRESS
+those about one address, EPOCHS is how often they are read, HELD_OUT bounds those that are measured, TEXTS the general ones, SIDES
+names the adapters; OUT keeps what was run in a folder.
 
 Each side has one learning rate, of the size that its authors use, and is not tuned further; RATE is another one, BATCH another
 size of batches. VALIDATE=1 measures on conversations of the training split that were not learned, to choose such things by.
@@ -38,6 +38,7 @@ HELD_OUT = int(os.environ.get("HELD_OUT", "24" if pairs.TINY else "120"))
 TEXTS = int(os.environ.get("TEXTS", "4" if pairs.TINY else "24"))
 CUT = 2000  # characters of a general text
 
+PER_ADDRESS = int(os.environ.get("PER_ADDRESS", instructions.PER_ADDRESS))
 VALIDATE = os.environ.get("VALIDATE") == "1"
 RATES = {"none": 1e-4, "lora": 5e-4, "qlora": 5e-4, "prompt": 1e-2, "prefix": 1e-2}
 if told := os.environ.get("RATE"):
@@ -92,7 +93,7 @@ def main() -> None:
 
 def compare(folder: Path) -> list[Side]:
     base = pairs.home_of_model(folder / "model")
-    given = list(instructions.rows("train"))
+    given = list(instructions.rows("train", per_address=PER_ADDRESS))
     held_out = given[TALKS:] if VALIDATE else list(instructions.rows("test"))
     talks = dataset(folder / "talks", given[:TALKS], held_out[:HELD_OUT])
     general = dataset(folder / "general", [], general_texts())

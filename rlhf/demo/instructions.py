@@ -51,10 +51,10 @@ TOPICS = {
 }
 
 
-def rows(split: Split) -> Iterator[dict[str, Any]]:
+def rows(split: Split, *, per_address: int = PER_ADDRESS) -> Iterator[dict[str, Any]]:
     """Instruction rows {id, messages}; no opening question occurs twice, in one split or in both; order by hash."""
     found: list[dict[str, Any]] = [
-        {"id": identity(talk), "messages": talk} for where, talk in all_talks() if where == split
+        {"id": identity(talk), "messages": talk} for where, talk in all_talks(per_address) if where == split
     ]
     yield from sorted(found, key=itemgetter("id"))
 
@@ -65,17 +65,17 @@ def identity(talk: Talk) -> str:
 
 
 @cache
-def all_talks() -> tuple[tuple[Split, Talk], ...]:
+def all_talks(per_address: int) -> tuple[tuple[Split, Talk], ...]:
     """Of both splits at once: which of two equal questions stays must not depend on which split is asked for."""
     found: dict[str, tuple[Split, Talk]] = {}
     for address in addresses():
-        for talk in talks(address):
+        for talk in talks(address, most=per_address):
             found.setdefault(talk[0]["content"], (address.split, talk))
     return tuple(found.values())
 
 
-def talks(address: Address) -> list[Talk]:
-    """At most `PER_ADDRESS` conversations about one address, the same ones each time."""
+def talks(address: Address, *, most: int) -> list[Talk]:
+    """At most `most` conversations about one address, the same ones each time."""
     lot = random.Random(address.key)
     text = sentences(address.text)
     made = [
@@ -84,7 +84,7 @@ def talks(address: Address) -> list[Talk]:
         *continued(text, lot=lot),
         *quoted(address, text, lot=lot),
     ]
-    return lot.sample(made, min(PER_ADDRESS, len(made)))
+    return lot.sample(made, min(most, len(made)))
 
 
 Paragraphs = list[list[str]]
