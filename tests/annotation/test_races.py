@@ -19,6 +19,8 @@ import pytest
 from tests.annotation.arrange import a_file, a_row
 from tests.servers import free_port, postgres
 
+pytestmark = pytest.mark.slow(seconds=2)  # each: all of them wait for one crowd on either database
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -150,7 +152,6 @@ def test_with_skips_and_rankings_at_once_everybody_is_given_all_that_she_may_ran
     assert scene["held"] == 3
 
 
-@pytest.mark.slow
 def test_simulated_raters_rank_an_imported_campaign_over_http(site, tmp_path):
     path = a_file(tmp_path / "r.jsonl", *(a_row(n) for n in range(6)))
     made = site.manage("import_rankings", str(path), "--campaign", "Theirs", "--overlap", "2", "--open")
@@ -163,7 +164,6 @@ def test_simulated_raters_rank_an_imported_campaign_over_http(site, tmp_path):
     assert frozen["comparisons"] == 12 * 3
 
 
-@pytest.mark.slow
 def test_simulated_raters_may_come_to_a_server_that_runs(site, tmp_path):
     path = a_file(tmp_path / "r.jsonl", *(a_row(n) for n in range(10, 13)))
     site.manage("import_rankings", str(path), "--campaign", "Served", "--open")

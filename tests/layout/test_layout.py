@@ -30,6 +30,7 @@ def test_every_folder_of_tests_is_a_package(folder):
     assert (folder / "__init__.py").exists()
 
 
+@pytest.mark.slow(seconds=7)
 @pytest.mark.parametrize("entry", ["config.asgi", "config.celery", "training.recipes", "training.contract"])
 def test_no_django_process_loads_torch(entry, tmp_path):
     program = (

@@ -72,6 +72,7 @@ def test_without_the_package_a_sentence_says_what_to_install(monkeypatch):
 # The lessons
 
 
+@pytest.mark.slow(seconds=4)
 @addresses
 def test_lessons_are_short_end_properly_and_are_taken_from_the_addresses():
     rows = list(instructions.rows("train"))

@@ -48,6 +48,7 @@ def options(folder: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
+@pytest.mark.slow(seconds=3)
 def test_four_writers_and_three_readers_lose_and_double_nothing(tmp_path):
     def start(role: str, name: str) -> subprocess.Popen[str]:
         arguments = [str(ROOT / "platform"), json.dumps(options(tmp_path)), role, "150", name]

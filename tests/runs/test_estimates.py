@@ -66,6 +66,7 @@ def done(run: Run, **changes: object) -> Run:
     return Run.objects.get(pk=run.pk)
 
 
+@pytest.mark.slow(seconds=6)
 def test_a_probe_tells_what_the_run_would_take_and_makes_nothing(admin, ada, settings, trainer, tmp_path):
     from tests.training.tiny import tokenizer  # torch takes seconds that the rest of this file need not wait
 

@@ -107,6 +107,7 @@ def trial(lot: random.Random, chances: list[float], *, each: int = 4) -> int | N
     return None
 
 
+@pytest.mark.slow(seconds=2)
 def test_of_runs_that_people_like_no_less_few_are_ended_however_often_one_looks():
     lot = random.Random(0)
     ended = sum(trial(lot, [0.5] * 30) is not None for _ in range(300))

@@ -135,6 +135,7 @@ def test_where_it_stays_down_the_run_fails_keeps_what_it_has_and_asks_for_nothin
     assert contract.read_manifest(run_dir)["sha256"] == contract.read_manifest(left_alone)["sha256"]
 
 
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, contract.EXIT_STOPPED)])
 def test_killed_or_stopped_it_goes_on_without_asking_again_for_what_it_has(make, how, code):
     with serving(takes_s=0.05) as server:

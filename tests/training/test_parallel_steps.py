@@ -12,6 +12,8 @@ from tests.training.test_pretrain import RECIPE, inputs
 from training import contract
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow(seconds=2)  # each: all of them wait for the same runs
+
 CLOSE = 1e-5
 SHORT = RECIPE | {
     "hidden_size": 16, "num_layers": 1, "context": 16, "batch_size": 4, "steps": 6, "warmup_steps": 2, "eval_every": 3,

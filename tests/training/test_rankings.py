@@ -129,6 +129,7 @@ def inputs(folder, **more):
     return {"model": tiny.write_model(folder / "model"), "preferences": dataset}
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize("loss", ["plackett_luce", "bradley_terry"])
 def test_rankings_with_ties_are_learned_whole_or_by_their_comparisons(tmp_path, loss):
     run_dir = tiny.make_run(tmp_path / "run", "reward", RECIPE | {"loss": loss}, inputs(tmp_path))

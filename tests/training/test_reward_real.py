@@ -16,6 +16,7 @@ RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 1, "batch_size": 4, "max_leng
 TRAIN, TEST = 40, 16
 
 
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize(
     ("of", "has_ties", "has_raters", "whole"),
     [(fine_grained, True, False, True), (panda, True, True, True), (harmless, False, False, False)],

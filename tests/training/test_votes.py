@@ -84,6 +84,7 @@ def test_raters_are_averaged_and_a_text_that_all_left_out_is_masked():
 # Runs
 
 
+@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize("method", ["rloo", "grpo", "online_dpo"])
 def test_peoples_order_is_the_reward_without_any_reward_model(method, tmp_path):
     recipe = RECIPES[method].presets["tiny"] | LATER | {"episodes": 256, "max_new_tokens": 12}
@@ -96,6 +97,7 @@ def test_peoples_order_is_the_reward_without_any_reward_model(method, tmp_path):
     assert sum(told[-2:]) / 2 > 1.3 * sum(told[:2]) / 2
 
 
+@pytest.mark.slow(seconds=2)
 def test_peoples_word_goes_before_the_reward_models(tmp_path):
     recipe = RECIPES["rloo"].presets["tiny"] | LATER | {"episodes": 256, "max_new_tokens": 12}
     run_dir = a_run(tmp_path, recipe)

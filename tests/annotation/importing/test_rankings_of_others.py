@@ -83,6 +83,7 @@ def test_what_was_frozen_here_comes_in_again(tmp_path):
     assert orders(again) == orders(campaign)
 
 
+@pytest.mark.slow(seconds=3)
 def test_real_transcripts_come_in_but_for_those_that_do_not_compare(data):
     path = data / "hh_harmless" / "pairs.jsonl.gz"
     campaign = a_draft(k=2, overlap=1)
