@@ -39,6 +39,10 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_P
 # Read when torch is loaded.
 THREADS = {"GOMP_SPINCOUNT": "2000"}
 
+# On a CPU oneDNN keeps a program for each shape of matrices that it has met, up to 1,024 of them: a run of many shapes held a
+# sixth more memory than with 256 of them, and was no faster (docs/estimate.md). With 128, one was 9 % slower.
+PROGRAMS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256"}
+
 
 def main(argv: list[str]) -> int:
     if len(argv) != 2 or argv[0] != "run":
@@ -46,7 +50,7 @@ def main(argv: list[str]) -> int:
         return 2
     gc.disable()  # until all is loaded: looking for garbage in a million objects that stay took a fifth of the start
     os.environ.update(OFFLINE)
-    for name, value in THREADS.items():
+    for name, value in (THREADS | PROGRAMS).items():
         os.environ.setdefault(name, value)
     return run(Path(argv[1]).resolve(), began=machine.process_began())
 
