@@ -34,13 +34,18 @@ def feedback_named(campaign: Campaign, username: str | None) -> User | None:
 
 
 def labels_of(
-    campaign: Campaign, feedback: User | None, *, live: QuerySet[Ranking], settled: QuerySet[Adjudication]
+    campaign: Campaign,
+    feedback: User | None,
+    gate: Gate | None,
+    *,
+    live: QuerySet[Ranking],
+    settled: QuerySet[Adjudication],
 ) -> tuple[Gate | None, QuerySet[Ranking]]:
     """Of tasks on which people have no word, as far as the gate lets them through. Held-out prompts are people's alone:
     what is learned from a feedback model is never measured by it."""
     if feedback is None:
         return None, Ranking.with_ai.none()
-    gate = gate_for(campaign, rater=feedback)
+    gate = gate or gate_for(campaign, rater=feedback)
     task = OuterRef("task")
     found = rankings_of(campaign, rater=feedback).filter(
         ~is_held_back(gate, campaign, rater=feedback),

@@ -27,6 +27,7 @@ from annotation.models import (
     RankingTask,
     TaskKind,
 )
+from annotation.quality.ai_gate import Gate
 from annotation.services.ai_labels import facts_of, labels_of
 from annotation.services.completions import in_batches
 from annotation.services.snapshot_card import SETTLED, card_of, query_of
@@ -119,6 +120,7 @@ def freeze_snapshot(
     user: User | None,
     shuffled_seed: int | None = None,
     feedback: User | None = None,
+    gate: Gate | None = None,
 ) -> DatasetVersion:
     """Freezes every live ranking of work, late ones included. Prompts keep the split that follows from their content.
 
@@ -126,7 +128,8 @@ def freeze_snapshot(
 
     With `shuffled_seed` the completions of each ranking for training change places at random: a control, from which
     nothing should be learned, judged on held-out rankings as people made them. The seeds 2n and 2n + 1 say the opposite of
-    each other. With `feedback` a feedback model's labels stand beside people's comparisons.
+    each other. With `feedback` a feedback model's labels stand beside people's comparisons, as far as the `gate` that a
+    person decided by lets them through, or the gate as it is now.
     Raises `NoRankings`, `NoComparisons`, `NameTaken`, and `ShuffledAlone` where both are asked for.
     """
     if shuffled_seed is not None and feedback is not None:
@@ -138,7 +141,7 @@ def freeze_snapshot(
     ordered = live.exclude(task__in=settled.values("task")).order_by("task__prompt__content_hash", "created_at", "pk")
     told = list(ordered.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
     told += [settled_row(one) for one in settled.select_related("task__prompt")]
-    gate, labels = labels_of(campaign, feedback, live=live, settled=settled)
+    gate, labels = labels_of(campaign, feedback, gate, live=live, settled=settled)
     said = list(labels.values_list(*CHOSEN, "task__prompt__content_hash", "created_at"))
     told += said
     chosen = sorted(told, key=lambda row: (row[8], row[9], row[0]))  # those of a prompt together

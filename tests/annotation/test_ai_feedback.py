@@ -280,6 +280,19 @@ def test_with_ai_feedback_a_dataset_has_other_rows_another_hash_and_says_so(db, 
     assert len(again.rows_sha256) == 64 and again.query["ai"] == both.query["ai"]
 
 
+def test_frozen_is_what_was_decided_by_whatever_people_say_meanwhile(db, ada, tmp_path):
+    campaign = pairs_campaign(raters=[ada], num_prompts=150, people_share=50)
+    take(campaign, judgements_of(campaign, wise), tmp_path)
+    rater = User.objects.get(username="ai:rules")
+    rank_all(campaign, ada, number=12)
+    early = gate_for(campaign, rater=rater)
+    rank_all(campaign, ada)
+    then, _ = frozen(campaign, "then", feedback=rater, gate=early)
+    now, _ = frozen(campaign, "now", feedback=rater)
+    assert then.query["ai"]["num_overlap"] == early.overall.num and then.query["ai"]["num_rankings"] == 0
+    assert now.query["ai"]["num_overlap"] > early.overall.num and now.query["ai"]["num_rankings"] > 0
+
+
 def test_of_a_blocked_judge_nothing_is_frozen(db, ada, tmp_path):
     campaign = pairs_campaign(raters=[ada], num_prompts=150, people_share=50)
     take(campaign, judgements_of(campaign, sabotaged(0.35)), tmp_path)

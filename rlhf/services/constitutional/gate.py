@@ -94,7 +94,8 @@ def go_through(new: ConstitutionalRun, *, user: User | None, people_alone: bool 
         # One at a time: it freezes for long.
         refuse_decided(ConstitutionalRun.objects.select_for_update().get(pk=new.pk))
         feedback = None if people_alone else found.rater
-        harmless = freeze_snapshot(new.campaign, name=f"{new.name}-harmless", user=user, feedback=feedback)
+        name = f"{new.name}-harmless"
+        harmless = freeze_snapshot(new.campaign, name=name, user=user, feedback=feedback, gate=found.gate)
         made.append(harmless.artifact)
         learned = mixed(new, harmless, plan=plan, user=user)
         made.append(learned.artifact)
