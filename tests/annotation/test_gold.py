@@ -77,6 +77,7 @@ def test_without_a_plan_nobody_gets_gold(campaign, ada):
     assert set(kinds_given(campaign, ada)) == {"work"}
 
 
+@pytest.mark.slow(seconds=3)
 def test_gold_comes_at_the_stated_share_at_places_that_differ_between_raters(ada, bea):
     campaign = a_campaign(raters=[ada, bea], num_prompts=60, overlap=2)
     golden = a_campaign(num_prompts=60, name="Golden")

@@ -26,6 +26,8 @@ from tests.accounts.people import client_of
 from tests.annotation.arrange import a_campaign, a_person
 from tests.annotation.checks import a_plan, gold_of, rank_next, reversed_order
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 WAYS = {  # how she came to stand where she stands
     Standing.TRUSTED: [],
     Standing.PAUSED: [Standing.PAUSED],

@@ -36,6 +36,7 @@ def member_of(campaign, rater) -> Membership:
     return Membership.objects.get(campaign=campaign, user=rater)
 
 
+@pytest.mark.slow(seconds=3)
 def test_repeats_are_of_her_own_work_once_each_and_far_enough_behind(repeated, ada, bea):
     given = list(Assignment.objects.filter(rater=ada).order_by("leased_at", "pk").values_list("task", "task__repeats"))
     places = {task: place for place, (task, _) in enumerate(given, start=1)}

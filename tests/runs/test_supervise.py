@@ -20,7 +20,7 @@ from runs.services.control import request_cancel, resume_run
 from tests.runs.conftest import a_model, a_tokenizer_run, work_once
 from training.contract import SPEC, Spec
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow(seconds=1)]
 
 
 def said(run: Run, kind: str) -> list[dict]:

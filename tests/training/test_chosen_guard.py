@@ -16,6 +16,8 @@ from training.mechanics.preference.chosen_guard import ChosenGuard
 from training.methods import dpo
 from training.recipes.dpo import DpoRecipe
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 # A rate at which the preferred texts fall after some twenty steps.
 FALLS = DpoRecipe.presets["tiny"] | {
     "epochs": 6, "batch_size": 6, "eval_every": 12, "max_length": 96, "sample_tokens": 0, "learning_rate": 2e-2, "beta": 0.5

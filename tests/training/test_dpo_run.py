@@ -16,6 +16,8 @@ from training.mechanics.preference.losses import dpo_losses
 from training.methods import dpo
 from training.recipes.dpo import DpoRecipe
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 RECIPE = DpoRecipe.presets["tiny"] | {
     "epochs": 5, "eval_every": 10, "max_length": 96, "batch_size": 12, "learning_rate": 2e-3, "sample_tokens": 8
 }  # fmt: skip

@@ -84,6 +84,7 @@ def test_log_probabilities_in_a_mixed_batch_are_those_of_a_plain_pass(kind):
         assert found.logprob == sum(found.logprobs)
 
 
+@pytest.mark.slow(seconds=3)
 def test_a_seed_gives_the_same_text_whatever_the_company_the_batch_and_the_order(llama):
     # To rounding: a lot within 1e-7 of a border between two tokens may fall on either side. None of these does.
     luck = random.Random(1)

@@ -285,6 +285,7 @@ def test_generation_samples_some_and_foresees_all(tmp_path, hasty, model):
     assert 480 * 2 < report["tokens_read"] < 480 * 8 + 120 * 40
 
 
+@pytest.mark.slow(seconds=3)
 def test_one_round_of_revisions_stands_for_all(tmp_path, hasty):
     rows = [f"{asked} {number}" for number in range(40) for asked in HARMFUL]
     inputs = {

@@ -21,6 +21,8 @@ from training.methods.finetune import weights_of
 from training.recipes import RECIPES
 from training.recipes.lora import LoRA
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):

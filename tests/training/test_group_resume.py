@@ -18,6 +18,8 @@ from training.mechanics.online import loop
 from training.methods import grpo, online_dpo, rloo
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow(seconds=3)
+
 SHORT = {"episodes": 96, "batch_size": 8, "minibatch_size": 4, "max_new_tokens": 6, "epochs": 2, "checkpoint_every": 2}
 STEPS = {"rloo": 5, "grpo": 5, "online_dpo": 9}  # numbers of checkpoints from one rollout to the next
 PATIENCE = 90

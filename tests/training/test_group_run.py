@@ -15,6 +15,8 @@ from training.mechanics.generation import sampling
 from training.mechanics.online.judge import Judge
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 METHODS = ("rloo", "grpo", "online_dpo")
 SHORT = {"episodes": 32, "batch_size": 16, "minibatch_size": 8, "max_new_tokens": 8, "epochs": 2, "bf16": False}
 LORA = {"r": 4, "alpha": 8}

@@ -181,6 +181,7 @@ def test_examples_stand_before_the_question_and_answer_both_letters(make):
     )
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, contract.EXIT_STOPPED)])
 def test_a_run_that_was_killed_or_stopped_gives_the_same_rows(make, tmp_path, how, code):
     given = judged.inputs(tmp_path / "rows", count=4)

@@ -22,6 +22,8 @@ from training.mechanics.shared_prefix import on_device
 from training.methods import kto
 from training.recipes.kto import KtoRecipe
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 RECIPE = KtoRecipe.presets["tiny"] | {
     "epochs": 4, "eval_every": 10, "max_length": 96, "batch_size": 12, "learning_rate": 2e-3, "sample_tokens": 8
 }  # fmt: skip

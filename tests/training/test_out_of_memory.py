@@ -26,6 +26,8 @@ from training.mechanics.trainers.base import RunTrainer
 from training.methods import dpo, finetune, grpo, kto, online_dpo, ppo, reward, rloo, sft
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 CPU = "[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
 METHODS = (dpo, finetune, grpo, kto, online_dpo, ppo, reward, rloo, sft)
 RUN = {module.__name__.rpartition(".")[2]: module.run for module in METHODS}

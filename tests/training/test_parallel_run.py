@@ -16,6 +16,8 @@ from tests.training.test_pretrain import inputs
 from training import contract
 from training.mechanics import checkpoints
 
+pytestmark = pytest.mark.slow(seconds=2)
+
 PATIENCE = 60
 LONG = SHORT | {"steps": 24, "eval_every": 8}
 

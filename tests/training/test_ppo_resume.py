@@ -18,6 +18,8 @@ from training.mechanics.online import loop
 from training.methods import ppo
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow(seconds=2)
+
 SHORT = {"episodes": 64, "batch_size": 8, "minibatch_size": 4, "max_new_tokens": 6, "epochs": 2, "checkpoint_every": 2}
 STEPS = 5  # numbers of checkpoints from one rollout to the next: four minibatches, and the rollout's end
 PATIENCE = 90

@@ -9,6 +9,8 @@ from tests.training.tiny_reward import ppo_inputs, write_reward_model
 from training import contract
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 TINY = RECIPES["ppo"].presets["tiny"]
 SHORT = TINY | {"episodes": 32, "batch_size": 16, "minibatch_size": 8, "max_new_tokens": 8, "epochs": 2}
 LORA = {"r": 4, "alpha": 8}

@@ -254,6 +254,7 @@ def interrupt(run_dir, how: signal.Signals) -> int | None:
     return process.exitcode
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, contract.EXIT_STOPPED)])
 def test_killed_or_stopped_it_resumes_and_ends_in_the_same_bits(whole, tmp_path, how, code):
     run_dir = tiny.same_run(whole, tmp_path / "again")

@@ -131,6 +131,7 @@ def test_it_is_published_as_a_masked_model_that_transformers_opens_and_refused_w
     assert PretrainRecipe.role_of({"architecture": "gpt2"}) == "base"
 
 
+@pytest.mark.slow(seconds=3)
 def test_stopped_it_resumes_and_ends_in_the_same_bits(whole, tmp_path):
     run_dir = tiny.same_run(whole, tmp_path / "again")
     assert interrupt(run_dir, signal.SIGTERM) == contract.EXIT_STOPPED

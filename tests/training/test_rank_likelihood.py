@@ -68,12 +68,14 @@ def test_for_two_texts_it_is_bradley_terry_with_its_margin(better, worse, margin
     assert told.item() == pytest.approx(expected.item(), abs=1e-5)
 
 
+@pytest.mark.slow(seconds=3)
 @given(st.lists(SCORE, min_size=2, max_size=5))
 def test_the_probabilities_of_all_strict_orders_sum_to_one(scores):
     orders = permutations(range(len(scores)))
     assert sum(math.exp(-loss_of(scores, [(i,) for i in order])) for order in orders) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow(seconds=3)
 @given(st.lists(SCORE, min_size=2, max_size=4), st.lists(st.floats(-3, 2), min_size=3, max_size=3))
 def test_with_ties_the_probabilities_of_all_weak_orders_sum_to_one(scores, ties):
     ties = ties[: len(scores) - 1]

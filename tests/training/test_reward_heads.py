@@ -22,6 +22,8 @@ from training.mechanics.reward import heads as reward_heads
 from training.mechanics.reward.score_rule import PLAIN, ScoreRule
 from training.recipes.reward import RewardRecipe
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 3, "eval_every": 60, "max_length": 96, "batch_size": 4}
 
 

@@ -21,6 +21,8 @@ from training.mechanics.reward.length_bias import length_bias, without_length
 from training.mechanics.reward.trust import Verdict, calibration, fitted_noise
 from training.recipes.reward import RewardRecipe
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 3, "eval_every": 90, "max_length": 96, "batch_size": 4}
 PLANTED = 0.3
 

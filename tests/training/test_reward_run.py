@@ -21,6 +21,8 @@ from training.mechanics.shared_prefix import READ
 from training.methods import reward
 from training.recipes.reward import RewardRecipe
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 RECIPE = RewardRecipe.presets["tiny"] | {"epochs": 6, "eval_every": 10, "max_length": 96, "batch_size": 4}
 
 

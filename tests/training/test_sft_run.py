@@ -20,6 +20,8 @@ from training.mechanics.trainers.samples import Show
 from training.methods import sft
 from training.recipes.sft import SftRecipe
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 # After 12 epochs 92 to 96 % of 200 samples end (three seeds), however packs attend; after 16, at least 99 %.
 RECIPE = SftRecipe.presets["tiny"] | {"epochs": 16, "eval_every": 20, "max_length": 96}
 

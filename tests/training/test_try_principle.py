@@ -101,6 +101,7 @@ class Elsewhere(judged.Judge):
                 "usage": {"prompt_tokens": 100, "completion_tokens": 10}}  # fmt: skip
 
 
+@pytest.mark.slow(seconds=3)
 def test_an_endpoint_critiques_revises_and_judges_and_its_key_is_written_nowhere(run_of, monkeypatch):
     monkeypatch.setenv("STEADYHAND_KEY_TEST", KEY)
     with serving(Elsewhere, key=KEY) as server:

@@ -15,6 +15,8 @@ from annotation.quality.table import table_of
 from tests.annotation.quality import brute
 from tests.annotation.quality.simulated import a_crowd
 
+pytestmark = pytest.mark.slow(seconds=1)
+
 RESAMPLES = 40
 
 
