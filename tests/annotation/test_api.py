@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
 
 from accounts.models import Role
-from annotation.models import Campaign, Ranking
+from annotation.models import Assignment, Campaign, Ranking
 from annotation.services.assign import lease_next
 from annotation.services.rank import submit_ranking
 from registry.services.datasets import read_rows
@@ -63,6 +64,15 @@ def test_another_body_under_the_same_uuid_is_a_conflict(campaign, ada):
     send(client, desk, body)
     refused = send(client, desk, body | {"tiers": [["c"], ["b"], ["a"]]})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "client_uuid_reused")
+
+
+@pytest.mark.parametrize("microsecond", [0, 120_000])
+def test_a_moment_has_one_form_on_a_whole_second_too(campaign, ada, microsecond):
+    task = lease_next(campaign, rater=ada)
+    moment = datetime(2100, 1, 2, 3, 4, 5, microsecond, tzinfo=UTC)
+    Assignment.objects.filter(pk=task.pk).update(lease_until=moment)
+    told = client_of(ada).get(f"{BASE}assignments/{task.pk}/").json()["lease_until"]
+    assert told == f"2100-01-02T03:04:05.{microsecond:06d}Z"
 
 
 def test_where_nothing_waits_the_answer_is_empty(campaign, ada):
