@@ -35,6 +35,16 @@ def waiting(page: Page):
     return page.locator("#outbox")
 
 
+def out_of_reach(page: Page, answer: Callable[[Route], object] = Route.abort) -> Callable[[], None]:
+    """What is submitted meets `answer` in place of the server, until what this returns is called.
+
+    The route stays where it is: to take one away while a request is under way has left Playwright waiting without end.
+    """
+    answers = [answer]
+    page.route("**/submit/", lambda route: answers[-1](route))
+    return lambda: answers.append(Route.continue_)
+
+
 def test_offline_in_the_middle_and_back_again(opened):
     page = opened("ada", RANK)
     first = submit(page, ORDERS[0])
@@ -61,7 +71,7 @@ def test_offline_in_the_middle_and_back_again(opened):
 def test_what_waits_survives_a_reload_and_shows_on_other_pages(opened):
     page = opened("bea", RANK)
     is_ready(page)
-    page.route("**/submit/", lambda route: route.abort())  # only this address is out of reach
+    back = out_of_reach(page)  # nothing else is
     done = [submit(page, ORDERS[0])]
     expect(page.locator("#sent")).to_have_text("1 ranking waits here to be sent: tried again by itself")
     for path in ("/", "/my-work/", "/tokens/", RANK):
@@ -70,7 +80,7 @@ def test_what_waits_survives_a_reload_and_shows_on_other_pages(opened):
     expect(page.locator("#task")).to_contain_text("The next task is not here yet")  # and not the same task once more
     page.goto("/my-work/")
     page.get_by_role("button", name="Send now").click()
-    page.unroute("**/submit/")
+    back()
     expect(waiting(page)).to_be_hidden()
     assert [row["assignment"] for row in rankings(page)] == done
 
@@ -78,7 +88,7 @@ def test_what_waits_survives_a_reload_and_shows_on_other_pages(opened):
 def test_logging_out_while_something_waits_asks_first_and_nobody_else_sends_it(opened, sessions):
     page = opened("cleo", RANK)
     is_ready(page)
-    page.route("**/submit/", lambda route: route.abort())
+    back = out_of_reach(page)
     done = submit(page, ORDERS[0])
     expect(waiting(page)).to_be_visible()
     page.locator(".who summary").click()
@@ -86,7 +96,7 @@ def test_logging_out_while_something_waits_asks_first_and_nobody_else_sends_it(o
     expect(page.locator("#ask")).to_contain_text("1 ranking waits here to be sent. Log out all the same?")
     page.locator("#ask").get_by_role("button", name="Log out").click()
     page.wait_for_url("**/login/**")
-    page.unroute("**/submit/")
+    back()
     del sessions["cleo"]
 
     sent = []
@@ -164,11 +174,11 @@ def test_a_reload_in_the_middle_of_a_post(opened):
     before = len(rankings(page))
     is_ready(page)
     held = []
-    page.route("**/submit/", lambda route: held.append(route))  # under way, and not there yet
+    back = out_of_reach(page, held.append)  # under way, and not there yet
     done = submit(page, ORDERS[1])
     page.wait_for_timeout(100)
-    assert held
-    page.unroute("**/submit/")
+    back()
+    held[0].continue_()
     page.reload()
     await_next(page, after=done)
     is_ready(page)
@@ -254,11 +264,11 @@ def test_a_laptop_that_slept_comes_back_with_all_it_had(opened):
     page = opened("bea", RANK)
     before = len(rankings(page))
     is_ready(page)
-    page.route("**/submit/", lambda route: route.abort())
+    back = out_of_reach(page)
     done = submit(page, ORDERS[0])
     sleep = page.context.new_cdp_session(page)
     sleep.send("Page.setWebLifecycleState", {"state": "frozen"})
-    page.unroute("**/submit/")
+    back()
     sleep.send("Page.setWebLifecycleState", {"state": "active"})
     is_sent(page)
     assert [row["assignment"] for row in rankings(page)][before:] == [done]
@@ -270,7 +280,7 @@ def test_what_was_submitted_last_is_taken_back_by_one_key(opened, reach):
     before = len(lines(page))
     is_ready(page)
     if reach == "is gone":
-        page.route("**/submit/", lambda route: route.abort())
+        back = out_of_reach(page)
     done = submit(page, ORDERS[0])
     following = assignment(page)
     press(page, "b>c")  # begun already
@@ -278,7 +288,8 @@ def test_what_was_submitted_last_is_taken_back_by_one_key(opened, reach):
     expect(page.locator("#judgement [name=assignment]")).to_have_value(done)
     expect(page.locator("#order")).to_have_value("a > b > c > d")
     page.locator("#order").fill("d > a = b = c")
-    page.unroute("**/submit/")
+    if reach == "is gone":
+        back()
     page.keyboard.press(SUBMIT)
     expect(page.locator("#judgement [name=assignment]")).to_have_value(following)
     expect(page.locator("#order")).to_have_value("b > c")
@@ -308,10 +319,10 @@ def test_what_the_server_refuses_is_told_kept_and_can_be_mended(opened):
     def refuse(route) -> None:
         route.fulfill(status=400, json={"error": {"code": "bad_ranking", "message": sentence}})
 
-    page.route("**/submit/", refuse)
+    back = out_of_reach(page, refuse)
     done = submit(page, ORDERS[2])
     expect(waiting(page)).to_contain_text(f"Your ranking b > a=d >> c was not taken: {sentence}")
-    page.unroute("**/submit/")
+    back()
     page.goto("/my-work/")
     expect(waiting(page)).to_contain_text(sentence)
     page.get_by_role("link", name="Open it again").click()
