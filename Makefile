@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 SCALE ?= full
+SHELL := /bin/bash
 # Two workers, each with whole files, in the order that tests/conftest.py gives them.
 SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -20,8 +21,10 @@ constitutional: $(VENV)/ready ## Constitutional AI without people: revisions, SF
 	@$(BIN)/python manage.py constitutional --scale $(SCALE)
 
 test: $(VENV)/ready-dev ## everything: first what can share the machine, on two cores, then what measures it or takes it down
-	@$(BIN)/python -m pytest $(SHARED) -m "not alone"; first=$$?; \
-	$(BIN)/python -m pytest -m alone tests/faults tests/e2e && exit $$first
+	@mkdir -p var; $(BIN)/python -m pytest $(SHARED) -m "not alone" | tee var/first-tests.log; first=$${PIPESTATUS[0]}; \
+	$(BIN)/python -m pytest -m alone tests/faults tests/e2e; second=$$?; \
+	test $$first = 0 || { echo "Failed in the first part:"; grep -E '^(E  |FAILED|ERROR)' var/first-tests.log | tail -n 20; }; \
+	exit $$((first | second))
 
 test-fast: $(VENV)/ready-dev ## what takes under three minutes
 	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser"
