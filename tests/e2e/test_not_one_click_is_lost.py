@@ -177,6 +177,7 @@ def test_a_reload_in_the_middle_of_a_post(opened):
     back = out_of_reach(page, held.append)  # under way, and not there yet
     done = submit(page, ORDERS[1])
     page.wait_for_timeout(100)
+    assert held
     back()
     held[0].continue_()
     page.reload()
