@@ -21,10 +21,12 @@ class Network:
     """Forwards to `ports` by turns. `did` counts what befell the requests.
 
     A cut comes after the request has gone through and before its answer: the server has done what the client never hears.
+    Fates have a lot of their own: of so many requests, the same many are cut whenever the seed is the same.
     """
 
     ports: Sequence[int]
     lot: random.Random
+    fates: random.Random
     did: Counter[str] = field(default_factory=Counter)
     server: asyncio.Server | None = None
 
@@ -60,7 +62,7 @@ class Network:
                     each.close()
 
     def fate(self) -> str:
-        chance = self.lot.random()
+        chance = self.fates.random()
         for name, share in (("cut", CUT), ("reset", RESET), ("truncated", TRUNCATED), ("slow", SLOW)):
             if chance < share:
                 return name
@@ -83,7 +85,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def network(ports: Sequence[int], *, seed: int) -> AsyncIterator[Network]:
-    found = Network(ports, random.Random(seed))
+    found = Network(ports, random.Random(seed), random.Random(f"fates {seed}"))
     found.server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
     try:
         yield found
