@@ -121,6 +121,7 @@ class Secrets:
     """By assignment: the models under its letters, the kind of its task, whether the first to rank it liked a better than b."""
 
     models: dict[str, tuple[int, ...]]
+    tasks: dict[str, str]
     kinds: dict[str, str]
     peers: dict[str, bool]
     ids: set[str]  # of completions and tasks: they would tell a repeat
@@ -145,6 +146,7 @@ def secrets_of(site: Site, stage: Stage, found: Record) -> Secrets:
             peers[one.assignment] = places[order[0]] < places[order[1]]
     return Secrets(
         models={pk: tuple(models[one] for one in as_json(row[1])) for pk, row in rows.items()},
+        tasks={pk: key(row[2]) for pk, row in rows.items()},
         kinds={pk: row[3] for pk, row in rows.items()},
         peers=peers,
         ids={*models, *(key(row[2]) for row in rows.values())},
@@ -192,10 +194,10 @@ def samples_of_models(found: Record, secrets: Secrets, *, model: int) -> list[Sa
     return samples
 
 
-def samples_of(found: Record, labels: dict[str, bool]) -> list[Sample]:
-    """Of whole assignments: all they were sent, its size, and how long it took."""
+def samples_of(found: Record, secrets: Secrets, labels: dict[str, bool]) -> list[Sample]:
+    """Of whole assignments: all they were sent, its size, and how long it took. Those of a task belong together."""
     return [
-        Sample(one.assignment, text, (len(text), *times(one)), labels[one.assignment])
+        Sample(secrets.tasks[one.assignment], text, (len(text), *times(one)), labels[one.assignment])
         for one in found.seen
         if one.assignment in labels
         for text in [bare(one)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,8 +19,11 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 FEWEST = 4  # a token in fewer samples than this can't be learned from
 FOLDS = 5
 RIDGE = 3.0
+SHUFFLES = 64
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +63,57 @@ def standard(found: Floats) -> Floats:
     return (found[:, spread > 0] - found[:, spread > 0].mean(axis=0)) / spread[spread > 0]
 
 
-def aucs_of(samples: Sequence[Sample]) -> tuple[float, float]:
-    """Of held-out guesses from the words alone, and from the numbers alone; 0.5 is a coin's."""
-    return auc_from(words_of(samples), samples), auc_from(numbers_of(samples), samples)
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """The AUC of held-out guesses, and what the same guesser makes of labels that were shuffled: a coin's."""
+
+    auc: float
+    coin: float
+    error: float
+
+    @property
+    def far(self) -> float:
+        """From a coin's mean, in a coin's standard deviations."""
+        off = abs(self.auc - self.coin)
+        return off / self.error if self.error else math.inf if off else 0.0
 
 
-def auc_from(x: Floats, samples: Sequence[Sample]) -> float:
-    y = np.array([sample.label for sample in samples])
-    groups = sorted({sample.group for sample in samples})
-    fold_of = {group: number % FOLDS for number, group in enumerate(groups)}
-    folds = np.array([fold_of[sample.group] for sample in samples])
+def guess_from(x: Floats, samples: Sequence[Sample]) -> Guess:
+    """Held against shuffled labels, as the formula for independent guesses is too sure: what is sent in one moment, or to
+    one rater, is alike, so the guesses go wrong together."""
+    groups = np.unique([sample.group for sample in samples], return_inverse=True)[1]
+    y, lot = np.array([sample.label for sample in samples]), random.Random(0)
+    coins = [auc_of_folds(x, shuffled(y, groups, lot), groups) for _ in range(SHUFFLES)]
+    found = auc_of_folds(x, y, groups), float(np.mean(coins)), float(np.std(coins, ddof=1))
+    return Guess(*(round(value, 4) for value in found))
+
+
+def shuffled(y: Bools, groups: Ints, lot: random.Random) -> Bools:
+    """Labels change places within their group, and groups of one size change labels: those of a group stay together."""
+    places: dict[int, list[list[int]]] = {}
+    for group in range(groups.max() + 1):
+        mine = np.flatnonzero(groups == group).tolist()
+        places.setdefault(len(mine), []).append(mine)
+    found = y.copy()
+    for alike in places.values():
+        for mine, theirs in zip(alike, lot.sample(alike, len(alike)), strict=True):
+            found[mine] = y[lot.sample(theirs, len(theirs))]
+    return found
+
+
+def auc_of_folds(x: Floats, y: Bools, groups: Ints) -> float:
+    """A group is held out as a whole. 0.5 where there is nothing to guess from."""
     if x.shape[1] == 0:
         return 0.5
     aucs = []
     for fold in range(FOLDS):
-        held = folds == fold
+        held = groups % FOLDS == fold
         if 0 < y[held].sum() < held.sum():
             aucs.append((auc(x[held] @ weights(x[~held], y[~held]), y[held]), held.sum()))
     return float(np.average([value for value, _ in aucs], weights=[size for _, size in aucs]))
 
 
-def weights(x: Floats, y: NDArray[np.bool_]) -> Floats:
+def weights(x: Floats, y: Bools) -> Floats:
     sign, balance = np.where(y, 1.0, -1.0), np.where(y, 1 / max(1, y.sum()), 1 / max(1, (~y).sum())) * len(y) / 2
 
     def loss(w: Floats) -> tuple[float, Floats]:
@@ -91,13 +125,6 @@ def weights(x: Floats, y: NDArray[np.bool_]) -> Floats:
     return np.asarray(minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x)
 
 
-def auc(scores: Floats, y: NDArray[np.bool_]) -> float:
+def auc(scores: Floats, y: Bools) -> float:
     ranks, positives = rankdata(scores), int(y.sum())
     return float((ranks[y].sum() - positives * (positives + 1) / 2) / (positives * (len(y) - positives)))
-
-
-def chance(samples: Sequence[Sample]) -> float:
-    """The standard error of the AUC of guesses that know nothing."""
-    positives = sum(sample.label for sample in samples)
-    negatives = len(samples) - positives
-    return math.sqrt((positives + negatives + 1) / (12 * positives * negatives))

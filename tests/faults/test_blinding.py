@@ -23,42 +23,40 @@ from tests.faults.blinding import (
     secrets_of,
     told_keys,
 )
-from tests.faults.guesser import Sample, aucs_of, chance
+from tests.faults.guesser import Guess, Sample, guess_from, numbers_of, words_of
 from tests.faults.houses import Houses, stage
 
 pytestmark = pytest.mark.slow
 
 MODELS, K = 4, 3
 COUNT = 2_000 if "STEADYHAND_FULL" in os.environ else 200
-FAR = 4.0  # standard errors of a coin: one healthy run in thousands goes beyond
+FAR = 4.0  # standard deviations of a coin's AUC: one healthy run in hundreds goes beyond
 ID = re.compile("[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 TELLING = ("secret-model", "model_label", "is_gold")  # nowhere in the bytes of a page either
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
-    """AUCs from the words and from the numbers, and the standard error of a coin's."""
+class Guessed:
+    """From the words alone, and from the numbers alone."""
 
-    words: float
-    numbers: float
-    error: float
+    words: Guess
+    numbers: Guess
 
     @property
     def knows(self) -> bool:
-        return max(abs(self.words - 0.5), abs(self.numbers - 0.5)) > FAR * self.error
+        return max(self.words.far, self.numbers.far) > FAR
 
 
 @dataclass(frozen=True, slots=True)
 class Guesses:
-    models: list[Guess]
-    kind: Guess
-    peers: Guess
+    models: list[Guessed]
+    kind: Guessed
+    peers: Guessed
     uniform: float  # p of the chi-square test that each model stands under each letter equally often
 
 
-def guess(samples: list[Sample]) -> Guess:
-    words, numbers = aucs_of(samples)
-    return Guess(round(words, 3), round(numbers, 3), round(chance(samples), 3))
+def guessed(samples: list[Sample]) -> Guessed:
+    return Guessed(guess_from(words_of(samples), samples), guess_from(numbers_of(samples), samples))
 
 
 def guesses(found: Record, secrets: Secrets) -> Guesses:
@@ -67,9 +65,9 @@ def guesses(found: Record, secrets: Secrets) -> Guesses:
     counts = Counter((model, place) for pk in seen for place, model in enumerate(secrets.models[pk]))
     by_model = [[counts[model, place] for place in range(K)] for model in range(MODELS)]
     return Guesses(
-        models=[guess(samples_of_models(found, secrets, model=model)) for model in range(MODELS)],
-        kind=guess(samples_of(found, kinds)),
-        peers=guess(samples_of(found, secrets.peers)),
+        models=[guessed(samples_of_models(found, secrets, model=model)) for model in range(MODELS)],
+        kind=guessed(samples_of(found, secrets, kinds)),
+        peers=guessed(samples_of(found, secrets, secrets.peers)),
         uniform=min(float(chisquare(row).pvalue) for row in by_model),
     )
 
@@ -101,7 +99,7 @@ def test_the_guesser_finds_a_leak_of_each_sort(houses: Houses, tmp_path):
     """The model in a field, the kind in the time that an answer takes, what a peer liked in a number that is a little off."""
     if houses.blank.server is not None:
         pytest.skip("what is sent is made by the same code on both databases")
-    found, secrets = looked_at(houses, tmp_path / "home", mutant="leaky", count=240)
+    found, secrets = looked_at(houses, tmp_path / "home", mutant="leaky", count=400)
     told = guesses(found, secrets)
     print(told)
     assert all(each.knows for each in told.models)
@@ -113,7 +111,7 @@ def test_the_guesser_finds_a_leak_of_each_sort(houses: Houses, tmp_path):
 def test_the_count_finds_texts_in_the_order_of_their_models(houses: Houses, tmp_path):
     if houses.blank.server is not None:
         pytest.skip("what is sent is made by the same code on both databases")
-    found, secrets = looked_at(houses, tmp_path / "home", mutant="in_order", count=60)
+    found, secrets = looked_at(houses, tmp_path / "home", mutant="in_order", count=100)
     told = guesses(found, secrets)
     print(told)
     assert told.uniform < 1e-4
